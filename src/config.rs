@@ -1,0 +1,287 @@
+//! What a run is to do: options as given, then a plan that has been checked.
+//!
+//! Stages see the [`Plan`], never flags.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::event::{ActionType, Day, ItemDtype};
+
+/// A form in which a day is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// Wide rows, padded, as Parquet.
+    Parquet,
+    /// Wide rows, padded, as safetensors.
+    Dense,
+    /// Each history once and a window per sample, as safetensors.
+    Jagged,
+}
+
+impl Format {
+    /// Every format, in the order in which a day's folders are published.
+    pub const ALL: [Self; 3] = [Self::Parquet, Self::Dense, Self::Jagged];
+
+    /// Its name: on the command line, in manifests, and of its folder under the output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Dense => "dense",
+            Self::Jagged => "jagged",
+        }
+    }
+
+    /// The name of the file that holds shard `shard`.
+    #[must_use]
+    pub fn shard_file(self, shard: u32) -> String {
+        match self {
+            Self::Parquet => format!("part-{shard:05}.parquet"),
+            Self::Dense | Self::Jagged => format!("shard-{shard:05}.safetensors"),
+        }
+    }
+}
+
+/// What happens to rows that break the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidRows {
+    /// The first one stops the run.
+    Fail,
+    /// They are left out, counted and kept aside.
+    Skip,
+}
+
+/// How a day is cut into shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharding {
+    /// As many shards as it takes for about this many samples in each.
+    Rows(u64),
+    /// This many.
+    Count(u32),
+}
+
+impl Sharding {
+    /// The number of shards for a day of `samples` valid samples; at least 1.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] when file names could not number them.
+    pub fn shards(self, samples: u64) -> Result<u32> {
+        let shards = match self {
+            Self::Rows(rows) => samples.div_ceil(rows).max(1),
+            Self::Count(count) => u64::from(count),
+        };
+        match u32::try_from(shards) {
+            Ok(shards) if shards <= MAX_SHARDS => Ok(shards),
+            _ => Err(Error::TooMany { what: "shards in a day", count: shards, limit: u64::from(MAX_SHARDS) }),
+        }
+    }
+}
+
+/// File names number shards with five digits.
+const MAX_SHARDS: u32 = 99_999;
+
+/// The longest history that a row can have.
+const MAX_HISTORY: usize = 1 << 20;
+
+/// Which device pads histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The one that is fastest for the work.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A CUDA device, or an error where there is none.
+    Cuda,
+}
+
+/// A table of actions: what its columns are called and what its rows mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionTable {
+    /// Its name in messages and manifests.
+    pub name: String,
+    /// What each of its rows is.
+    pub kind: ActionType,
+    /// The column with the day on which a row became known.
+    pub day_column: String,
+    /// The column with the item.
+    pub item_column: String,
+    /// The column with the time; `None` where the time is the midnight that begins the day.
+    pub time_column: Option<String>,
+}
+
+impl ActionTable {
+    /// Clicks: `dt`, `customer_id`, `item_id`, `click_time`.
+    #[must_use]
+    pub fn clicks() -> Self {
+        Self::new("clicks", ActionType::Click, "dt", "item_id", Some("click_time"))
+    }
+
+    /// Add-to-carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
+    #[must_use]
+    pub fn add_to_carts() -> Self {
+        Self::new("add_to_carts", ActionType::AddToCart, "dt", "config_id", Some("occurred_at"))
+    }
+
+    /// Previous orders: `order_date`, `customer_id`, `config_id`; the time is the day's midnight.
+    #[must_use]
+    pub fn previous_orders() -> Self {
+        Self::new("previous_orders", ActionType::Order, "order_date", "config_id", None)
+    }
+
+    fn new(name: &str, kind: ActionType, day: &str, item: &str, time: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            day_column: day.to_owned(),
+            item_column: item.to_owned(),
+            time_column: time.map(str::to_owned),
+        }
+    }
+}
+
+/// The options of a run, as given.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder that holds the results.
+    pub out: PathBuf,
+    /// The first day to build.
+    pub from: Day,
+    /// The last day to build, inclusive.
+    pub to: Day,
+    /// What to write; the order and repetitions do not matter.
+    pub formats: Vec<Format>,
+    /// K, the length of a padded history.
+    pub history: usize,
+    /// How many days back a sample sees; `None` for all of them.
+    pub lookback_days: Option<u32>,
+    /// The width of item ids in the outputs.
+    pub item_dtype: ItemDtype,
+    /// What happens to rows that break the contract.
+    pub invalid: InvalidRows,
+    /// How a day is cut into shards.
+    pub sharding: Sharding,
+    /// Leave days alone that an earlier run with the same options has published.
+    pub skip_existing: bool,
+    /// Write days without impressions, with no rows, instead of failing.
+    pub allow_empty_days: bool,
+    /// Replace a day in two steps where the file system cannot do it in one.
+    pub replace_non_atomic: bool,
+    /// Which device pads histories.
+    pub device: Device,
+    /// How many threads to use; `None` for one per processor.
+    pub threads: Option<usize>,
+}
+
+impl Options {
+    /// The defaults, for the days `from` to `to`.
+    #[must_use]
+    pub fn new(out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
+        Self {
+            out: out.into(),
+            from,
+            to,
+            formats: vec![Format::Parquet, Format::Dense],
+            history: 1000,
+            lookback_days: None,
+            item_dtype: ItemDtype::I32,
+            invalid: InvalidRows::Fail,
+            sharding: Sharding::Rows(131_072),
+            skip_existing: false,
+            allow_empty_days: false,
+            replace_non_atomic: false,
+            device: Device::Auto,
+            threads: None,
+        }
+    }
+}
+
+/// The options of a run after every check that needs no data.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    options: Options,
+    days: Vec<Day>,
+}
+
+impl Plan {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the option that makes no sense.
+    pub fn new(mut options: Options) -> Result<Self> {
+        if options.to < options.from {
+            return Err(invalid("--to", format!("{} is before --from {}", options.to, options.from)));
+        }
+        if options.formats.is_empty() {
+            return Err(invalid("--format", "name at least one of parquet, dense, jagged".to_owned()));
+        }
+        options.formats.sort_unstable();
+        options.formats.dedup();
+        if !(1..=MAX_HISTORY).contains(&options.history) {
+            return Err(invalid("--history", format!("{} is not between 1 and {MAX_HISTORY}", options.history)));
+        }
+        if options.lookback_days == Some(0) {
+            return Err(invalid("--lookback-days", "0 would hide every action; use 1 or more".to_owned()));
+        }
+        match options.sharding {
+            Sharding::Rows(0) => return Err(invalid("--shard-rows", "use 1 or more".to_owned())),
+            Sharding::Count(count) if !(1..=MAX_SHARDS).contains(&count) => {
+                return Err(invalid("--shards", format!("{count} is not between 1 and {MAX_SHARDS}")));
+            }
+            _ => {}
+        }
+        if options.threads == Some(0) {
+            return Err(invalid("--threads", "use 1 or more, or leave it out for one per processor".to_owned()));
+        }
+        if options.device == Device::Cuda {
+            return Err(invalid("--device", "this build has no CUDA support; use `auto` or `cpu`".to_owned()));
+        }
+        let days = (options.from.0..=options.to.0).map(Day).collect();
+        Ok(Self { options, days })
+    }
+
+    /// The checked options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The days to build, ascending, without gaps; at least one.
+    #[must_use]
+    pub fn days(&self) -> &[Day] {
+        &self.days
+    }
+
+    /// The same plan for some of its days.
+    #[must_use]
+    pub fn for_days(&self, days: Vec<Day>) -> Self {
+        Self { options: self.options.clone(), days }
+    }
+
+    /// The place of a day among [`Plan::days`].
+    #[must_use]
+    pub fn day_index(&self, day: Day) -> Option<usize> {
+        self.days.binary_search(&day).ok()
+    }
+
+    /// Whether a sample of `sample_day` sees an action that became known on `action_day`.
+    #[must_use]
+    pub fn sees(&self, sample_day: Day, action_day: Day) -> bool {
+        action_day < sample_day
+            && self
+                .options
+                .lookback_days
+                .is_none_or(|days| i64::from(action_day.0) >= i64::from(sample_day.0) - i64::from(days))
+    }
+
+    /// Whether any of the days to build sees an action that became known on `action_day`.
+    #[must_use]
+    pub fn any_sees(&self, action_day: Day) -> bool {
+        // Days may have gaps (those already built are left out), so the first that is later decides.
+        let next = self.days.partition_point(|&day| day <= action_day);
+        self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
+    }
+}
+
+fn invalid(option: &'static str, problem: String) -> Error {
+    Error::Option { option, problem }
+}

@@ -1,0 +1,288 @@
+//! What can go wrong, as data: each error names what, where and what to do.
+//!
+//! Imports nothing of this crate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use parquet::errors::ParquetError;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a row cannot be used, in the order in which a row is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The day is null.
+    NullDay,
+    /// The day is no day.
+    UnparsableDay,
+    /// The customer is null.
+    NullCustomer,
+    /// The customer id does not fit 64 bits.
+    CustomerOutOfRange,
+    /// The item is null.
+    NullItem,
+    /// The item id does not fit the output's dtype.
+    ItemOutOfRange,
+    /// The label is null.
+    NullLabel,
+    /// The time is no time.
+    UnparsableTime,
+}
+
+impl Reason {
+    /// Every reason, in the order of the checks.
+    pub const ALL: [Self; 8] = [
+        Self::NullDay,
+        Self::UnparsableDay,
+        Self::NullCustomer,
+        Self::CustomerOutOfRange,
+        Self::NullItem,
+        Self::ItemOutOfRange,
+        Self::NullLabel,
+        Self::UnparsableTime,
+    ];
+
+    /// The name used in manifests and in `_rejected.jsonl`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NullDay => "null_day",
+            Self::UnparsableDay => "unparsable_day",
+            Self::NullCustomer => "null_customer",
+            Self::CustomerOutOfRange => "customer_out_of_range",
+            Self::NullItem => "null_item",
+            Self::ItemOutOfRange => "item_out_of_range",
+            Self::NullLabel => "null_label",
+            Self::UnparsableTime => "unparsable_time",
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::NullDay => "the day is null",
+            Self::UnparsableDay => "not a day (YYYY-MM-DD)",
+            Self::NullCustomer => "the customer is null",
+            Self::CustomerOutOfRange => "the customer id does not fit 64 bits",
+            Self::NullItem => "the item is null",
+            Self::ItemOutOfRange => "the item id does not fit the item dtype",
+            Self::NullLabel => "the label is null",
+            Self::UnparsableTime => "not a time (RFC 3339)",
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::ItemOutOfRange => "build with `--item-dtype i64`, or leave such rows out with `--invalid skip`",
+            _ => "mend the row, or leave such rows out with `--invalid skip`",
+        }
+    }
+}
+
+/// A row that breaks the contract, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// The table, as the command line names it.
+    pub table: String,
+    /// The file, where the source is one.
+    pub file: Option<PathBuf>,
+    /// The line of a text file, else the row in the file or source; the first is 1.
+    pub row: u64,
+    /// The column at fault.
+    pub column: String,
+    /// What it holds, as text; `null` where it holds nothing.
+    pub value: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// Everything that can go wrong in this library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused something.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: "read", "create", …
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An option, or a combination of options, that makes no sense.
+    #[error("{option}: {problem}")]
+    Option {
+        /// The option, as the command line names it.
+        option: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Text that should be a day.
+    #[error("not a day: `{value}` (write it as YYYY-MM-DD)")]
+    Day {
+        /// The text.
+        value: String,
+    },
+    /// A table without any file.
+    #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson or .csv files (names starting with `_` or `.` are not data)", path.display())]
+    NoFiles {
+        /// The table.
+        table: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file whose name says no known format.
+    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson or .csv (the text formats also as .gz or .zst); move it away, or start its name with `_` to have it passed over", path.display())]
+    UnknownFormat {
+        /// The table.
+        table: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column that a table must have.
+    #[error("{table}: no column `{column}` in {}; its columns: {}", place(file.as_deref()), list(present))]
+    MissingColumn {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The column that is not there.
+        column: String,
+        /// The columns that are.
+        present: Vec<String>,
+    },
+    /// A column of a type that cannot hold what it should.
+    #[error("{table}: column `{column}` of {} is {found}, expected {expected}", place(file.as_deref()))]
+    ColumnType {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: String,
+        /// What it can be.
+        expected: &'static str,
+    },
+    /// A value of a text format that is no value of its column's type.
+    #[error("{table}: {}, line {row}, column `{column}`: expected {expected}, found: {value}", place(file.as_deref()))]
+    ValueType {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The line.
+        row: u64,
+        /// The column.
+        column: String,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A row that breaks the contract, when such rows are not to be left out.
+    #[error("{}: {}, row {}, column `{}`: {}: {}; {}", .0.table, place(.0.file.as_deref()), .0.row, .0.column, .0.reason.describe(), .0.value, .0.reason.advice())]
+    BadRow(Box<BadRow>),
+    /// A Parquet file that cannot be decoded.
+    #[error("{table}: `{}` is not readable Parquet: {source}", file.display())]
+    Parquet {
+        /// The table.
+        table: String,
+        /// The file.
+        file: PathBuf,
+        /// What the decoder said.
+        source: ParquetError,
+    },
+    /// A line that is no JSON object, or a CSV record of the wrong shape.
+    #[error("{table}: `{}`, line {line}: {problem}", file.display())]
+    Text {
+        /// The table.
+        table: String,
+        /// The file.
+        file: PathBuf,
+        /// The line; the first is 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A source of record batches that failed.
+    #[error("{table}: the source failed: {problem}")]
+    Source {
+        /// The table.
+        table: String,
+        /// What it said.
+        problem: String,
+    },
+    /// A requested day without any valid sample.
+    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(.first_and_last.as_ref()))]
+    EmptyDay {
+        /// The day.
+        day: String,
+        /// The first and last day that has impressions, where any has.
+        first_and_last: Option<(String, String)>,
+    },
+    /// More than a run can hold.
+    #[error("too many {what}: {count}, at most {limit} in one run; build fewer days at a time")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// Another run holds the output.
+    #[error("another run is writing to `{}`; wait for it to end, or choose another `--out`", path.display())]
+    Locked {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// A file system that cannot exchange two folders in one step.
+    #[error("the file system of `{}` cannot replace a day in one step; pass `--replace-non-atomic` to replace it in two, or choose another `--out`", path.display())]
+    NoExchange {
+        /// The folder that would be replaced.
+        path: PathBuf,
+    },
+    /// A shard, part or manifest that is not what it should be.
+    #[error("`{}`: {problem}", path.display())]
+    Corrupt {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Encoding an output failed.
+    #[error("cannot encode `{}`: {source}", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder said.
+        source: ParquetError,
+    },
+    /// The run was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Wraps what the system said with what was tried and on what.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+fn place(file: Option<&Path>) -> String {
+    file.map_or_else(|| "the source".to_owned(), |file| format!("`{}`", file.display()))
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn known_days(days: Option<&(String, String)>) -> String {
+    days.map_or_else(String::new, |(first, last)| format!(" (the table has {first} to {last})"))
+}

@@ -1,0 +1,211 @@
+//! The values that cross stages: days, customers, items, actions and samples.
+//!
+//! Knows what a value means and how it is ordered; knows no files, no formats and no options.
+
+use std::fmt;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::{Error, Result};
+
+/// Microseconds in a day.
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// The time of an action whose time is null: older than every real time, in microseconds since the epoch.
+pub const NULL_TIME: i64 = i64::MIN;
+
+/// The action type that marks padding in dense rows.
+pub const PADDING: u8 = 0;
+
+/// A calendar day, as days since 1970-01-01 (proleptic Gregorian, UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub i32);
+
+impl Day {
+    /// Reads `2025-08-15` or `dt=2025-08-15`; anything else, also a day that no calendar has, is `None`.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = text.strip_prefix(b"dt=").unwrap_or(text);
+        let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text else { return None };
+        let number = |digits: &[u8]| {
+            digits
+                .iter()
+                .try_fold(0i32, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i32::from(digit - b'0')))
+        };
+        Self::from_ymd(number(&[y0, y1, y2, y3])?, number(&[m0, m1])?, number(&[d0, d1])?)
+    }
+
+    /// The day of a calendar date, or `None` where the calendar has no such date.
+    ///
+    /// The arithmetic counts from 1 March, so that the leap day ends the year: Howard Hinnant, "chrono-Compatible
+    /// Low-Level Date Algorithms", `days_from_civil`.
+    #[must_use]
+    pub fn from_ymd(year: i32, month: i32, day: i32) -> Option<Self> {
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let last = match month {
+            4 | 6 | 9 | 11 => 30,
+            2 if leap => 29,
+            2 => 28,
+            1..=12 => 31,
+            _ => return None,
+        };
+        if !(1..=last).contains(&day) || !(1..=9999).contains(&year) {
+            return None;
+        }
+        let year = if month <= 2 { year - 1 } else { year };
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        Some(Self(era * 146_097 + day_of_era - 719_468))
+    }
+
+    /// Year, month and day of month: the inverse of [`Day::from_ymd`].
+    #[must_use]
+    pub fn ymd(self) -> (i64, i64, i64) {
+        let days = i64::from(self.0) + 719_468;
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    }
+
+    /// Its midnight in UTC, in microseconds since the epoch.
+    #[must_use]
+    pub fn midnight(self) -> i64 {
+        i64::from(self.0) * MICROS_PER_DAY
+    }
+
+    /// The day that holds a time given in microseconds since the epoch, or `None` far outside the calendar.
+    #[must_use]
+    pub fn containing(micros: i64) -> Option<Self> {
+        i32::try_from(micros.div_euclid(MICROS_PER_DAY)).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.ymd();
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+impl std::str::FromStr for Day {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text.as_bytes()).ok_or_else(|| Error::Day { value: text.to_owned() })
+    }
+}
+
+/// What a customer did; its number is what the outputs hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ActionType {
+    /// A click on a product.
+    Click = 1,
+    /// A product put into the cart.
+    AddToCart = 2,
+    /// A product ordered.
+    Order = 3,
+}
+
+impl ActionType {
+    /// Every type, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Click, Self::AddToCart, Self::Order];
+
+    /// The name used in manifests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Click => "click",
+            Self::AddToCart => "add_to_cart",
+            Self::Order => "order",
+        }
+    }
+}
+
+/// The width of item ids in the outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemDtype {
+    /// 32 bits, signed.
+    I32,
+    /// 64 bits, signed.
+    I64,
+}
+
+impl ItemDtype {
+    /// The name used on the command line and in manifests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+        }
+    }
+}
+
+/// An item id as the outputs store it: `i32` or `i64`.
+pub trait ItemId:
+    Pod + Zeroable + Ord + Send + Sync + fmt::Debug + fmt::Display + TryFrom<i64> + Into<i64> + 'static
+{
+    /// The dtype that this type stands for.
+    const DTYPE: ItemDtype;
+}
+
+impl ItemId for i32 {
+    const DTYPE: ItemDtype = ItemDtype::I32;
+}
+
+impl ItemId for i64 {
+    const DTYPE: ItemDtype = ItemDtype::I64;
+}
+
+/// One impressed item on a day: what a training row is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample<I> {
+    /// Who saw it.
+    pub customer: i64,
+    /// What was shown.
+    pub item: I,
+    /// Whether it was ordered.
+    pub is_order: bool,
+}
+
+/// One action of one customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action<I> {
+    /// When, in microseconds since the epoch, UTC; [`NULL_TIME`] where it is not known.
+    pub time: i64,
+    /// On which item.
+    pub item: I,
+    /// Who: the place of the customer among those of the run, in the order of [`customer_hash`].
+    pub customer: u32,
+    /// The day on which it became known: it decides what a sample can see.
+    pub day: Day,
+    /// The number of its [`ActionType`].
+    pub kind: u8,
+}
+
+/// The stable hash that orders customers and cuts them into shards and buckets.
+///
+/// It is one step of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014; the
+/// constants of Vigna's reference code) from the customer's id as a state: a bijection, so no two customers share a hash.
+#[must_use]
+pub fn customer_hash(customer: i64) -> u64 {
+    let mut z = customer.cast_unsigned().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Which of `shards` contiguous hash ranges a hash falls into, from 0.
+#[must_use]
+pub fn shard_of(hash: u64, shards: u32) -> u32 {
+    // The product is below shards * 2^64, so its upper half is below `shards`.
+    ((u128::from(hash) * u128::from(shards)) >> 64) as u32
+}

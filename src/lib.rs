@@ -1,0 +1,7 @@
+//! shardback
+
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod manifest;
+pub mod read;

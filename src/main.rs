@@ -1,0 +1,2 @@
+//! The `shardback` program.
+fn main() {}

@@ -1,0 +1,167 @@
+//! What was built: the canonical record of one format of one day.
+//!
+//! The bytes are the JSON that `serde_json` prints with an indent of two, keys in the order of the structs here, and a
+//! line feed at the end. The last field, `hash`, is the hash of all the bytes before its name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The name of a manifest in its day's folder.
+pub const MANIFEST_FILE: &str = "_manifest.json";
+/// The name of the record of the run that wrote the folder; outside every promise of identity.
+pub const RUN_FILE: &str = "_run.json";
+/// The empty file that says the folder is complete.
+pub const SUCCESS_FILE: &str = "_SUCCESS";
+/// The rows that were left out, where there are any.
+pub const REJECTED_FILE: &str = "_rejected.jsonl";
+/// The version of the layout of shards and manifests; it grows when a reader has to know.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The record of one format of one day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// `shardback.parquet`, `shardback.dense` or `shardback.jagged`.
+    pub format: String,
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// The program and version that wrote it.
+    pub tool: String,
+    /// The day, `YYYY-MM-DD`.
+    pub dt: String,
+    /// K, the length of a padded history.
+    pub history: u64,
+    /// How many days back a sample sees; null for all of them.
+    pub lookback_days: Option<u32>,
+    /// `i32` or `i64`: the width of item ids.
+    pub item_dtype: String,
+    /// The hash of the day's content and options, the same in all formats of one build.
+    pub build: String,
+    /// The shards, in order.
+    pub shards: Vec<Shard>,
+    /// For each table the rows that this day sees.
+    pub tables: BTreeMap<String, Table>,
+    /// The file of rows left out, where there is one.
+    pub rejected: Option<Rejected>,
+    /// Figures of the day.
+    pub statistics: Statistics,
+    /// The hash of all the bytes before this field's name.
+    pub hash: String,
+}
+
+/// One file of the day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Its name in the day's folder.
+    pub file: String,
+    /// Its samples.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// The hash of all its bytes.
+    pub hash: String,
+}
+
+/// What the day sees of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Its valid rows that the day sees, of all customers.
+    pub rows: u64,
+    /// The rows left out that the day would have seen, by reason.
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// The file of rows left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejected {
+    /// Its name in the day's folder.
+    pub file: String,
+    /// Its lines.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// The hash of all its bytes.
+    pub hash: String,
+}
+
+/// Figures of a day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statistics {
+    /// The rows of all shards.
+    pub samples: u64,
+    /// Samples whose label is true.
+    pub positives: u64,
+    /// `positives / samples`; null without samples.
+    pub positive_rate: Option<f64>,
+    /// Distinct customers.
+    pub customers: u64,
+    /// Customers whose history is empty.
+    pub customers_without_history: u64,
+    /// The actions in the histories, each customer's history counted once, by type.
+    pub actions: BTreeMap<String, u64>,
+    /// How many customers have a history of which length: 0, 1, 2 to 3, 4 to 7, … the last range ends at K.
+    pub history_lengths: Vec<LengthRange>,
+    /// The smallest gap between the start of the day and the newest action used, in microseconds; negative where a late
+    /// clock puts an action of an earlier day into this one; null without any timed action.
+    pub smallest_gap_micros: Option<i64>,
+}
+
+/// How many customers have a history of a length within a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LengthRange {
+    /// The shortest.
+    pub from: u64,
+    /// The longest, inclusive.
+    pub to: u64,
+    /// How many customers.
+    pub customers: u64,
+}
+
+impl Manifest {
+    /// The canonical bytes, with [`Manifest::hash`] worked out from them.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let unsigned = Self { hash: String::new(), ..self.clone() };
+        // Numbers, strings, lists and maps keyed by strings: the printer has nothing to refuse.
+        let mut bytes = serde_json::to_vec_pretty(&unsigned).unwrap_or_default();
+        bytes.truncate(hashed_length(&bytes).unwrap_or(bytes.len()));
+        let hash = hash_hex(&bytes);
+        bytes.extend_from_slice(format!("\"hash\": \"{hash}\"\n}}\n").as_bytes());
+        bytes
+    }
+
+    /// Reads canonical bytes back.
+    ///
+    /// # Errors
+    /// Says what is wrong: no JSON of this shape, a hash that does not fit, or bytes that are not canonical.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| format!("not a manifest: {error}"))?;
+        let hashed = hashed_length(bytes).and_then(|length| bytes.get(..length));
+        let expected = hashed.map(hash_hex).unwrap_or_default();
+        if manifest.hash != expected {
+            return Err(format!("its hash is {expected}, but it says {}", manifest.hash));
+        }
+        if manifest.to_bytes() != bytes {
+            return Err("not in canonical form".to_owned());
+        }
+        Ok(manifest)
+    }
+}
+
+/// The bytes before the name of the last `hash` field.
+fn hashed_length(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::rfind(bytes, b"\"hash\": \"")
+}
+
+/// The hash used everywhere: XXH3 with 128 bits, as 32 lower-case hexadecimal digits, the high half first.
+#[must_use]
+pub fn hash_hex(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}

@@ -1,0 +1,125 @@
+//! Files, folders and streams as Arrow record batches of the wanted columns.
+//!
+//! Knows formats, paths and column names; gives values no meaning. Parquet and Arrow sources keep their types; the text
+//! formats (JSON, CSV) yield every value as text, so that one place decides what text means.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use crate::error::Result;
+use crate::event::Day;
+
+/// What a stage wants to know of a table.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The table's name, for messages.
+    pub table: String,
+    /// The column with the day. Where the path has a part `{day_column}=…`, that is the day and the column is not read.
+    pub day_column: String,
+    /// The columns beside the day, as sets of which the first that a file has in full is read; at least one.
+    pub layouts: Vec<Vec<Column>>,
+}
+
+/// A wanted column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+/// The shape of a column's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A number, a boolean, a text, a time.
+    Scalar,
+    /// A list of structs with the fields `item_id` and `is_order`.
+    Slate,
+}
+
+/// The day that a path gives to all rows below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathDay {
+    /// A day.
+    Day(Day),
+    /// Hive's name for null.
+    Null,
+    /// Something that is no day.
+    Unparsable(String),
+}
+
+/// Where the rows of a chunk come from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file, where the source is one.
+    pub file: Option<Arc<PathBuf>>,
+    /// The day that the path gives.
+    pub day: Option<PathDay>,
+    /// The numbers of the rows in the file or source, from 1; in text files the line on which a row begins.
+    pub rows: RowNumbers,
+    /// Whether the source is a text format, whose values are all text or null.
+    pub text: bool,
+}
+
+impl Origin {
+    /// The file's path, where the source is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_deref().map(PathBuf::as_path)
+    }
+}
+
+/// The numbers of a chunk's rows.
+#[derive(Clone, Debug)]
+pub enum RowNumbers {
+    /// Consecutive, from this one.
+    From(u64),
+    /// One for each row.
+    Each(Vec<u64>),
+}
+
+impl RowNumbers {
+    /// The number of the chunk's row `row`, counted from 0.
+    #[must_use]
+    pub fn number(&self, row: usize) -> u64 {
+        match self {
+            Self::From(first) => first + row as u64,
+            Self::Each(numbers) => numbers.get(row).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// Some consecutive rows of a source.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The day column, unless the path has the day, and the columns of one layout, in any order, found by name.
+    pub batch: RecordBatch,
+    /// Where they come from.
+    pub origin: Origin,
+    /// The bytes that were read for them, for progress.
+    pub bytes: u64,
+}
+
+/// What takes chunks; several threads call it at once.
+pub type Visitor<'a> = dyn Fn(Chunk) -> Result<()> + Sync + 'a;
+
+/// A table that can be read in parts, in parallel.
+pub trait Source: Send + Sync {
+    /// The number of parts.
+    fn parts(&self) -> usize;
+
+    /// The bytes of all parts, for progress.
+    fn bytes(&self) -> u64;
+
+    /// Reads one part and hands over its rows in chunks, possibly from several threads, in no order.
+    ///
+    /// # Errors
+    /// A fault of the part, or whatever `visit` returns. Where several chunks fail, the first in the order of the part.
+    fn read(&self, part: usize, visit: &Visitor<'_>) -> Result<()>;
+
+    /// The files, where the source is made of files, for the record of the run.
+    fn files(&self) -> Vec<&Path>;
+}
