@@ -102,7 +102,7 @@ pub struct BadRow {
 #[non_exhaustive]
 pub enum Error {
     /// The system refused something.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was tried: "read", "create", …
         action: &'static str,
@@ -187,7 +187,7 @@ pub enum Error {
     #[error("{}: {}, row {}, column `{}`: {}: {}; {}", .0.table, place(.0.file.as_deref()), .0.row, .0.column, .0.reason.describe(), .0.value, .0.reason.advice())]
     BadRow(Box<BadRow>),
     /// A Parquet file that cannot be decoded.
-    #[error("{table}: `{}` is not readable Parquet: {source}", file.display())]
+    #[error("{table}: `{}` is not readable Parquet", file.display())]
     Parquet {
         /// The table.
         table: String,
@@ -255,7 +255,7 @@ pub enum Error {
         problem: String,
     },
     /// Encoding an output failed.
-    #[error("cannot encode `{}`: {source}", path.display())]
+    #[error("cannot encode `{}`", path.display())]
     Encode {
         /// The file.
         path: PathBuf,

@@ -74,6 +74,12 @@ impl Day {
         (year_of_era + era * 400 + i64::from(month <= 2), month, day)
     }
 
+    /// Whether the day has a year of four digits, as every day that text can name.
+    #[must_use]
+    pub fn in_calendar(self) -> bool {
+        (-719_162..=2_932_896).contains(&self.0)
+    }
+
     /// Its midnight in UTC, in microseconds since the epoch.
     #[must_use]
     pub fn midnight(self) -> i64 {

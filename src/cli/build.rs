@@ -1,0 +1,232 @@
+//! `shardback build`: days from tables.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde_json::json;
+use shardback::config::{self, ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::event::{Day, ItemDtype};
+use shardback::pipeline::{self, Input, Summary, Tables};
+
+use super::exit::Exit;
+use super::progress::Progress;
+use super::{interrupt, text};
+
+/// Build a day, or a range of days in one pass.
+///
+/// A table is a file, a folder, or a hive-partitioned folder, in Parquet, newline-delimited JSON or CSV (the last two also
+/// as .gz or .zst). Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Impressions: dt, customer_id, impressions (list of item_id, is_order) or item_id, is_order
+    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    impressions: PathBuf,
+    /// Clicks: dt, customer_id, item_id, click_time
+    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    clicks: Option<PathBuf>,
+    /// Add-to-carts: dt, customer_id, config_id, occurred_at
+    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    add_to_carts: Option<PathBuf>,
+    /// Previous orders: order_date, customer_id, config_id
+    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    previous_orders: Option<PathBuf>,
+    /// The folder for the results
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The day to build, as YYYY-MM-DD
+    #[arg(long, alias = "process-date", value_name = "DAY", required_unless_present_all = ["from", "to"], conflicts_with_all = ["from", "to"], help_heading = "Days")]
+    date: Option<Day>,
+    /// The first day to build
+    #[arg(long, value_name = "DAY", requires = "to", help_heading = "Days")]
+    from: Option<Day>,
+    /// The last day to build, inclusive
+    #[arg(long, value_name = "DAY", requires = "from", help_heading = "Days")]
+    to: Option<Day>,
+    /// What to write
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "parquet,dense")]
+    format: Vec<Format>,
+    /// K: how many actions a row has, newest first, zero-padded
+    #[arg(long, value_name = "K", default_value_t = 1000)]
+    history: usize,
+    /// How many days back a sample sees; all of them if not given
+    #[arg(long, value_name = "N")]
+    lookback_days: Option<u32>,
+    /// The width of item ids in the outputs
+    #[arg(long, value_name = "DTYPE", default_value = "i32")]
+    item_dtype: Item,
+    /// Rows that break the contract: stop at the first, or leave them out and keep them in _rejected.jsonl
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    invalid: Invalid,
+    /// About how many samples a shard holds
+    #[arg(long, value_name = "N", default_value_t = 131_072, conflicts_with = "shards")]
+    shard_rows: u64,
+    /// How many shards a day has
+    #[arg(long, value_name = "N")]
+    shards: Option<u32>,
+    /// Leave days alone that an earlier run with the same options has published
+    #[arg(long)]
+    skip_existing: bool,
+    /// Write days without impressions, with no rows, instead of failing
+    #[arg(long)]
+    allow_empty_days: bool,
+    /// Replace a day in two steps where the file system cannot do it in one
+    #[arg(long)]
+    replace_non_atomic: bool,
+    /// What pads histories
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: Device,
+    /// How many threads work; one for each processor if not given
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Parquet,
+    Dense,
+    Jagged,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Item {
+    I32,
+    I64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Invalid {
+    Fail,
+    Skip,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Device {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let plan = Plan::new(arguments.options()?)?;
+    interrupt::listen()?;
+    let (quiet, as_json) = (arguments.quiet, arguments.json);
+    let summary = pipeline::build(&plan, arguments.tables(), &Progress::new(quiet))?;
+    if as_json {
+        println!("{:#}", json(&summary));
+    } else if !quiet {
+        print!("{}", describe(&summary));
+    }
+    Ok(Exit::Done)
+}
+
+impl Arguments {
+    fn options(&self) -> anyhow::Result<Options> {
+        let (Some(from), Some(to)) = (self.date.or(self.from), self.date.or(self.to)) else {
+            anyhow::bail!("name the day with --date, or the days with --from and --to");
+        };
+        Ok(Options {
+            formats: self.format.iter().map(|&format| format.into()).collect(),
+            history: self.history,
+            lookback_days: self.lookback_days,
+            item_dtype: match self.item_dtype {
+                Item::I32 => ItemDtype::I32,
+                Item::I64 => ItemDtype::I64,
+            },
+            invalid: match self.invalid {
+                Invalid::Fail => InvalidRows::Fail,
+                Invalid::Skip => InvalidRows::Skip,
+            },
+            sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
+            skip_existing: self.skip_existing,
+            allow_empty_days: self.allow_empty_days,
+            replace_non_atomic: self.replace_non_atomic,
+            device: match self.device {
+                Device::Auto => config::Device::Auto,
+                Device::Cpu => config::Device::Cpu,
+                Device::Cuda => config::Device::Cuda,
+            },
+            threads: self.threads,
+            ..Options::new(&self.out, from, to)
+        })
+    }
+
+    fn tables(self) -> Tables {
+        let actions = [
+            (ActionTable::clicks(), self.clicks),
+            (ActionTable::add_to_carts(), self.add_to_carts),
+            (ActionTable::previous_orders(), self.previous_orders),
+        ];
+        let given = actions.into_iter().filter_map(|(table, path)| Some((table, Input::Path(path?))));
+        Tables { impressions: Input::Path(self.impressions), actions: given.collect() }
+    }
+}
+
+impl From<Format> for config::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Parquet => Self::Parquet,
+            Format::Dense => Self::Dense,
+            Format::Jagged => Self::Jagged,
+        }
+    }
+}
+
+/// What a build did, for a person.
+pub(super) fn describe(summary: &Summary) -> String {
+    let mut lines = vec![String::new()];
+    for table in &summary.tables {
+        let rejected = match table.rejected {
+            0 => String::new(),
+            rejected => format!(", {} left out", text::counted(rejected, "row")),
+        };
+        let files = if table.files.is_empty() { String::new() } else { format!(" in {}", text::counted(table.files.len() as u64, "file")) };
+        let rows = text::counted(table.rows, "row");
+        lines.push(format!("read   {:16} {rows}{rejected}, {}{files}", table.table, text::bytes(table.bytes)));
+    }
+    for day in &summary.days {
+        for format in &day.formats {
+            let rows = text::counted(day.samples, "row");
+            let files = text::counted(format.files as u64, "shard");
+            lines.push(format!("wrote  {}  {rows}, {files}, {}", format.path.display(), text::bytes(format.bytes)));
+        }
+    }
+    if !summary.skipped.is_empty() {
+        let days: Vec<String> = summary.skipped.iter().map(ToString::to_string).collect();
+        lines.push(format!("kept   {} (already built with these options)", days.join(", ")));
+    }
+    let stages: Vec<String> =
+        summary.stages.iter().map(|stage| format!("{} {}", stage.stage, text::seconds(stage.elapsed))).collect();
+    if !stages.is_empty() {
+        lines.push(format!("time   {}", stages.join(", ")));
+    }
+    let memory = summary.peak_memory.map_or_else(String::new, |peak| format!(", peak memory {}", text::bytes(peak)));
+    let threads = text::counted(summary.threads as u64, "thread");
+    lines.push(format!("total  {} on {threads}{memory}", text::seconds(summary.elapsed)));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn json(summary: &Summary) -> serde_json::Value {
+    let days = summary.days.iter().map(|day| {
+        let formats = day.formats.iter().map(|format| {
+            json!({ "format": format.format.name(), "path": format.path, "shards": format.files, "bytes": format.bytes })
+        });
+        json!({ "day": day.day.to_string(), "samples": day.samples, "customers": day.customers, "formats": formats.collect::<Vec<_>>() })
+    });
+    let stages = summary.stages.iter().map(|stage| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() }));
+    json!({
+        "days": days.collect::<Vec<_>>(),
+        "skipped": summary.skipped.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "tables": summary.tables,
+        "stages": stages.collect::<Vec<_>>(),
+        "threads": summary.threads,
+        "seconds": summary.elapsed.as_secs_f64(),
+        "peak_memory_bytes": summary.peak_memory,
+    })
+}

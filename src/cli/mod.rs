@@ -1,0 +1,52 @@
+//! The command line: typed arguments, one file a command. Uses the library's public API only.
+
+mod build;
+mod demo;
+mod exit;
+mod generate;
+mod inspect;
+mod interrupt;
+mod progress;
+mod text;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+
+/// Turns event logs into training tensors: for every impression, the customer's last actions as they stood when its day
+/// began.
+#[derive(Parser)]
+#[command(name = "shardback", version, max_term_width = 120, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(build::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
+    Generate(generate::Arguments),
+    Demo(demo::Arguments),
+}
+
+pub(crate) fn run() -> ExitCode {
+    // Wrong usage ends here, with clap's message and exit code 2.
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Build(arguments) => build::run(arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        Exit::of(&error)
+    });
+    exit.into()
+}

@@ -1,0 +1,154 @@
+//! What a run tells: progress while it works, and a summary at its end.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::config::Format;
+use crate::event::Day;
+use crate::read::Source;
+
+/// A step of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading impressions; progress in bytes.
+    Impressions,
+    /// Reading actions; progress in bytes.
+    Actions,
+    /// Grouping and sorting actions; progress in histories, as one.
+    Histories,
+    /// Writing a day; progress in rows of all formats.
+    Day(Day),
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Impressions => f.write_str("read impressions"),
+            Self::Actions => f.write_str("read actions"),
+            Self::Histories => f.write_str("sort histories"),
+            Self::Day(day) => write!(f, "write {day}"),
+        }
+    }
+}
+
+/// What is told of a run while it works; several threads call it.
+pub trait Observer: Sync {
+    /// A stage begins that has `total` units to do.
+    fn begin(&self, stage: Stage, total: u64);
+    /// Some more units are done.
+    fn advance(&self, stage: Stage, units: u64);
+    /// A stage is done.
+    fn end(&self, time: &StageTime);
+    /// A day is in place.
+    fn published(&self, day: &DaySummary);
+    /// Whether the run should stop as soon as it can, with [`Error::Interrupted`](crate::error::Error::Interrupted).
+    fn cancelled(&self) -> bool;
+}
+
+/// How long a stage took.
+#[derive(Clone, Copy, Debug)]
+pub struct StageTime {
+    /// Which.
+    pub stage: Stage,
+    /// How long.
+    pub elapsed: Duration,
+}
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The days that were built and published, in order.
+    pub days: Vec<DaySummary>,
+    /// The days that were there already, with `--skip-existing`.
+    pub skipped: Vec<Day>,
+    /// The tables as they were read.
+    pub tables: Vec<TableSummary>,
+    /// The stages in order.
+    pub stages: Vec<StageTime>,
+    /// The threads that worked.
+    pub threads: usize,
+    /// From start to end.
+    pub elapsed: Duration,
+    /// The most memory that was resident, in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+}
+
+/// A table as it was read.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableSummary {
+    /// Its name.
+    pub table: String,
+    /// Its files, where the source is made of files.
+    pub files: Vec<PathBuf>,
+    /// The bytes of the parts that were read.
+    pub bytes: u64,
+    /// Valid rows; for impressions those of the requested days.
+    pub rows: u64,
+    /// Rows left out.
+    pub rejected: u64,
+}
+
+/// A published day.
+#[derive(Clone, Debug)]
+pub struct DaySummary {
+    /// Which.
+    pub day: Day,
+    /// Its samples.
+    pub samples: u64,
+    /// Its distinct customers.
+    pub customers: u64,
+    /// Its formats, in the order of publishing.
+    pub formats: Vec<FormatSummary>,
+}
+
+/// A format of a published day.
+#[derive(Clone, Debug)]
+pub struct FormatSummary {
+    /// Which.
+    pub format: Format,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its shards.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Summary {
+    pub(super) fn new(threads: usize) -> Self {
+        Self {
+            days: Vec::new(),
+            skipped: Vec::new(),
+            tables: Vec::new(),
+            stages: Vec::new(),
+            threads,
+            elapsed: Duration::ZERO,
+            peak_memory: None,
+        }
+    }
+
+    pub(super) fn finish(self, elapsed: Duration) -> Self {
+        Self { elapsed, peak_memory: peak_memory(), ..self }
+    }
+
+    pub(super) fn add_table(&mut self, table: &str, source: &dyn Source, rows: u64, rejected: usize) {
+        self.tables.push(TableSummary {
+            table: table.to_owned(),
+            files: source.files().into_iter().map(ToOwned::to_owned).collect(),
+            bytes: source.bytes(),
+            rows,
+            rejected: rejected as u64,
+        });
+    }
+}
+
+/// The most memory that this process had resident so far, in bytes; `None` where the system does not tell.
+#[must_use]
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}

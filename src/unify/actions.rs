@@ -1,0 +1,157 @@
+//! Tables of actions as one stream of checked actions of the customers that matter.
+
+use std::sync::{Mutex, PoisonError};
+
+use rustc_hash::FxHashMap;
+use serde_json::{Map, Value};
+
+use super::columns::{Cell, Cells, Days, Reader};
+use super::impressions::Customers;
+use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, time_value, valid_day};
+use super::{Progress, read_all};
+use crate::config::{ActionTable, Plan};
+use crate::error::{Reason, Result};
+use crate::event::{Action, Day, ItemId, NULL_TIME};
+use crate::read::{Chunk, Source};
+
+/// What a table of actions holds for the requested days.
+#[derive(Debug)]
+pub struct Actions<I> {
+    /// The actions that some requested day can see, of customers that some requested day concerns; in pieces, in no order.
+    pub pieces: Vec<Vec<Action<I>>>,
+    /// For each day the valid rows of the table, of all customers; days that no requested day can see may lack some.
+    pub rows: FxHashMap<Day, u64>,
+    /// The rows that were left out, in no order.
+    pub rejects: Vec<Reject>,
+}
+
+/// Reads a table of actions.
+///
+/// # Errors
+/// Whatever the source or `progress` returns, and [`crate::error::Error::BadRow`] where bad rows are not to be left out.
+pub fn read_actions<I: ItemId>(
+    table: &ActionTable,
+    source: &dyn Source,
+    plan: &Plan,
+    customers: &Customers,
+    progress: &Progress<'_>,
+) -> Result<Actions<I>> {
+    let rejects = Rejects::new(plan.options().invalid);
+    let found = Mutex::new((Vec::new(), FxHashMap::<Day, u64>::default()));
+    read_all(source, &|chunk| {
+        let (piece, runs) = read_chunk(&chunk, table, plan, customers, &rejects)?;
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        if !piece.is_empty() {
+            found.0.push(piece);
+        }
+        for (day, rows) in runs {
+            *found.1.entry(day).or_default() += rows;
+        }
+        drop(found);
+        progress(chunk.bytes)
+    })?;
+    let (pieces, rows) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Actions { pieces, rows, rejects: rejects.into_inner() })
+}
+
+/// The wanted actions of a chunk, and how many valid rows each run of rows with one day has.
+type Found<I> = (Vec<Action<I>>, Vec<(Day, u64)>);
+
+fn read_chunk<I: ItemId>(
+    chunk: &Chunk,
+    table: &ActionTable,
+    plan: &Plan,
+    customers: &Customers,
+    rejects: &Rejects,
+) -> Result<Found<I>> {
+    let reader = Reader::new(&table.name, chunk);
+    let columns = Columns::new(&reader, table)?;
+    let mut actions = Vec::new();
+    let mut runs: Vec<(Day, u64)> = Vec::new();
+    let mut day_is_seen = false;
+    for row in 0..chunk.batch.num_rows() {
+        let (day, customer, item, time) = match columns.row::<I>(row) {
+            Ok(row) => row,
+            Err(fault) => {
+                rejects.add(&reader, row, columns.days.get(row), fault, || columns.contents(row))?;
+                continue;
+            }
+        };
+        match runs.last_mut() {
+            Some((last, rows)) if *last == day => *rows += 1,
+            _ => {
+                runs.push((day, 1));
+                day_is_seen = plan.any_sees(day);
+            }
+        }
+        if day_is_seen && let Some(customer) = customers.place(customer) {
+            actions.push(Action { time, item, customer, day, kind: table.kind as u8 });
+        }
+    }
+    Ok((actions, runs))
+}
+
+/// The columns of a chunk.
+struct Columns<'a> {
+    table: &'a ActionTable,
+    days: Days,
+    customers: Cells,
+    items: Cells,
+    times: Option<Cells>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(reader: &Reader<'_>, table: &'a ActionTable) -> Result<Self> {
+        Ok(Self {
+            days: reader.days(&table.day_column)?,
+            customers: reader.ids("customer_id")?,
+            items: reader.ids(&table.item_column)?,
+            times: table.time_column.as_deref().map(|column| reader.times(column)).transpose()?,
+            table,
+        })
+    }
+
+    /// Day, customer, item and time of a row, checked.
+    fn row<I: ItemId>(&self, row: usize) -> Result<(Day, i64, I, i64), Fault> {
+        let (day, customer) = (self.days.get(row), self.customers.get(row));
+        let (Some(day), Cell::Value(customer)) = (valid_day(day), customer) else {
+            let text = |column: &str| {
+                if column == self.table.day_column { self.days.text(row) } else { self.customers.text(row) }
+            };
+            return Err(key_fault(&self.table.day_column, day, customer, text).unwrap_or_else(|| self.item_fault(row)));
+        };
+        let Cell::Value(item) = self.items.get(row) else { return Err(self.item_fault(row)) };
+        let item = I::try_from(item).map_err(|_| self.item_fault(row))?;
+        let time = match self.times.as_ref().map(|times| times.get(row)) {
+            None => day.midnight(),
+            Some(Cell::Value(time)) => time,
+            Some(Cell::Null) => NULL_TIME,
+            Some(Cell::Bad) => return Err(self.time_fault(row)),
+        };
+        Ok((day, customer, item, time))
+    }
+
+    fn item_fault(&self, row: usize) -> Fault {
+        let reason = if self.items.get(row) == Cell::Null { Reason::NullItem } else { Reason::ItemOutOfRange };
+        Fault { reason, column: self.table.item_column.clone(), value: self.items.text(row) }
+    }
+
+    fn time_fault(&self, row: usize) -> Fault {
+        Fault {
+            reason: Reason::UnparsableTime,
+            column: self.table.time_column.clone().unwrap_or_default(),
+            value: self.times.as_ref().and_then(|times| times.text(row)),
+        }
+    }
+
+    fn contents(&self, row: usize) -> Map<String, Value> {
+        let mut contents = Map::new();
+        contents.insert(self.table.day_column.clone(), day_value(self.days.get(row), self.days.text(row)));
+        contents.insert("customer_id".to_owned(), id_value(self.customers.get(row), self.customers.text(row)));
+        contents.insert(self.table.item_column.clone(), id_value(self.items.get(row), self.items.text(row)));
+        if let (Some(column), Some(times)) = (&self.table.time_column, &self.times) {
+            contents.insert(column.clone(), time_value(times.get(row), times.text(row)));
+        }
+        contents
+    }
+}

@@ -1,0 +1,507 @@
+//! Typed views of a chunk's columns: every width, unit and spelling of a value as one kind of cell.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, FixedSizeListArray, Int64Array, OffsetSizeTrait, RecordBatch,
+    StructArray, TimestampMicrosecondArray,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Date64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::time::parse_time;
+use crate::error::{Error, Result};
+use crate::event::{Day, NULL_TIME};
+use crate::read::{Chunk, Origin, PathDay};
+
+/// What a row holds in a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    Value(i64),
+    Null,
+    /// There is a value, but none that the column can mean: an id beyond 64 bits, text that is no time, …
+    Bad,
+}
+
+/// A column of whole numbers: ids, times in microseconds, days since the epoch, labels as 0 and 1.
+pub(super) struct Cells {
+    array: ArrayRef,
+    values: ScalarBuffer<i64>,
+    nulls: Option<NullBuffer>,
+    bad: Option<BooleanBuffer>,
+}
+
+impl Cells {
+    pub(super) fn get(&self, row: usize) -> Cell {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            Cell::Null
+        } else if self.bad.as_ref().is_some_and(|bad| bad.value(row)) {
+            Cell::Bad
+        } else {
+            Cell::Value(self.values[row])
+        }
+    }
+
+    /// The value as the source spells it, or `None` where it is null.
+    pub(super) fn text(&self, row: usize) -> Option<String> {
+        text(&self.array, row)
+    }
+
+    fn new(array: &ArrayRef, cell: impl Fn(usize) -> Cell) -> Self {
+        let rows = array.len();
+        let mut values = Vec::with_capacity(rows);
+        let mut valid = Vec::with_capacity(rows);
+        let mut bad = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let cell = cell(row);
+            values.push(if let Cell::Value(value) = cell { value } else { 0 });
+            valid.push(cell != Cell::Null);
+            bad.push(cell == Cell::Bad);
+        }
+        Self {
+            array: Arc::clone(array),
+            values: values.into(),
+            nulls: Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0),
+            bad: Some(BooleanBuffer::from(bad)).filter(|bad| bad.count_set_bits() > 0),
+        }
+    }
+
+    fn from_values(array: &ArrayRef, values: ScalarBuffer<i64>) -> Self {
+        Self { array: Arc::clone(array), values, nulls: array.logical_nulls(), bad: None }
+    }
+
+    fn all_null(array: &ArrayRef) -> Self {
+        Self::new(array, |_| Cell::Null)
+    }
+}
+
+/// The day of each row, from the path or from a column.
+pub(super) enum Days {
+    Path(PathDay),
+    Column(Cells),
+}
+
+impl Days {
+    pub(super) fn get(&self, row: usize) -> Cell {
+        match self {
+            Self::Path(PathDay::Day(day)) => Cell::Value(i64::from(day.0)),
+            Self::Path(PathDay::Null) => Cell::Null,
+            Self::Path(PathDay::Unparsable(_)) => Cell::Bad,
+            Self::Column(cells) => cells.get(row),
+        }
+    }
+
+    pub(super) fn text(&self, row: usize) -> Option<String> {
+        match self {
+            Self::Path(PathDay::Day(day)) => Some(day.to_string()),
+            Self::Path(PathDay::Null) => None,
+            Self::Path(PathDay::Unparsable(text)) => Some(text.clone()),
+            Self::Column(cells) => cells.text(row),
+        }
+    }
+}
+
+/// A chunk and the table it belongs to: where errors about its columns get their place from.
+pub(super) struct Reader<'a> {
+    pub(super) table: &'a str,
+    pub(super) batch: &'a RecordBatch,
+    pub(super) origin: &'a Origin,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(table: &'a str, chunk: &'a Chunk) -> Self {
+        Self { table, batch: &chunk.batch, origin: &chunk.origin }
+    }
+
+    pub(super) fn days(&self, column: &str) -> Result<Days> {
+        if let Some(day) = &self.origin.day {
+            return Ok(Days::Path(day.clone()));
+        }
+        let array = self.column(column)?;
+        self.day_cells(column, &unpacked_unless_text(&array)).map(Days::Column)
+    }
+
+    /// Customer and item ids; `Bad` where the id is beyond 64 bits, signed.
+    pub(super) fn ids(&self, column: &str) -> Result<Cells> {
+        self.id_cells(column, &self.column(column)?)
+    }
+
+    /// Times in microseconds since the epoch, floored; `Bad` where text is no time or a time is beyond 64 bits.
+    pub(super) fn times(&self, column: &str) -> Result<Cells> {
+        let array = unpacked(&self.column(column)?);
+        match array.data_type() {
+            DataType::Null => Ok(Cells::all_null(&array)),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                let times = array.as_primitive::<TimestampMicrosecondType>();
+                Ok(guarded(Cells::from_values(&array, times.values().clone())))
+            }
+            DataType::Timestamp(unit, _) => Ok(scaled(&array, *unit)),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                let texts = Texts::new(&array);
+                Ok(Cells::new(&array, |row| match texts.get(row) {
+                    None => Cell::Null,
+                    Some(text) => parse_time(text).map_or(Cell::Bad, Cell::Value),
+                }))
+            }
+            _ => Err(self.wrong_type(column, &array, "a timestamp, or text as in RFC 3339")),
+        }
+    }
+
+    /// Labels as 0 and 1.
+    pub(super) fn labels(&self, column: &str) -> Result<Cells> {
+        self.label_cells(column, &self.column(column)?, &|row| row)
+    }
+
+    /// The rows of a list column, each a range of `items` and `labels`.
+    pub(super) fn slates(&self, column: &str) -> Result<Slates> {
+        let array = self.column(column)?;
+        let (ranges, values) = list_ranges(&array)
+            .ok_or_else(|| self.wrong_type(column, &array, "a list of structs with `item_id` and `is_order`"))?;
+        let elements = values
+            .as_any()
+            .downcast_ref::<StructArray>()
+            .ok_or_else(|| self.wrong_type(column, &array, "a list of structs with `item_id` and `is_order`"))?;
+        let field = |name: &str| {
+            elements.column_by_name(name).cloned().ok_or_else(|| Error::MissingColumn {
+                table: self.table.to_owned(),
+                file: self.origin.path().map(ToOwned::to_owned),
+                column: format!("{column}.{name}"),
+                present: elements.column_names().iter().map(|present| format!("{column}.{present}")).collect(),
+            })
+        };
+        // Values of text formats are named by their row, so an element has to find the row that holds it.
+        let row_of = |element: usize| ranges.partition_point(|&(start, end)| start <= element && end <= element);
+        Ok(Slates {
+            items: self.id_cells_at(&format!("{column}.item_id"), &field("item_id")?, &row_of)?,
+            labels: self.label_cells(&format!("{column}.is_order"), &field("is_order")?, &row_of)?,
+            nulls: elements.nulls().cloned(),
+            ranges,
+        })
+    }
+
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.batch.column_by_name(column).is_some()
+    }
+
+    fn column(&self, column: &str) -> Result<ArrayRef> {
+        self.batch.column_by_name(column).cloned().ok_or_else(|| Error::MissingColumn {
+            table: self.table.to_owned(),
+            file: self.origin.path().map(ToOwned::to_owned),
+            column: column.to_owned(),
+            present: self.batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect(),
+        })
+    }
+
+    fn wrong_type(&self, column: &str, array: &ArrayRef, expected: &'static str) -> Error {
+        Error::ColumnType {
+            table: self.table.to_owned(),
+            file: self.origin.path().map(ToOwned::to_owned),
+            column: column.to_owned(),
+            found: array.data_type().to_string(),
+            expected,
+        }
+    }
+
+    fn wrong_value(&self, column: &str, row: usize, value: &[u8], expected: &'static str) -> Error {
+        Error::ValueType {
+            table: self.table.to_owned(),
+            file: self.origin.path().map(ToOwned::to_owned),
+            row: self.origin.rows.number(row),
+            column: column.to_owned(),
+            value: String::from_utf8_lossy(value).into_owned(),
+            expected,
+        }
+    }
+
+    fn id_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        self.id_cells_at(column, array, &|row| row)
+    }
+
+    fn id_cells_at(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
+        let array = unpacked(array);
+        match array.data_type() {
+            DataType::Null => Ok(Cells::all_null(&array)),
+            DataType::Int64 => Ok(Cells::from_values(&array, array.as_primitive::<Int64Type>().values().clone())),
+            kind if kind.is_integer() || matches!(kind, DataType::Decimal128(_, 0)) => {
+                // The cast makes what does not fit null: what is null only now is out of range.
+                let wide = cast(&array, &DataType::Int64).map_err(|_| self.wrong_type(column, &array, INTEGER))?;
+                let wide: &Int64Array = wide.as_primitive();
+                let bad = (wide.null_count() > array.null_count())
+                    .then(|| BooleanBuffer::collect_bool(array.len(), |row| wide.is_null(row) && array.is_valid(row)));
+                Ok(Cells {
+                    values: wide.values().clone(),
+                    nulls: array.logical_nulls(),
+                    bad,
+                    array: Arc::clone(&array),
+                })
+            }
+            DataType::Utf8 if self.origin.text => {
+                let texts = Texts::new(&array);
+                let wrong = (0..array.len())
+                    .find_map(|row| texts.get(row).filter(|text| !is_integer(text)).map(|text| (row, text)));
+                if let Some((row, text)) = wrong {
+                    return Err(self.wrong_value(column, row_of(row), text, INTEGER));
+                }
+                Ok(Cells::new(&array, |row| match texts.get(row) {
+                    None => Cell::Null,
+                    Some(text) => integer(text).map_or(Cell::Bad, Cell::Value),
+                }))
+            }
+            _ => Err(self.wrong_type(column, &array, INTEGER)),
+        }
+    }
+
+    fn label_cells(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
+        match array.data_type() {
+            DataType::Null => Ok(Cells::all_null(array)),
+            DataType::Boolean => {
+                let labels: &BooleanArray = array.as_boolean();
+                let values = labels.values().iter().map(i64::from).collect();
+                Ok(Cells::from_values(array, values))
+            }
+            DataType::Utf8 if self.origin.text => {
+                let texts = Texts::new(array);
+                let wrong = (0..array.len())
+                    .find_map(|row| texts.get(row).filter(|text| label(text).is_none()).map(|text| (row, text)));
+                if let Some((row, text)) = wrong {
+                    return Err(self.wrong_value(column, row_of(row), text, "true or false"));
+                }
+                Ok(Cells::new(array, |row| {
+                    texts.get(row).and_then(label).map_or(Cell::Null, |label| Cell::Value(i64::from(label)))
+                }))
+            }
+            _ => Err(self.wrong_type(column, array, "a boolean")),
+        }
+    }
+
+    fn day_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        let known = |day: Option<Day>| {
+            day.filter(|day| Day::in_calendar(*day)).map_or(Cell::Bad, |day| Cell::Value(i64::from(day.0)))
+        };
+        let cells = match array.data_type() {
+            DataType::Null => Cells::all_null(array),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text_days(array),
+            DataType::Dictionary(_, values) if is_text(values) => return self.dictionary_days(column, array),
+            DataType::Date32 => {
+                let days: &Date32Array = array.as_primitive::<Date32Type>();
+                Cells::new(array, |row| if days.is_null(row) { Cell::Null } else { known(Some(Day(days.value(row)))) })
+            }
+            DataType::Date64 => {
+                let days = array.as_primitive::<Date64Type>();
+                let day = |millis: i64| i32::try_from(millis.div_euclid(86_400_000)).ok().map(Day);
+                Cells::new(array, |row| if days.is_null(row) { Cell::Null } else { known(day(days.value(row))) })
+            }
+            DataType::Timestamp(..) => {
+                let times = self.times(column)?;
+                Cells::new(array, |row| match times.get(row) {
+                    Cell::Value(micros) => known(Day::containing(micros)),
+                    other => other,
+                })
+            }
+            _ => return Err(self.wrong_type(column, array, "text as `2025-08-15` or `dt=2025-08-15`, or a date")),
+        };
+        Ok(cells)
+    }
+
+    /// Text days that the source keeps in a dictionary: each distinct text is parsed once.
+    fn dictionary_days(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        let dictionary = array.as_any_dictionary();
+        let values = self.day_cells(column, dictionary.values())?;
+        let keys =
+            cast(dictionary.keys(), &DataType::Int32).map_err(|_| self.wrong_type(column, array, "text or a date"))?;
+        let keys = keys.as_primitive::<Int32Type>();
+        Ok(Cells::new(array, |row| {
+            if keys.is_null(row) {
+                Cell::Null
+            } else {
+                values.get(usize::try_from(keys.value(row)).unwrap_or_default())
+            }
+        }))
+    }
+}
+
+const INTEGER: &str = "an integer";
+
+/// The lists of an impressions column.
+pub(super) struct Slates {
+    /// For each row the start and end of its elements; empty where the list is null.
+    pub(super) ranges: Vec<(usize, usize)>,
+    items: Cells,
+    labels: Cells,
+    nulls: Option<NullBuffer>,
+}
+
+impl Slates {
+    pub(super) fn item(&self, element: usize) -> Cell {
+        if self.is_null(element) { Cell::Null } else { self.items.get(element) }
+    }
+
+    pub(super) fn label(&self, element: usize) -> Cell {
+        if self.is_null(element) { Cell::Null } else { self.labels.get(element) }
+    }
+
+    pub(super) fn item_text(&self, element: usize) -> Option<String> {
+        if self.is_null(element) { None } else { self.items.text(element) }
+    }
+
+    fn is_null(&self, element: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(element))
+    }
+}
+
+/// The bytes of a text column of any layout.
+enum Texts<'a> {
+    Small(&'a arrow::array::StringArray),
+    Large(&'a arrow::array::LargeStringArray),
+    View(&'a arrow::array::StringViewArray),
+}
+
+impl<'a> Texts<'a> {
+    /// The caller has seen that the array is one of the three.
+    fn new(array: &'a ArrayRef) -> Self {
+        match array.data_type() {
+            DataType::LargeUtf8 => Self::Large(array.as_string()),
+            DataType::Utf8View => Self::View(array.as_string_view()),
+            _ => Self::Small(array.as_string()),
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<&'a [u8]> {
+        match self {
+            Self::Small(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
+            Self::Large(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
+            Self::View(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
+        }
+    }
+}
+
+/// Neighbouring rows mostly share their day, so a text is parsed only where it changes.
+fn text_days(array: &ArrayRef) -> Cells {
+    let texts = Texts::new(array);
+    let last = std::cell::Cell::new((&b""[..], Cell::Bad));
+    Cells::new(array, |row| {
+        let Some(text) = texts.get(row) else { return Cell::Null };
+        let (last_text, last_cell) = last.get();
+        if text == last_text {
+            return last_cell;
+        }
+        let cell = Day::parse(text).map_or(Cell::Bad, |day| Cell::Value(i64::from(day.0)));
+        last.set((text, cell));
+        cell
+    })
+}
+
+/// Times of another unit than microseconds.
+fn scaled(array: &ArrayRef, unit: TimeUnit) -> Cells {
+    // Every unit is stored as 64-bit counts, so this cast only renames the type.
+    let counts = cast(array, &DataType::Int64).unwrap_or_else(|_| Arc::new(Int64Array::new_null(array.len())));
+    let counts = counts.as_primitive::<Int64Type>().clone();
+    let micros = |count: i64| match unit {
+        TimeUnit::Second => count.checked_mul(1_000_000),
+        TimeUnit::Millisecond => count.checked_mul(1_000),
+        TimeUnit::Microsecond => Some(count),
+        TimeUnit::Nanosecond => Some(count.div_euclid(1_000)),
+    };
+    Cells::new(array, |row| {
+        if counts.is_null(row) {
+            return Cell::Null;
+        }
+        micros(counts.value(row)).filter(|&micros| micros != NULL_TIME).map_or(Cell::Bad, Cell::Value)
+    })
+}
+
+/// The one time that stands for null is no time.
+fn guarded(times: Cells) -> Cells {
+    if !times.values.contains(&NULL_TIME) {
+        return times;
+    }
+    Cells::new(&Arc::clone(&times.array), |row| match times.get(row) {
+        Cell::Value(NULL_TIME) => Cell::Bad,
+        cell => cell,
+    })
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Dictionaries and runs as plain arrays.
+fn unpacked(array: &ArrayRef) -> ArrayRef {
+    let plain = match array.data_type() {
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        DataType::RunEndEncoded(_, values) => values.data_type().clone(),
+        _ => return Arc::clone(array),
+    };
+    cast(array, &plain).unwrap_or_else(|_| Arc::clone(array))
+}
+
+fn unpacked_unless_text(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Dictionary(_, values) if is_text(values) => Arc::clone(array),
+        _ => unpacked(array),
+    }
+}
+
+fn is_integer(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// The value of text that [`is_integer`], or `None` beyond 64 bits.
+fn integer(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn label(text: &[u8]) -> Option<bool> {
+    let is = |names: [&[u8]; 3]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+    if is([b"true", b"t", b"1"]) { Some(true) } else { is([b"false", b"f", b"0"]).then_some(false) }
+}
+
+/// For each row of a list-like array the range of its elements, and the elements; `None` for other arrays.
+fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
+    let ranges = |range: &dyn Fn(usize) -> (usize, usize)| {
+        (0..array.len()).map(|row| if array.is_null(row) { (0, 0) } else { range(row) }).collect()
+    };
+    match array.data_type() {
+        DataType::List(_) => Some((ranges(&offsets::<i32>(array)), Arc::clone(array.as_list::<i32>().values()))),
+        DataType::LargeList(_) => Some((ranges(&offsets::<i64>(array)), Arc::clone(array.as_list::<i64>().values()))),
+        DataType::ListView(_) => Some((ranges(&views::<i32>(array)), Arc::clone(array.as_list_view::<i32>().values()))),
+        DataType::LargeListView(_) => {
+            Some((ranges(&views::<i64>(array)), Arc::clone(array.as_list_view::<i64>().values())))
+        }
+        DataType::FixedSizeList(..) => {
+            let lists: &FixedSizeListArray = array.as_fixed_size_list();
+            let length = usize::try_from(lists.value_length()).unwrap_or_default();
+            Some((ranges(&|row| (row * length, (row + 1) * length)), Arc::clone(lists.values())))
+        }
+        _ => None,
+    }
+}
+
+fn offsets<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
+    let offsets = array.as_list::<O>().offsets();
+    |row| (offsets[row].as_usize(), offsets[row + 1].as_usize())
+}
+
+fn views<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
+    let lists = array.as_list_view::<O>();
+    |row| {
+        let start = lists.offsets()[row].as_usize();
+        (start, start + lists.sizes()[row].as_usize())
+    }
+}
+
+/// A value as text, or `None` where it is null.
+fn text(array: &ArrayRef, row: usize) -> Option<String> {
+    if array.is_null(row) {
+        return None;
+    }
+    if let DataType::Timestamp(TimeUnit::Microsecond, _) = array.data_type() {
+        let times: &TimestampMicrosecondArray = array.as_primitive();
+        return Some(super::time::format_time(times.value(row)));
+    }
+    let options = FormatOptions::default();
+    ArrayFormatter::try_new(array, &options).ok().map(|formatter| formatter.value(row).to_string())
+}

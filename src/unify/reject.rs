@@ -1,0 +1,133 @@
+//! Rows that break the contract: an error that stops the run, or a record that is kept aside.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Map, Value, json};
+
+use super::columns::{Cell, Reader};
+use super::time::format_time;
+use crate::config::InvalidRows;
+use crate::error::{BadRow, Error, Reason, Result};
+use crate::event::Day;
+
+/// A row that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Why.
+    pub reason: Reason,
+    /// Its day, where it has a valid one.
+    pub day: Option<Day>,
+    /// Its line in `_rejected.jsonl`, without the line feed; the same whatever the format or file of the table.
+    pub line: String,
+}
+
+/// What is wrong with a row.
+pub(super) struct Fault {
+    pub(super) reason: Reason,
+    pub(super) column: String,
+    /// What the column holds, or `None` where it is null.
+    pub(super) value: Option<String>,
+}
+
+/// Takes the bad rows of a table: the first ends the reading, or all are kept, as the options say.
+pub(super) struct Rejects {
+    invalid: InvalidRows,
+    kept: Mutex<Vec<Reject>>,
+}
+
+impl Rejects {
+    pub(super) fn new(invalid: InvalidRows) -> Self {
+        Self { invalid, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// `contents` gives the columns of the row for the record.
+    pub(super) fn add(
+        &self,
+        reader: &Reader<'_>,
+        row: usize,
+        day: Cell,
+        fault: Fault,
+        contents: impl FnOnce() -> Map<String, Value>,
+    ) -> Result<()> {
+        match self.invalid {
+            InvalidRows::Fail => Err(Error::BadRow(Box::new(BadRow {
+                table: reader.table.to_owned(),
+                file: reader.origin.path().map(ToOwned::to_owned),
+                row: reader.origin.rows.number(row),
+                column: fault.column,
+                value: fault.value.unwrap_or_else(|| "null".to_owned()),
+                reason: fault.reason,
+            }))),
+            InvalidRows::Skip => {
+                let line = json!({
+                    "table": reader.table,
+                    "reason": fault.reason.name(),
+                    "column": fault.column,
+                    "value": fault.value,
+                    "row": contents(),
+                });
+                let reject = Reject { reason: fault.reason, day: valid_day(day), line: line.to_string() };
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(reject);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn into_inner(self) -> Vec<Reject> {
+        self.kept.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The day of a checked row.
+pub(super) fn valid_day(day: Cell) -> Option<Day> {
+    match day {
+        Cell::Value(day) => i32::try_from(day).ok().map(Day),
+        Cell::Null | Cell::Bad => None,
+    }
+}
+
+/// A day in a record: as `2025-08-15` where it is one, as it was spelled where not.
+pub(super) fn day_value(day: Cell, text: Option<String>) -> Value {
+    valid_day(day).map_or_else(|| text.into(), |day| day.to_string().into())
+}
+
+/// An id in a record: a number where it is one, as it was spelled where not.
+pub(super) fn id_value(id: Cell, text: Option<String>) -> Value {
+    match id {
+        Cell::Value(id) => id.into(),
+        Cell::Null | Cell::Bad => text.into(),
+    }
+}
+
+/// A time in a record: RFC 3339 in UTC where it is one, as it was spelled where not.
+pub(super) fn time_value(time: Cell, text: Option<String>) -> Value {
+    match time {
+        Cell::Value(micros) => format_time(micros).into(),
+        Cell::Null | Cell::Bad => text.into(),
+    }
+}
+
+/// A label in a record.
+pub(super) fn label_value(label: Cell) -> Value {
+    match label {
+        Cell::Value(label) => (label != 0).into(),
+        Cell::Null | Cell::Bad => Value::Null,
+    }
+}
+
+/// The fault of a day or a customer, which every row has.
+pub(super) fn key_fault(
+    day_column: &str,
+    day: Cell,
+    customer: Cell,
+    text: impl Fn(&str) -> Option<String>,
+) -> Option<Fault> {
+    let (reason, column) = match (day, customer) {
+        (Cell::Null, _) => (Reason::NullDay, day_column),
+        (Cell::Bad, _) => (Reason::UnparsableDay, day_column),
+        (_, Cell::Null) => (Reason::NullCustomer, "customer_id"),
+        (_, Cell::Bad) => (Reason::CustomerOutOfRange, "customer_id"),
+        _ => return None,
+    };
+    Some(Fault { reason, column: column.to_owned(), value: text(column) })
+}

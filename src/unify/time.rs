@@ -1,0 +1,67 @@
+//! Times as text: RFC 3339, and the spellings of it that common engines write.
+
+use crate::event::{Day, MICROS_PER_DAY};
+
+/// Reads a date and a time of day as microseconds since the epoch, UTC, floored.
+///
+/// Takes RFC 3339 (<https://www.rfc-editor.org/rfc/rfc3339>), and beyond it: a space or a `T` in any case between date and
+/// time, any number of fraction digits, no zone (then UTC), and the offsets `±HH` and `±HHMM`. A leap second is the first
+/// instant of the next minute. Anything else is `None`.
+#[must_use]
+pub fn parse_time(text: &[u8]) -> Option<i64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    if date.starts_with(b"dt=") {
+        return None;
+    }
+    let day = Day::parse(date)?;
+    let (clock, rest) = rest.split_at_checked(9)?;
+    let &[b'T' | b't' | b' ', h0, h1, b':', m0, m1, b':', s0, s1] = clock else { return None };
+    let (hour, minute, second) = (two_digits(h0, h1)?, two_digits(m0, m1)?, two_digits(s0, s1)?);
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let (fraction, zone) = fraction(rest)?;
+    let clock = ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction;
+    Some(day.midnight() + clock - offset(zone)?)
+}
+
+/// Writes a time in microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction.
+#[must_use]
+pub fn format_time(micros: i64) -> String {
+    let Some(day) = Day::containing(micros) else { return micros.to_string() };
+    let clock = micros.rem_euclid(MICROS_PER_DAY);
+    let (seconds, fraction) = (clock / 1_000_000, clock % 1_000_000);
+    format!("{day}T{:02}:{:02}:{:02}.{fraction:06}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// The microseconds of `.ddd…` at the start of the text, and what follows it.
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let length = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
+    if length == 0 {
+        return None;
+    }
+    let (digits, rest) = digits.split_at(length);
+    let micros = (0..6).fold(0, |sum, place| sum * 10 + i64::from(digits.get(place).map_or(0, |digit| digit - b'0')));
+    Some((micros, rest))
+}
+
+/// The microseconds by which a zone is ahead of UTC.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let (sign, digits) = match zone {
+        [] | b"Z" | b"z" => return Some(0),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = match *digits {
+        [h0, h1] => (two_digits(h0, h1)?, 0),
+        [h0, h1, m0, m1] | [h0, h1, b':', m0, m1] => (two_digits(h0, h1)?, two_digits(m0, m1)?),
+        _ => return None,
+    };
+    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60_000_000)
+}
+
+fn two_digits(tens: u8, units: u8) -> Option<i64> {
+    (tens.is_ascii_digit() && units.is_ascii_digit()).then(|| i64::from(tens - b'0') * 10 + i64::from(units - b'0'))
+}

@@ -1,0 +1,92 @@
+//! A shard's rows as a file of one of the formats.
+//!
+//! Knows formats and their bytes; knows nothing of where rows come from. Every file is written front to back as a stream,
+//! so that no shard is ever held in memory, and its bytes follow from its rows and [`DayLayout`] alone.
+
+mod dense;
+mod jagged;
+mod parquet;
+mod safetensors;
+
+use std::path::Path;
+
+use crate::config::Format;
+use crate::cut::ShardRows;
+use crate::error::Result;
+use crate::event::{Day, ItemId};
+use crate::fsio::{FileWriter, Written};
+use crate::gather::Gather;
+use crate::unify::Progress;
+
+// Every format here is little-endian, and values are written as they stand in memory.
+const _: () =
+    assert!(cfg!(target_endian = "little"), "shardback writes memory as it is, so it needs a little-endian target");
+
+/// The version of the layout of shards and manifests; it grows when a reader has to know.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What all the files of a day share.
+#[derive(Clone, Copy, Debug)]
+pub struct DayLayout {
+    /// The day.
+    pub day: Day,
+    /// K, the length of a padded row.
+    pub history: usize,
+    /// The number of shards.
+    pub shards: u32,
+}
+
+/// Writes one shard into a day's staged folder and syncs it.
+///
+/// `progress` takes the rows as they are written, and is asked between blocks whether to go on.
+///
+/// # Errors
+/// What the disk, the encoder or `progress` says.
+pub fn write_shard<I: ItemId>(
+    format: Format,
+    rows: &ShardRows<'_, I>,
+    layout: DayLayout,
+    gather: &dyn Gather<I>,
+    folder: &Path,
+    progress: &Progress<'_>,
+) -> Result<Written> {
+    let path = folder.join(format.shard_file(rows.shard));
+    match format {
+        Format::Parquet => parquet::write(rows, layout, gather, &path, progress),
+        Format::Dense => dense::write(rows, layout, gather, &path, progress),
+        Format::Jagged => jagged::write(rows, layout, &path, progress),
+    }
+}
+
+/// A file that asks between blocks whether to go on.
+struct Reported<'a> {
+    file: FileWriter,
+    progress: &'a Progress<'a>,
+}
+
+impl Reported<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write(bytes)?;
+        (self.progress)(0)
+    }
+
+    /// Writes one number or byte string for each of some values, a block at a time.
+    fn write_each<T, B: bytemuck::Pod>(
+        &mut self,
+        values: impl Iterator<Item = T>,
+        bytes_of: impl Fn(T) -> B,
+    ) -> Result<()> {
+        let mut block: Vec<B> = Vec::with_capacity(BLOCK / size_of::<B>());
+        for value in values {
+            block.push(bytes_of(value));
+            if block.len() == block.capacity() {
+                self.write(bytemuck::cast_slice(&block))?;
+                block.clear();
+            }
+        }
+        self.write(bytemuck::cast_slice(&block))
+    }
+}
+
+/// Bytes handed to a file at a time: large enough that system calls and parallel gathers cost little beside the copying.
+const BLOCK: usize = 4 << 20;
