@@ -1,0 +1,4 @@
+//! The integration tests: one module per theme.
+
+mod fsio;
+mod shim;
