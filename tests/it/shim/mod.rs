@@ -79,6 +79,12 @@ impl FaultRun {
         self
     }
 
+    /// Sends the interrupt of Ctrl-C before call `number`, which then happens.
+    pub(crate) fn interrupt_at(mut self, number: usize) -> Self {
+        self.command.env("FAULT_MODE", "interrupt").env("FAULT_AT", number.to_string());
+        self
+    }
+
     /// As on a file system that cannot exchange two folders.
     pub(crate) fn without_exchange(mut self) -> Self {
         self.command.env("FAULT_NO_EXCHANGE", "1");
