@@ -204,6 +204,9 @@ impl Run<'_> {
         let staged = self.stage(Stage::Day(day), content.output_rows(), summary, |progress| {
             content.stage(self.output, &Cpu, progress)
         })?;
+        if self.observer.cancelled() {
+            return Err(Error::Interrupted);
+        }
         let built = content.finish(self.output, staged, summary)?;
         self.observer.published(&built);
         summary.days.push(built);

@@ -1,0 +1,135 @@
+//! Durable files, folders put in place in one step, and the lock on an output.
+//!
+//! The only place that writes to disk. How a day comes into being:
+//!
+//! ```text
+//! out/                            flock: one run at a time
+//! ├── .staging/dt=D/parquet/  ─┐
+//! ├── .staging/dt=D/dense/    ─┼┐  1  write files, fsync each; fsync the staged folders
+//! │                            ││  2  create out/parquet, out/dense; fsync out
+//! ├── parquet/dt=D/  ◄─────────┘│  3  one rename (an exchange where the day exists), fsync both parents
+//! └── dense/dt=D/    ◄──────────┘  4  the same for the next format
+//!                                  5  delete out/.staging/dt=D, which now holds what was replaced
+//! ```
+//!
+//! Nothing is reachable under its final name before all of it is on disk (1 before 3), and nothing old is deleted before
+//! everything new is in place and durable (4 before 5). So whatever stops the machine or the process, and wherever,
+//! each format's day is old or new, whole; and what is in `.staging` is either unfinished or replaced, for the next run
+//! to remove.
+//!
+//! Where the file system cannot exchange two folders, a replacement can be two renames: the old folder steps aside into
+//! staging as `<format>.old`, then the new one takes its place. Stopped in between, the day is missing until the next
+//! run over this output puts the old folder back.
+
+#![expect(clippy::disallowed_methods, reason = "this is the place that writes to disk")]
+
+mod file;
+mod output;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+pub use file::{FileWriter, Written, write_file};
+pub use output::{Output, StagedDay};
+
+/// The folder under the output in which days are made; a run removes it when it ends.
+pub const STAGING_FOLDER: &str = ".staging";
+/// What the name of a day's folder starts with, before the day.
+pub const DAY_PREFIX: &str = "dt=";
+/// In staging: the ending of a folder that stepped aside for a new one, where folders cannot be exchanged.
+const OLD_SUFFIX: &str = "old";
+/// In staging: two folders that are exchanged to see whether the file system can.
+const PROBE_FOLDERS: [&str; 2] = ["exchange-a", "exchange-b"];
+
+/// Creates a folder and its missing parents, so that they survive a crash; a folder that is there already is fine.
+///
+/// # Errors
+/// [`Error::Io`] names the folder that cannot be created, or that is something else.
+pub fn create_folders(path: &Path) -> Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    for folder in missing.into_iter().rev() {
+        match fs::create_dir(folder) {
+            Ok(()) => sync_folder(parent(folder))?,
+            // Another process was quicker, or `..` made it appear.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::io("create folder", folder)(ErrorKind::NotADirectory.into()));
+            }
+            Err(error) => return Err(Error::io("create folder", folder)(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// [`Error::Io`] names the folder.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        // Some network and user-space file systems have no fsync of folders: they have nothing to offer.
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+        result => result.map_err(Error::io("sync folder", path)),
+    }
+}
+
+/// The folder that holds `path`.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether the name is taken, be it by a link that leads nowhere.
+fn exists(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(Error::io("look at", path)(error)),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(Error::io("put a folder in place as", to))
+}
+
+/// Exchanges two folders in one step; false where the file system cannot.
+fn exchange(new: &Path, old: &Path) -> Result<bool> {
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(Error::io("replace", old)(error.into())),
+    }
+}
+
+/// Removes a folder with all it holds; one that is not there is fine.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Creates a folder that must not be there yet, for what need not survive a crash.
+fn create_fresh(path: &Path) -> Result<()> {
+    fs::create_dir_all(parent(path)).and_then(|()| fs::create_dir(path)).map_err(Error::io("create folder", path))
+}
+
+/// The names in a folder; none where the folder is not there.
+fn names(path: &Path) -> Result<Vec<OsString>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(Error::io("list", path))?,
+    };
+    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
+    names.map_err(Error::io("list", path))
+}
