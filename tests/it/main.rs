@@ -2,4 +2,7 @@
 
 mod crash;
 mod fsio;
+mod properties;
+mod reference;
 mod shim;
+mod tables;
