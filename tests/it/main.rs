@@ -2,6 +2,7 @@
 
 mod crash;
 mod fsio;
+mod generate;
 mod properties;
 mod reference;
 mod shim;

@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+REQUIREMENTS := tests/readers/requirements.txt
+
+.PHONY: help check test bench demo clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: ## Formatting, lints and documentation, without any warning.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+test: $(VENV)/.installed ## The Rust tests, then stock Python readers on what the program writes.
+	cargo test --workspace
+	cargo build
+	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
+
+bench: ## The benchmarks of the stages.
+	cargo bench
+
+demo: ## Build the bundled sample and show what came out.
+	cargo run --release -- demo
+
+clean: ## Delete everything that the other targets made.
+	cargo clean
+	rm -rf $(VENV) demo-out .pytest_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__
+
+# The stamp is newer than the requirements, or the environment is made afresh.
+$(VENV)/.installed: $(REQUIREMENTS)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	touch $@
