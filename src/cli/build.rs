@@ -185,7 +185,11 @@ pub(super) fn describe(summary: &Summary) -> String {
             0 => String::new(),
             rejected => format!(", {} left out", text::counted(rejected, "row")),
         };
-        let files = if table.files.is_empty() { String::new() } else { format!(" in {}", text::counted(table.files.len() as u64, "file")) };
+        let files = if table.files.is_empty() {
+            String::new()
+        } else {
+            format!(" in {}", text::counted(table.files.len() as u64, "file"))
+        };
         let rows = text::counted(table.rows, "row");
         lines.push(format!("read   {:16} {rows}{rejected}, {}{files}", table.table, text::bytes(table.bytes)));
     }
@@ -219,7 +223,10 @@ fn json(summary: &Summary) -> serde_json::Value {
         });
         json!({ "day": day.day.to_string(), "samples": day.samples, "customers": day.customers, "formats": formats.collect::<Vec<_>>() })
     });
-    let stages = summary.stages.iter().map(|stage| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() }));
+    let stages = summary
+        .stages
+        .iter()
+        .map(|stage| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() }));
     json!({
         "days": days.collect::<Vec<_>>(),
         "skipped": summary.skipped.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -1,7 +1,5 @@
 //! The four tables as files: their columns and the two formats.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::error::{Error, Result};
+use crate::fsio::{self, FileWriter};
 
 /// UTC as an offset: Arrow needs no table of zones to print it.
 pub(super) const UTC: &str = "+00:00";
@@ -92,14 +91,17 @@ pub(super) struct TableFile {
 }
 
 enum Encoder {
-    Parquet(Box<ArrowWriter<BufWriter<File>>>),
-    Json(LineDelimitedWriter<BufWriter<File>>),
+    Parquet(Box<ArrowWriter<FileWriter>>),
+    Json(LineDelimitedWriter<FileWriter>),
 }
 
 impl TableFile {
     pub(super) fn create(path: &Path, table: Table, format: TableFormat, group_rows: u64) -> Result<Self> {
         let schema = table.schema();
-        let file = BufWriter::new(create_file(path).map_err(Error::io("create", path))?);
+        if let Some(folder) = path.parent() {
+            fsio::create_folders(folder)?;
+        }
+        let file = FileWriter::create(path, None)?;
         let encoder = match format {
             TableFormat::Json => Encoder::Json(LineDelimitedWriter::new(file)),
             TableFormat::Parquet => {
@@ -130,22 +132,13 @@ impl TableFile {
     }
 
     pub(super) fn finish(self) -> Result<(), ParquetError> {
-        let mut file = match self.encoder {
+        let file = match self.encoder {
             Encoder::Parquet(writer) => writer.into_inner()?,
             Encoder::Json(mut writer) => {
                 writer.finish()?;
                 writer.into_inner()
             }
         };
-        Ok(file.flush()?)
+        file.finish().map(drop).map_err(|error| ParquetError::External(Box::new(error)))
     }
-}
-
-/// Creates a file and the folders above it.
-#[expect(clippy::disallowed_methods, reason = "tables for users to read: nothing is published or replaced")]
-fn create_file(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    File::create_new(path)
 }

@@ -37,7 +37,7 @@ pub(super) fn write<I: ItemId>(
     let encode = |source| Error::Encode { path: path.to_owned(), source };
     let options =
         ArrowWriterOptions::new().with_properties(properties().map_err(encode)?).with_skip_arrow_metadata(true);
-    let sink = Sink { file: FileWriter::create(path, None)?, progress, error: None };
+    let sink = Sink { file: Some(FileWriter::create(path, None)?), progress, error: None };
     let mut writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options).map_err(encode)?;
     let mut encode_all = || -> Result<(), ParquetError> {
         for start in (0..rows.samples.len()).step_by(ROWS_PER_BATCH) {
@@ -49,11 +49,12 @@ pub(super) fn write<I: ItemId>(
     };
     let encoded = encode_all();
     let sink = writer.inner_mut();
-    if let Some(error) = sink.error.take() {
-        return Err(error);
+    match (sink.error.take(), sink.file.take(), encoded) {
+        (Some(error), ..) => Err(error),
+        (None, _, Err(error)) => Err(encode(error)),
+        (None, Some(file), Ok(())) => file.finish(),
+        (None, None, Ok(())) => Err(encode(ParquetError::General("finished twice".to_owned()))),
     }
-    encoded.map_err(encode)?;
-    writer.into_inner().map_err(encode)?.file.finish()
 }
 
 fn properties() -> Result<WriterProperties, ParquetError> {
@@ -127,7 +128,8 @@ fn item_array<I: ItemId>(items: Vec<I>) -> ArrayRef {
 
 /// What the encoder writes to. It keeps the first error as it is, since the encoder would make text of it.
 struct Sink<'a> {
-    file: FileWriter,
+    /// Taken out once the encoder is done.
+    file: Option<FileWriter>,
     progress: &'a Progress<'a>,
     error: Option<Error>,
 }
@@ -143,7 +145,8 @@ impl Sink<'_> {
 
 impl io::Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.file.write(bytes).and_then(|()| (self.progress)(0)) {
+        let Some(file) = &mut self.file else { return Err(io::Error::other("the file is finished")) };
+        match file.write(bytes).and_then(|()| (self.progress)(0)) {
             Ok(()) => Ok(bytes.len()),
             Err(error) => {
                 self.error.get_or_insert(error);

@@ -1,0 +1,71 @@
+//! `shardback demo`: the bundled sample, built and shown.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, DirEntry, include_dir};
+use shardback::config::{ActionTable, Format, Options, Plan};
+use shardback::event::Day;
+use shardback::fsio;
+use shardback::pipeline::{self, Input, Tables};
+
+use super::build;
+use super::exit::Exit;
+use super::inspect;
+use super::interrupt;
+use super::progress::Progress;
+
+static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/sample");
+
+/// Build the bundled sample in all formats and show what came out.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The folder for the sample's tables and the results
+    #[arg(long, value_name = "DIR", default_value = "demo-out")]
+    out: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    interrupt::listen()?;
+    let tables = arguments.out.join("tables");
+    unpack(&SAMPLE, &tables)?;
+    let (from, to) = ("2025-08-14".parse::<Day>()?, "2025-08-16".parse::<Day>()?);
+    let (out, shown) = (arguments.out.display(), tables.display());
+    println!("The sample's tables are in {shown}. This builds three days of them in all formats:\n");
+    println!("  shardback build --impressions {shown}/impressions --clicks {shown}/clicks \\");
+    println!("    --add-to-carts {shown}/add_to_carts --previous-orders {shown}/previous_orders \\");
+    println!("    --from {from} --to {to} --format parquet,dense,jagged --out {out}\n");
+    let plan = Plan::new(Options { formats: Format::ALL.to_vec(), ..Options::new(&arguments.out, from, to) })?;
+    let table = |name: &str| Input::Path(tables.join(name));
+    let inputs = Tables {
+        impressions: table("impressions"),
+        actions: [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()]
+            .map(|actions| (actions.clone(), table(&actions.name)))
+            .into(),
+    };
+    let summary = pipeline::build(&plan, inputs, &Progress::new(false))?;
+    println!("{}", build::describe(&summary));
+    println!("What a day holds:\n\n  shardback inspect {out}/jagged/dt={to}\n");
+    inspect::show(&arguments.out.join(format!("jagged/dt={to}")))?;
+    println!("\nTry next:\n");
+    println!("  shardback inspect {out}/jagged/dt={to} --customer 1003    one customer's history");
+    println!("  shardback verify {out}                                    every hash, count and rule");
+    println!("  shardback generate tables && shardback build --help       your own tables, any size");
+    Ok(Exit::Done)
+}
+
+/// Writes the bundled files that are not there yet.
+fn unpack(folder: &Dir<'_>, target: &Path) -> anyhow::Result<()> {
+    for entry in folder.entries() {
+        match entry {
+            DirEntry::Dir(folder) => unpack(folder, target)?,
+            DirEntry::File(file) => {
+                let path = target.join(file.path());
+                if !path.exists() {
+                    fsio::create_folders(path.parent().unwrap_or(target))?;
+                    fsio::write_file(&path, file.contents())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
