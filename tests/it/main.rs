@@ -3,6 +3,7 @@
 mod crash;
 mod fsio;
 mod generate;
+mod layers;
 mod properties;
 mod reference;
 mod shim;
