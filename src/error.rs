@@ -265,6 +265,18 @@ pub enum Error {
     /// The run was told to stop.
     #[error("interrupted")]
     Interrupted,
+    /// A table's file or folder that the system or the decompressor refused.
+    #[error("{table}: cannot {action} `{}`: {source}", path.display())]
+    Unreadable {
+        /// The table.
+        table: String,
+        /// What was tried: "read", "decompress".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
 }
 
 impl Error {
