@@ -11,10 +11,9 @@ use memchr::memchr_iter;
 use crate::error::Result;
 use crate::read::ahead::work_ahead;
 use crate::read::discover::{Compression, DataFile};
-use crate::read::files::Part;
 use crate::read::layout::{Lists, choose, missing};
 use crate::read::stream::{LONGEST_RECORD, Meter, TextStream};
-use crate::read::{Chunk, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Part, RowNumbers, Visitor, Wanted};
 
 /// Records in a batch.
 const RECORDS: usize = 1 << 16;

@@ -12,16 +12,7 @@ use crate::read::csv::CsvFile;
 use crate::read::discover::{DataFile, Format, discover};
 use crate::read::json::JsonFile;
 use crate::read::parquet::RowGroup;
-use crate::read::{Source, Visitor, Wanted};
-
-/// What is read in one go: a row group, or a text file.
-pub(super) trait Part: Send + Sync {
-    /// The bytes of the file that it takes, for progress.
-    fn bytes(&self) -> u64;
-
-    /// As [`Source::read`], with `ahead` chunks worked on at once.
-    fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()>;
-}
+use crate::read::{Part, Source, Visitor, Wanted};
 
 /// A table in a file, a folder or a partitioned folder.
 pub struct Files {

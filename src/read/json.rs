@@ -13,10 +13,9 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor as JsonVisitor};
 use crate::error::{Error, Result};
 use crate::read::ahead::work_ahead;
 use crate::read::discover::{Compression, DataFile};
-use crate::read::files::Part;
 use crate::read::layout::{Lists, choose, missing};
 use crate::read::stream::{Block, Blocks};
-use crate::read::{Chunk, Column, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
 
 /// Bytes of text decoded at a time.
 const BLOCK: usize = 4 << 20;

@@ -139,3 +139,12 @@ pub trait Source: Send + Sync {
     /// The files, where the source is made of files, for the record of the run.
     fn files(&self) -> Vec<&Path>;
 }
+
+/// What is read in one go of a table in files: a row group, or a text file.
+trait Part: Send + Sync {
+    /// The bytes of the file that it takes, for progress.
+    fn bytes(&self) -> u64;
+
+    /// As [`Source::read`], with `ahead` chunks worked on at once.
+    fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()>;
+}

@@ -16,9 +16,8 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::error::Result;
 use crate::read::ahead::work_ahead;
 use crate::read::discover::DataFile;
-use crate::read::files::Part;
 use crate::read::layout::choose_fields;
-use crate::read::{Chunk, Column, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
 
 /// Rows in a batch.
 const BATCH: usize = 1 << 16;
