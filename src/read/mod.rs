@@ -3,6 +3,16 @@
 //! Knows formats, paths and column names; gives values no meaning. Parquet and Arrow sources keep their types; the text
 //! formats (JSON, CSV) yield every value as text, so that one place decides what text means.
 
+mod ahead;
+mod batches;
+mod csv;
+mod discover;
+mod files;
+mod json;
+mod layout;
+mod parquet;
+mod stream;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +20,12 @@ use arrow::array::RecordBatch;
 
 use crate::error::Result;
 use crate::event::Day;
+
+pub use batches::Batches;
+pub use files::{Files, open};
+
+/// The fields of a slate's structs.
+pub const SLATE_FIELDS: [&str; 2] = ["item_id", "is_order"];
 
 /// What a stage wants to know of a table.
 #[derive(Clone, Debug)]
@@ -36,7 +52,7 @@ pub struct Column {
 pub enum Shape {
     /// A number, a boolean, a text, a time.
     Scalar,
-    /// A list of structs with the fields `item_id` and `is_order`.
+    /// A list of structs with the fields [`SLATE_FIELDS`].
     Slate,
 }
 
@@ -122,4 +138,13 @@ pub trait Source: Send + Sync {
 
     /// The files, where the source is made of files, for the record of the run.
     fn files(&self) -> Vec<&Path>;
+}
+
+/// What is read in one go of a table in files: a row group, or a text file.
+trait Part: Send + Sync {
+    /// The bytes of the file that it takes, for progress.
+    fn bytes(&self) -> u64;
+
+    /// As [`Source::read`], with `ahead` chunks worked on at once.
+    fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()>;
 }

@@ -5,6 +5,7 @@ mod fsio;
 mod generate;
 mod layers;
 mod properties;
+mod read;
 mod reference;
 mod shim;
 mod tables;

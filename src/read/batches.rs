@@ -1,0 +1,71 @@
+//! A table that comes as record batches from somewhere that is no file.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+
+use crate::error::{Error, Result};
+use crate::read::ahead::work_ahead;
+use crate::read::layout::choose_fields;
+use crate::read::{Chunk, Origin, RowNumbers, Source, Visitor, Wanted};
+
+/// A stream of record batches as a table of one part, which can be read once.
+///
+/// Columns keep their types. `next` of the stream is called from threads of the pool, one call at a time; batches are
+/// worked on in parallel. How many bytes there will be is not known, so [`Source::bytes`] is 0.
+pub struct Batches<I> {
+    wanted: Wanted,
+    batches: Mutex<Option<I>>,
+}
+
+impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
+    /// A table from a stream.
+    pub fn new(wanted: Wanted, batches: I) -> Self {
+        Self { wanted, batches: Mutex::new(Some(batches)) }
+    }
+
+    fn failed(&self, problem: impl ToString) -> Error {
+        Error::Source { table: self.wanted.table.clone(), problem: problem.to_string() }
+    }
+
+    fn visit(&self, batch: &RecordBatch, first_row: u64, visit: &Visitor<'_>) -> Result<()> {
+        let columns = choose_fields(&self.wanted, false, batch.schema_ref(), None)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let places: Vec<usize> = columns.into_iter().map(|(place, _)| place).collect();
+        let batch = batch.project(&places).map_err(|error| self.failed(error))?;
+        let origin = Origin { file: None, day: None, rows: RowNumbers::From(first_row), text: false };
+        visit(Chunk { batch, origin, bytes: 0 })
+    }
+}
+
+impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Source for Batches<I> {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    /// Reads the stream. A second call is an [`Error::Source`]: the rows are gone.
+    fn read(&self, _part: usize, visit: &Visitor<'_>) -> Result<()> {
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut batches = batches.ok_or_else(|| self.failed("a stream of batches can be read only once"))?;
+        let mut next_row = 1u64;
+        let next = || {
+            let Some(batch) = batches.next().transpose().map_err(|error| self.failed(error))? else { return Ok(None) };
+            let first_row = next_row;
+            next_row += batch.num_rows() as u64;
+            Ok(Some((first_row, batch)))
+        };
+        work_ahead(rayon::current_num_threads(), next, |(first_row, batch)| self.visit(&batch, first_row, visit))
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+}
