@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, FixedSizeListArray, Int64Array, OffsetSizeTrait, RecordBatch,
-    StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
@@ -154,38 +153,11 @@ impl<'a> Reader<'a> {
         self.label_cells(column, &self.column(column)?, &|row| row)
     }
 
-    /// The rows of a list column, each a range of `items` and `labels`.
-    pub(super) fn slates(&self, column: &str) -> Result<Slates> {
-        let array = self.column(column)?;
-        let (ranges, values) = list_ranges(&array)
-            .ok_or_else(|| self.wrong_type(column, &array, "a list of structs with `item_id` and `is_order`"))?;
-        let elements = values
-            .as_any()
-            .downcast_ref::<StructArray>()
-            .ok_or_else(|| self.wrong_type(column, &array, "a list of structs with `item_id` and `is_order`"))?;
-        let field = |name: &str| {
-            elements.column_by_name(name).cloned().ok_or_else(|| Error::MissingColumn {
-                table: self.table.to_owned(),
-                file: self.origin.path().map(ToOwned::to_owned),
-                column: format!("{column}.{name}"),
-                present: elements.column_names().iter().map(|present| format!("{column}.{present}")).collect(),
-            })
-        };
-        // Values of text formats are named by their row, so an element has to find the row that holds it.
-        let row_of = |element: usize| ranges.partition_point(|&(start, end)| start <= element && end <= element);
-        Ok(Slates {
-            items: self.id_cells_at(&format!("{column}.item_id"), &field("item_id")?, &row_of)?,
-            labels: self.label_cells(&format!("{column}.is_order"), &field("is_order")?, &row_of)?,
-            nulls: elements.nulls().cloned(),
-            ranges,
-        })
-    }
-
     pub(super) fn has(&self, column: &str) -> bool {
         self.batch.column_by_name(column).is_some()
     }
 
-    fn column(&self, column: &str) -> Result<ArrayRef> {
+    pub(super) fn column(&self, column: &str) -> Result<ArrayRef> {
         self.batch.column_by_name(column).cloned().ok_or_else(|| Error::MissingColumn {
             table: self.table.to_owned(),
             file: self.origin.path().map(ToOwned::to_owned),
@@ -194,7 +166,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn wrong_type(&self, column: &str, array: &ArrayRef, expected: &'static str) -> Error {
+    pub(super) fn wrong_type(&self, column: &str, array: &ArrayRef, expected: &'static str) -> Error {
         Error::ColumnType {
             table: self.table.to_owned(),
             file: self.origin.path().map(ToOwned::to_owned),
@@ -219,7 +191,7 @@ impl<'a> Reader<'a> {
         self.id_cells_at(column, array, &|row| row)
     }
 
-    fn id_cells_at(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
+    pub(super) fn id_cells_at(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
         let array = unpacked(array);
         match array.data_type() {
             DataType::Null => Ok(Cells::all_null(&array)),
@@ -253,7 +225,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn label_cells(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
+    pub(super) fn label_cells(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
         match array.data_type() {
             DataType::Null => Ok(Cells::all_null(array)),
             DataType::Boolean => {
@@ -323,33 +295,6 @@ impl<'a> Reader<'a> {
 }
 
 const INTEGER: &str = "an integer";
-
-/// The lists of an impressions column.
-pub(super) struct Slates {
-    /// For each row the start and end of its elements; empty where the list is null.
-    pub(super) ranges: Vec<(usize, usize)>,
-    items: Cells,
-    labels: Cells,
-    nulls: Option<NullBuffer>,
-}
-
-impl Slates {
-    pub(super) fn item(&self, element: usize) -> Cell {
-        if self.is_null(element) { Cell::Null } else { self.items.get(element) }
-    }
-
-    pub(super) fn label(&self, element: usize) -> Cell {
-        if self.is_null(element) { Cell::Null } else { self.labels.get(element) }
-    }
-
-    pub(super) fn item_text(&self, element: usize) -> Option<String> {
-        if self.is_null(element) { None } else { self.items.text(element) }
-    }
-
-    fn is_null(&self, element: usize) -> bool {
-        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(element))
-    }
-}
 
 /// The bytes of a text column of any layout.
 enum Texts<'a> {
@@ -457,40 +402,6 @@ fn integer(text: &[u8]) -> Option<i64> {
 fn label(text: &[u8]) -> Option<bool> {
     let is = |names: [&[u8]; 3]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
     if is([b"true", b"t", b"1"]) { Some(true) } else { is([b"false", b"f", b"0"]).then_some(false) }
-}
-
-/// For each row of a list-like array the range of its elements, and the elements; `None` for other arrays.
-fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
-    let ranges = |range: &dyn Fn(usize) -> (usize, usize)| {
-        (0..array.len()).map(|row| if array.is_null(row) { (0, 0) } else { range(row) }).collect()
-    };
-    match array.data_type() {
-        DataType::List(_) => Some((ranges(&offsets::<i32>(array)), Arc::clone(array.as_list::<i32>().values()))),
-        DataType::LargeList(_) => Some((ranges(&offsets::<i64>(array)), Arc::clone(array.as_list::<i64>().values()))),
-        DataType::ListView(_) => Some((ranges(&views::<i32>(array)), Arc::clone(array.as_list_view::<i32>().values()))),
-        DataType::LargeListView(_) => {
-            Some((ranges(&views::<i64>(array)), Arc::clone(array.as_list_view::<i64>().values())))
-        }
-        DataType::FixedSizeList(..) => {
-            let lists: &FixedSizeListArray = array.as_fixed_size_list();
-            let length = usize::try_from(lists.value_length()).unwrap_or_default();
-            Some((ranges(&|row| (row * length, (row + 1) * length)), Arc::clone(lists.values())))
-        }
-        _ => None,
-    }
-}
-
-fn offsets<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
-    let offsets = array.as_list::<O>().offsets();
-    |row| (offsets[row].as_usize(), offsets[row + 1].as_usize())
-}
-
-fn views<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
-    let lists = array.as_list_view::<O>();
-    |row| {
-        let start = lists.offsets()[row].as_usize();
-        (start, start + lists.sizes()[row].as_usize())
-    }
 }
 
 /// A value as text, or `None` where it is null.

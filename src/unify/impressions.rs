@@ -8,8 +8,9 @@ use rayon::slice::ParallelSliceMut;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
-use super::columns::{Cell, Cells, Days, Reader, Slates};
+use super::columns::{Cell, Cells, Days, Reader};
 use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, label_value, valid_day};
+use super::slates::Slates;
 use super::{IMPRESSIONS, Progress, read_all};
 use crate::config::Plan;
 use crate::error::{Error, Reason, Result};
@@ -216,7 +217,7 @@ struct Table {
 
 impl Table {
     fn new(reader: &Reader<'_>) -> Result<Self> {
-        let slates = reader.has("impressions").then(|| reader.slates("impressions")).transpose()?;
+        let slates = reader.has("impressions").then(|| Slates::read(reader, "impressions")).transpose()?;
         let flat = match slates {
             Some(_) => None,
             None => Some((reader.ids("item_id")?, reader.labels("is_order")?)),

@@ -12,6 +12,7 @@ mod actions;
 mod columns;
 mod impressions;
 mod reject;
+mod slates;
 mod time;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,8 +5,22 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
 const ORDER: [&str; 16] = [
-    "error", "event", "config", "fsio", "read", "unify", "histories", "cut", "gather", "write", "manifest", "open",
-    "pipeline", "verify", "inspect", "generate",
+    "error",
+    "event",
+    "config",
+    "fsio",
+    "read",
+    "unify",
+    "histories",
+    "cut",
+    "gather",
+    "write",
+    "manifest",
+    "open",
+    "pipeline",
+    "verify",
+    "inspect",
+    "generate",
 ];
 
 fn source() -> PathBuf {

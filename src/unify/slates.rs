@@ -1,0 +1,98 @@
+//! The lists of an impressions column: for each row a range of items and labels.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, OffsetSizeTrait, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
+
+use super::columns::{Cell, Cells, Reader};
+use crate::error::{Error, Result};
+
+/// The lists of an impressions column.
+pub(super) struct Slates {
+    /// For each row the start and end of its elements; empty where the list is null.
+    pub(super) ranges: Vec<(usize, usize)>,
+    items: Cells,
+    labels: Cells,
+    nulls: Option<NullBuffer>,
+}
+
+impl Slates {
+    /// The rows of a list column, each a range of `items` and `labels`.
+    pub(super) fn read(reader: &Reader<'_>, column: &str) -> Result<Self> {
+        let array = reader.column(column)?;
+        let (ranges, values) = list_ranges(&array)
+            .ok_or_else(|| reader.wrong_type(column, &array, "a list of structs with `item_id` and `is_order`"))?;
+        let elements = values
+            .as_any()
+            .downcast_ref::<StructArray>()
+            .ok_or_else(|| reader.wrong_type(column, &array, "a list of structs with `item_id` and `is_order`"))?;
+        let field = |name: &str| {
+            elements.column_by_name(name).cloned().ok_or_else(|| Error::MissingColumn {
+                table: reader.table.to_owned(),
+                file: reader.origin.path().map(ToOwned::to_owned),
+                column: format!("{column}.{name}"),
+                present: elements.column_names().iter().map(|present| format!("{column}.{present}")).collect(),
+            })
+        };
+        // Values of text formats are named by their row, so an element has to find the row that holds it.
+        let row_of = |element: usize| ranges.partition_point(|&(start, end)| start <= element && end <= element);
+        Ok(Self {
+            items: reader.id_cells_at(&format!("{column}.item_id"), &field("item_id")?, &row_of)?,
+            labels: reader.label_cells(&format!("{column}.is_order"), &field("is_order")?, &row_of)?,
+            nulls: elements.nulls().cloned(),
+            ranges,
+        })
+    }
+
+    pub(super) fn item(&self, element: usize) -> Cell {
+        if self.is_null(element) { Cell::Null } else { self.items.get(element) }
+    }
+
+    pub(super) fn label(&self, element: usize) -> Cell {
+        if self.is_null(element) { Cell::Null } else { self.labels.get(element) }
+    }
+
+    pub(super) fn item_text(&self, element: usize) -> Option<String> {
+        if self.is_null(element) { None } else { self.items.text(element) }
+    }
+
+    fn is_null(&self, element: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(element))
+    }
+}
+
+/// For each row of a list-like array the range of its elements, and the elements; `None` for other arrays.
+fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
+    let ranges = |range: &dyn Fn(usize) -> (usize, usize)| {
+        (0..array.len()).map(|row| if array.is_null(row) { (0, 0) } else { range(row) }).collect()
+    };
+    match array.data_type() {
+        DataType::List(_) => Some((ranges(&offsets::<i32>(array)), Arc::clone(array.as_list::<i32>().values()))),
+        DataType::LargeList(_) => Some((ranges(&offsets::<i64>(array)), Arc::clone(array.as_list::<i64>().values()))),
+        DataType::ListView(_) => Some((ranges(&views::<i32>(array)), Arc::clone(array.as_list_view::<i32>().values()))),
+        DataType::LargeListView(_) => {
+            Some((ranges(&views::<i64>(array)), Arc::clone(array.as_list_view::<i64>().values())))
+        }
+        DataType::FixedSizeList(..) => {
+            let lists: &FixedSizeListArray = array.as_fixed_size_list();
+            let length = usize::try_from(lists.value_length()).unwrap_or_default();
+            Some((ranges(&|row| (row * length, (row + 1) * length)), Arc::clone(lists.values())))
+        }
+        _ => None,
+    }
+}
+
+fn offsets<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
+    let offsets = array.as_list::<O>().offsets();
+    |row| (offsets[row].as_usize(), offsets[row + 1].as_usize())
+}
+
+fn views<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
+    let lists = array.as_list_view::<O>();
+    |row| {
+        let start = lists.offsets()[row].as_usize();
+        (start, start + lists.sizes()[row].as_usize())
+    }
+}
