@@ -80,8 +80,8 @@ impl Sharding {
 /// File names number shards with five digits.
 const MAX_SHARDS: u32 = 99_999;
 
-/// The longest history that a row can have.
-const MAX_HISTORY: usize = 1 << 20;
+/// The longest history that a row can have: a row group of such rows is what a Parquet reader can still hold.
+const MAX_HISTORY: usize = 1 << 16;
 
 /// Which device pads histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

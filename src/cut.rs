@@ -53,14 +53,19 @@ impl<'a, I> ShardRows<'a, I> {
             .unwrap_or((&[], &[]))
     }
 
-    /// For each row of a range its window.
-    pub fn windows(&self, rows: Range<usize>) -> impl Iterator<Item = Window> + use<'a, I> {
+    /// For each customer with rows in a range the window, and how many rows of the range share it.
+    pub fn histories(&self, rows: Range<usize>) -> impl Iterator<Item = (Window, usize)> + use<'a, I> {
         let customers = self.customers;
         let first = customers.partition_point(|customer| customer.end <= rows.start);
-        customers[first..].iter().take_while(move |customer| customer.start < rows.end).flat_map(move |customer| {
-            let count = customer.end.min(rows.end) - customer.start.max(rows.start);
-            std::iter::repeat_n(customer.window, count)
-        })
+        customers[first..]
+            .iter()
+            .take_while(move |customer| customer.start < rows.end)
+            .map(move |customer| (customer.window, customer.end.min(rows.end) - customer.start.max(rows.start)))
+    }
+
+    /// For each row of a range its window.
+    pub fn windows(&self, rows: Range<usize>) -> impl Iterator<Item = Window> + use<'a, I> {
+        self.histories(rows).flat_map(|(window, count)| std::iter::repeat_n(window, count))
     }
 }
 

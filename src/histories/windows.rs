@@ -125,7 +125,7 @@ impl<'a, I: ItemId> Cutter<'a, I> {
     }
 
     fn window(&self, start: usize, length: usize, newest: i64) -> Window {
-        // K is at most 2^20, so a length fits 32 bits.
+        // K is at most 2^16, so a length fits 32 bits.
         Window { bucket: self.bucket, length: length as u32, start: start as u64, newest }
     }
 }

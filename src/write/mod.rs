@@ -52,7 +52,7 @@ pub fn write_shard<I: ItemId>(
 ) -> Result<Written> {
     let path = folder.join(format.shard_file(rows.shard));
     match format {
-        Format::Parquet => parquet::write(rows, layout, gather, &path, progress),
+        Format::Parquet => parquet::write(rows, layout, &path, progress),
         Format::Dense => dense::write(rows, layout, gather, &path, progress),
         Format::Jagged => jagged::write(rows, layout, &path, progress),
     }
