@@ -266,7 +266,7 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
     /// A table's file or folder that the system or the decompressor refused.
-    #[error("{table}: cannot {action} `{}`: {source}", path.display())]
+    #[error("{table}: cannot {action} `{}`", path.display())]
     Unreadable {
         /// The table.
         table: String,

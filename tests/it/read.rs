@@ -56,7 +56,7 @@ impl Table {
 
     fn error_at(&self, name: &str, wanted: Wanted) -> String {
         let error = open(&self.path(name), wanted, &|_| true).and_then(|files| read(&files)).unwrap_err();
-        error.to_string().replace(&*self.folder.path().to_string_lossy(), "TABLE")
+        crate::tables::message(&error).replace(&*self.folder.path().to_string_lossy(), "TABLE")
     }
 }
 
