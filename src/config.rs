@@ -170,6 +170,10 @@ pub struct Options {
     pub device: Device,
     /// How many threads to use; `None` for one per processor.
     pub threads: Option<usize>,
+    /// The most memory to use, in bytes; `None` for three quarters of what the machine has.
+    pub memory: Option<u64>,
+    /// The folder for what memory has no room for; `None` for the output's staging.
+    pub spill_dir: Option<PathBuf>,
 }
 
 impl Options {
@@ -191,6 +195,8 @@ impl Options {
             replace_non_atomic: false,
             device: Device::Auto,
             threads: None,
+            memory: None,
+            spill_dir: None,
         }
     }
 }

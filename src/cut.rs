@@ -1,122 +1,154 @@
-//! Samples to windows: which rows a shard has, and where each row's history begins and how long it is.
+//! Days to shards: which pieces a shard draws its rows from, and each row's window.
 //!
-//! Knows integers only: no values, no files.
+//! Knows integers only; the values behind the windows are handed on unseen.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::event::{Sample, customer_hash, shard_of};
-use crate::histories::{Histories, Values, Window};
-use crate::unify::DaySamples;
+use crate::error::Result;
+use crate::event::{ItemId, customer_hash, shard_of};
+use crate::histories::{CustomerRows, Histories, Piece, Window};
 
-/// The rows of one shard, as views into the day's samples and the run's histories.
-#[derive(Clone, Copy, Debug)]
+/// The rows of one shard: customers by hash, each with its samples, as parts of the day's pieces.
 pub struct ShardRows<'a, I> {
     /// Its number.
     pub shard: u32,
-    /// The samples in canonical order, `[N]`.
-    pub samples: &'a [Sample<I>],
-    /// For each distinct customer where its samples end in `samples`, and the window they share.
-    pub customers: &'a [CustomerRows],
-    /// What the windows point into.
-    pub buckets: &'a [Values<I>],
+    /// Its rows.
+    pub rows: u64,
+    /// Its distinct customers.
+    pub customers: u64,
+    /// The lengths of the customers' histories, summed up.
+    pub actions: u64,
+    histories: &'a Histories<'a, I>,
+    day: usize,
+    parts: Vec<Part>,
 }
 
-/// The rows of one customer: neighbours, with one history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CustomerRows {
-    /// Who.
-    pub customer: i64,
-    /// The first row in the shard.
-    pub start: usize,
-    /// One past the last row in the shard.
-    pub end: usize,
-    /// The history at the start of the day.
-    pub window: Window,
+/// Some neighbouring customers of a piece.
+#[derive(Clone, Debug)]
+struct Part {
+    piece: usize,
+    customers: Range<usize>,
 }
 
-impl CustomerRows {
+/// Some neighbouring rows of a shard: customers of one piece, with their samples and histories.
+#[derive(Clone)]
+pub struct Block<I> {
+    piece: Arc<Piece<I>>,
+    customers: Range<usize>,
+    /// Rows of the piece; the first and the last customer may have more.
+    rows: Range<usize>,
+}
+
+impl<I: ItemId> ShardRows<'_, I> {
+    /// The rows, in order, a block at a time; pieces that were spilled are read as they come.
+    pub fn blocks(&self) -> impl Iterator<Item = Result<Block<I>>> {
+        self.parts.iter().map(|part| {
+            let piece = self.histories.piece(self.day, part.piece)?;
+            let rows =
+                first_row(&piece.customers, part.customers.start)..first_row(&piece.customers, part.customers.end);
+            Ok(Block { piece, customers: part.customers.clone(), rows })
+        })
+    }
+}
+
+impl<I: ItemId> Block<I> {
     /// The number of rows.
     #[must_use]
-    pub fn rows(&self) -> usize {
-        self.end - self.start
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
-}
 
-impl<'a, I> ShardRows<'a, I> {
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows' items, `[N]`.
+    #[must_use]
+    pub fn items(&self) -> &[I] {
+        &self.piece.items[self.rows.clone()]
+    }
+
+    /// The rows' labels, `[N]`, 0 or 1.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.piece.labels[self.rows.clone()]
+    }
+
+    /// The piece, whose values the windows point into.
+    #[must_use]
+    pub fn piece(&self) -> &Piece<I> {
+        &self.piece
+    }
+
+    /// The customers in order, each with its window and how many of the rows are its.
+    pub fn customers(&self) -> impl Iterator<Item = (i64, Window, usize)> {
+        let mut start = self.rows.start;
+        self.piece.customers[self.customers.clone()].iter().map(move |customer| {
+            let end = (customer.end as usize).min(self.rows.end);
+            let count = end - start;
+            start = end;
+            (customer.customer, customer.window, count)
+        })
+    }
+
+    /// For each row its window.
+    pub fn windows(&self) -> impl Iterator<Item = Window> {
+        self.customers().flat_map(|(_, window, count)| std::iter::repeat_n(window, count))
+    }
+
     /// The items and types of a window, newest first.
     #[must_use]
-    pub fn history(&self, window: &Window) -> (&'a [I], &'a [u8]) {
-        let values = self.buckets.get(window.bucket as usize);
-        let range = window.start as usize..window.start as usize + window.length as usize;
-        values
-            .and_then(|values| Some((values.items.get(range.clone())?, values.types.get(range)?)))
-            .unwrap_or((&[], &[]))
+    pub fn history(&self, window: &Window) -> (&[I], &[u8]) {
+        self.piece.values.history(window)
     }
 
-    /// For each customer with rows in a range the window, and how many rows of the range share it.
-    pub fn histories(&self, rows: Range<usize>) -> impl Iterator<Item = (Window, usize)> + use<'a, I> {
-        let customers = self.customers;
-        let first = customers.partition_point(|customer| customer.end <= rows.start);
-        customers[first..]
-            .iter()
-            .take_while(move |customer| customer.start < rows.end)
-            .map(move |customer| (customer.window, customer.end.min(rows.end) - customer.start.max(rows.start)))
-    }
-
-    /// For each row of a range its window.
-    pub fn windows(&self, rows: Range<usize>) -> impl Iterator<Item = Window> + use<'a, I> {
-        self.histories(rows).flat_map(|(window, count)| std::iter::repeat_n(window, count))
-    }
-}
-
-/// A day's customers in canonical order, each with its rows, cut into shards.
-#[derive(Debug)]
-pub struct DayCut {
-    customers: Vec<CustomerRows>,
-    /// For each shard its customers and its samples.
-    shards: Vec<(Range<usize>, Range<usize>)>,
-}
-
-impl DayCut {
-    /// Cuts a day into `shards` ranges of the customer hash; `windows` has one entry for each customer of the day.
+    /// The first `rows` rows and the others; `rows` is at most the number of rows.
     #[must_use]
-    pub fn new<I>(day: &DaySamples<I>, windows: &[Window], shards: u32) -> Self {
-        let mut cut = Self { customers: Vec::with_capacity(windows.len()), shards: Vec::new() };
-        let mut customers_start = 0;
-        let mut samples_start = 0;
-        for shard in 0..shards {
-            let (mut customers_end, mut samples_end) = (customers_start, samples_start);
-            while let Some(window) = windows.get(customers_end) {
-                let rows = day.samples_of(customers_end);
-                let Some(sample) = day.samples.get(rows.start) else { break };
-                if shard_of(customer_hash(sample.customer), shards) != shard {
-                    break;
-                }
-                cut.customers.push(CustomerRows {
-                    customer: sample.customer,
-                    start: rows.start - samples_start,
-                    end: rows.end - samples_start,
-                    window: *window,
-                });
-                (customers_end, samples_end) = (customers_end + 1, rows.end);
-            }
-            cut.shards.push((customers_start..customers_end, samples_start..samples_end));
-            (customers_start, samples_start) = (customers_end, samples_end);
+    pub fn split(&self, rows: usize) -> (Self, Self) {
+        let middle = self.rows.start + rows.min(self.len());
+        let customers = &self.piece.customers[self.customers.clone()];
+        let ended = customers.partition_point(|customer| customer.end as usize <= middle);
+        let begun = customers.partition_point(|customer| (customer.end as usize) < middle);
+        // The customer at the cut has rows on both sides, unless it ends there.
+        let head_end = (begun + 1).min(customers.len());
+        let part = |customers: Range<usize>, rows| Self {
+            piece: Arc::clone(&self.piece),
+            customers: self.customers.start + customers.start..self.customers.start + customers.end,
+            rows,
+        };
+        (part(0..head_end, self.rows.start..middle), part(ended..customers.len(), middle..self.rows.end))
+    }
+}
+
+/// Where the samples of a piece's customer begin.
+fn first_row(customers: &[CustomerRows], customer: usize) -> usize {
+    customer.checked_sub(1).map_or(0, |before| customers[before].end as usize)
+}
+
+/// Cuts a day into `shards` ranges of the customer hash.
+///
+/// # Errors
+/// What the spill disk says where pieces were spilled.
+pub fn cut<'a, I: ItemId>(histories: &'a Histories<'a, I>, day: usize, shards: u32) -> Result<Vec<ShardRows<'a, I>>> {
+    let empty = |shard| ShardRows { shard, rows: 0, customers: 0, actions: 0, histories, day, parts: Vec::new() };
+    let mut cut: Vec<ShardRows<'a, I>> = (0..shards).map(empty).collect();
+    for piece in 0..histories.pieces(day) {
+        let customers = histories.customers(day, piece)?;
+        let mut start = 0;
+        while let Some(first) = customers.get(start) {
+            let shard = shard_of(customer_hash(first.customer), shards);
+            let same = |customer: &CustomerRows| shard_of(customer_hash(customer.customer), shards) == shard;
+            let end = start + customers[start..].partition_point(same);
+            let rows = &mut cut[shard as usize];
+            rows.rows += (first_row(&customers, end) - first_row(&customers, start)) as u64;
+            rows.customers += (end - start) as u64;
+            rows.actions += customers[start..end].iter().map(|customer| customer.window.length).sum::<u64>();
+            rows.parts.push(Part { piece, customers: start..end });
+            start = end;
         }
-        cut
     }
-
-    /// The shards' rows, in order.
-    #[must_use]
-    pub fn shards<'a, I>(&'a self, day: &'a DaySamples<I>, histories: &'a Histories<I>) -> Vec<ShardRows<'a, I>> {
-        (0u32..)
-            .zip(&self.shards)
-            .map(|(shard, (customers, samples))| ShardRows {
-                shard,
-                samples: &day.samples[samples.clone()],
-                customers: &self.customers[customers.clone()],
-                buckets: &histories.buckets,
-            })
-            .collect()
-    }
+    Ok(cut)
 }

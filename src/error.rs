@@ -262,6 +262,14 @@ pub enum Error {
         /// What the encoder said.
         source: ParquetError,
     },
+    /// Too little memory to work with.
+    #[error("the memory is too small: {}, and {} are needed; raise `--memory`, or build fewer days at a time", mebibytes(*given), mebibytes(*needed))]
+    Memory {
+        /// The bytes there are.
+        given: u64,
+        /// The bytes it takes.
+        needed: u64,
+    },
     /// The run was told to stop.
     #[error("interrupted")]
     Interrupted,
@@ -297,4 +305,8 @@ fn list(names: &[String]) -> String {
 
 fn known_days(days: Option<&(String, String)>) -> String {
     days.map_or_else(String::new, |(first, last)| format!(" (the table has {first} to {last})"))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }

@@ -77,7 +77,7 @@ impl Day {
     /// Whether the day has a year of four digits, as every day that text can name.
     #[must_use]
     pub fn in_calendar(self) -> bool {
-        (-719_162..=2_932_896).contains(&self.0)
+        (FIRST_DAY..=2_932_896).contains(&self.0)
     }
 
     /// Its midnight in UTC, in microseconds since the epoch.
@@ -171,30 +171,128 @@ impl ItemId for i64 {
     const DTYPE: ItemDtype = ItemDtype::I64;
 }
 
-/// One impressed item on a day: what a training row is made of.
+/// One impressed item of a requested day: what a training row is made of.
+///
+/// The fields are as wide as to leave no padding, so that many of them are plain bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Sample<I> {
+    item: I,
+    customer: [u32; 2],
+    /// The place of the day among those of the plan.
+    day: u32,
+    is_order: u32,
+}
+
+impl<I: ItemId> Sample<I> {
+    /// A sample of the plan's day number `day`.
+    #[must_use]
+    pub fn new(day: u32, customer: i64, item: I, is_order: bool) -> Self {
+        Self { item, customer: halves(customer), day, is_order: u32::from(is_order) }
+    }
+
+    /// The place of its day among those of the plan.
+    #[must_use]
+    pub fn day(&self) -> u32 {
+        self.day
+    }
+
     /// Who saw it.
-    pub customer: i64,
+    #[must_use]
+    pub fn customer(&self) -> i64 {
+        whole(self.customer)
+    }
+
     /// What was shown.
-    pub item: I,
+    #[must_use]
+    pub fn item(&self) -> I {
+        self.item
+    }
+
     /// Whether it was ordered.
-    pub is_order: bool,
+    #[must_use]
+    pub fn is_order(&self) -> bool {
+        self.is_order != 0
+    }
 }
 
 /// One action of one customer.
+///
+/// The fields are as wide as to leave no padding, so that many of them are plain bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Action<I> {
-    /// When, in microseconds since the epoch, UTC; [`NULL_TIME`] where it is not known.
-    pub time: i64,
-    /// On which item.
-    pub item: I,
-    /// Who: the place of the customer among those of the run, in the order of [`customer_hash`].
-    pub customer: u32,
+    item: I,
+    time: [u32; 2],
+    customer: u32,
+    /// The day, counted from the first of the calendar, above the two bits of the type.
+    day_and_kind: u32,
+}
+
+/// 0001-01-01, the first day that text can name.
+const FIRST_DAY: i32 = -719_162;
+
+impl<I: ItemId> Action<I> {
+    /// An action of a customer, named by its place among those of the run in the order of [`customer_hash`].
+    ///
+    /// `time` is in microseconds since the epoch, UTC, or [`NULL_TIME`]; `day` is one of the calendar.
+    #[must_use]
+    pub fn new(customer: u32, day: Day, time: i64, item: I, kind: ActionType) -> Self {
+        let day = day.0.wrapping_sub(FIRST_DAY).cast_unsigned();
+        Self { item, time: halves(time), customer, day_and_kind: day << 2 | kind as u32 }
+    }
+
+    /// Who: the place of the customer among those of the run.
+    #[must_use]
+    pub fn customer(&self) -> u32 {
+        self.customer
+    }
+
     /// The day on which it became known: it decides what a sample can see.
-    pub day: Day,
+    #[must_use]
+    pub fn day(&self) -> Day {
+        Day((self.day_and_kind >> 2).cast_signed().wrapping_add(FIRST_DAY))
+    }
+
+    /// When, in microseconds since the epoch, UTC; [`NULL_TIME`] where it is not known.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        whole(self.time)
+    }
+
+    /// On which item.
+    #[must_use]
+    pub fn item(&self) -> I {
+        self.item
+    }
+
     /// The number of its [`ActionType`].
-    pub kind: u8,
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        (self.day_and_kind & 3) as u8
+    }
+}
+
+// SAFETY: all fields are zeroable, and zeros are a value of each.
+unsafe impl<I: ItemId> Zeroable for Sample<I> {}
+// SAFETY: all fields are plain old data in C's order; the assertions below show that no padding is between or behind them.
+unsafe impl<I: ItemId> Pod for Sample<I> {}
+// SAFETY: all fields are zeroable, and zeros are a value of each.
+unsafe impl<I: ItemId> Zeroable for Action<I> {}
+// SAFETY: all fields are plain old data in C's order; the assertions below show that no padding is between or behind them.
+unsafe impl<I: ItemId> Pod for Action<I> {}
+
+// `ItemId` is sealed to these two widths.
+const _: () = assert!(size_of::<Sample<i32>>() == 20 && size_of::<Sample<i64>>() == 24);
+const _: () = assert!(size_of::<Action<i32>>() == 20 && size_of::<Action<i64>>() == 24);
+
+fn halves(number: i64) -> [u32; 2] {
+    let number = number.cast_unsigned();
+    [number as u32, (number >> 32) as u32]
+}
+
+fn whole([low, high]: [u32; 2]) -> i64 {
+    (u64::from(high) << 32 | u64::from(low)).cast_signed()
 }
 
 /// The stable hash that orders customers and cuts them into shards and buckets.

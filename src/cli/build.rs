@@ -78,6 +78,12 @@ pub(super) struct Arguments {
     /// How many threads work; one for each processor if not given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// The most memory to use, as 8GiB or 512MiB; three quarters of what the machine has if not given
+    #[arg(long, value_name = "SIZE", value_parser = text::size)]
+    memory: Option<u64>,
+    /// A folder for what memory has no room for; inside OUT if not given
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
     /// Say nothing but errors
     #[arg(long, short)]
     quiet: bool,
@@ -152,6 +158,8 @@ impl Arguments {
                 Device::Cuda => config::Device::Cuda,
             },
             threads: self.threads,
+            memory: self.memory,
+            spill_dir: self.spill_dir.clone(),
             ..Options::new(&self.out, from, to)
         })
     }

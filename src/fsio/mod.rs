@@ -25,6 +25,7 @@
 
 mod file;
 mod output;
+mod spill;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -38,6 +39,7 @@ use crate::error::{Error, Result};
 
 pub use file::{FileWriter, Written, write_file};
 pub use output::{Output, StagedDay};
+pub use spill::{SpillFile, SpillFolder};
 
 /// The folder under the output in which days are made; a run removes it when it ends.
 pub const STAGING_FOLDER: &str = ".staging";

@@ -174,7 +174,9 @@ impl Output {
         Ok(can)
     }
 
-    fn staging(&self) -> PathBuf {
+    /// Where days are made before they are published; all of it is removed when the run ends.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
         self.path.join(STAGING_FOLDER)
     }
 }

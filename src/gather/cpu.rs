@@ -13,29 +13,21 @@ use crate::histories::{Values, Window};
 pub struct Cpu;
 
 impl<I: ItemId> Gather<I> for Cpu {
-    fn items(&self, buckets: &[Values<I>], windows: &[Window], history: usize, rows: &mut [I]) {
-        pad(windows, history, rows, |bucket| buckets.get(bucket).map(|values| values.items.as_slice()));
+    fn items(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [I]) {
+        pad(&values.items, windows, history, rows);
     }
 
-    fn types(&self, buckets: &[Values<I>], windows: &[Window], history: usize, rows: &mut [u8]) {
-        pad(windows, history, rows, |bucket| buckets.get(bucket).map(|values| values.types.as_slice()));
+    fn types(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [u8]) {
+        pad(&values.types, windows, history, rows);
     }
 }
 
 /// Enough rows that handing them to another core costs little beside copying them.
 const ROWS_PER_TASK: usize = 64;
 
-fn pad<'a, T: Pod + Zeroable + Send + Sync>(
-    windows: &[Window],
-    history: usize,
-    rows: &mut [T],
-    values: impl Fn(usize) -> Option<&'a [T]> + Sync,
-) {
+fn pad<T: Pod + Zeroable + Send + Sync>(values: &[T], windows: &[Window], history: usize, rows: &mut [T]) {
     rows.par_chunks_exact_mut(history).zip(windows.par_iter()).with_min_len(ROWS_PER_TASK).for_each(|(row, window)| {
-        let start = window.start as usize;
-        let source =
-            values(window.bucket as usize).and_then(|values| values.get(start..start + window.length as usize));
-        let source = source.unwrap_or_default();
+        let source = values.get(window.start as usize..(window.start + window.length) as usize).unwrap_or_default();
         let (filled, padding) = row.split_at_mut(source.len().min(history));
         filled.copy_from_slice(&source[..filled.len()]);
         padding.fill(T::zeroed());

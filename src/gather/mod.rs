@@ -11,12 +11,12 @@ use crate::histories::{Values, Window};
 
 /// A device that copies windows into rows of K values, zero-padded at the end.
 ///
-/// Every implementation gives the same bytes. `windows` has N entries, each inside its bucket and at most K long; the
+/// Every implementation gives the same bytes. `windows` has N entries, each inside `values` and at most K long; the
 /// outputs are `[N, K]`, row by row, and are written in full.
 pub trait Gather<I: ItemId>: Sync {
     /// Writes the items of each window.
-    fn items(&self, buckets: &[Values<I>], windows: &[Window], history: usize, rows: &mut [I]);
+    fn items(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [I]);
 
     /// Writes the action types of each window.
-    fn types(&self, buckets: &[Values<I>], windows: &[Window], history: usize, rows: &mut [u8]);
+    fn types(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [u8]);
 }

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{LengthRange, Statistics, length_range_index, length_ranges};
 use crate::cut::ShardRows;
+use crate::error::Result;
 use crate::event::{ActionType, Day, ItemId, NULL_TIME};
 
 /// The figures of a shard, to be summed up over the shards of a day.
@@ -26,9 +27,12 @@ struct Figures {
 /// Ranges of lengths of 32 bits.
 const MOST_RANGES: usize = 33;
 
-/// The statistics of a day, and for each of its shards the hash of what it holds: customers, labels, items and histories.
-pub fn of_day<I: ItemId>(day: Day, history: usize, shards: &[ShardRows<'_, I>]) -> (Statistics, Vec<u128>) {
-    let shards: Vec<Figures> = shards.par_iter().map(of_shard).collect();
+/// The statistics of a day, and for each of its shards the hash of what it holds: customers, samples and histories.
+///
+/// # Errors
+/// What the spill disk says where pieces were spilled.
+pub fn of_day<I: ItemId>(day: Day, history: usize, shards: &[ShardRows<'_, I>]) -> Result<(Statistics, Vec<u128>)> {
+    let shards = shards.par_iter().map(of_shard).collect::<Result<Vec<Figures>>>()?;
     let sum = |figure: fn(&Figures) -> u64| shards.iter().map(figure).sum::<u64>();
     let (samples, positives) = (sum(|shard| shard.samples), sum(|shard| shard.positives));
     let newest = shards.iter().map(|shard| shard.newest).max().filter(|&newest| newest != NULL_TIME);
@@ -49,39 +53,45 @@ pub fn of_day<I: ItemId>(day: Day, history: usize, shards: &[ShardRows<'_, I>]) 
         history_lengths: ranges.map(|(range, bounds)| LengthRange { customers: lengths(range), ..bounds }).collect(),
         smallest_gap_micros: newest.map(|newest| day.midnight().saturating_sub(newest)),
     };
-    (statistics, shards.into_iter().map(|shard| shard.content).collect())
+    Ok((statistics, shards.into_iter().map(|shard| shard.content).collect()))
 }
 
-fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Figures {
+fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
     let mut figures = Figures {
-        samples: rows.samples.len() as u64,
-        positives: rows.samples.iter().filter(|sample| sample.is_order).count() as u64,
-        customers: rows.customers.len() as u64,
+        samples: rows.rows,
+        positives: 0,
+        customers: rows.customers,
         actions: [0; 3],
         lengths: [0; MOST_RANGES],
         newest: NULL_TIME,
         content: 0,
     };
     let mut content = Xxh3Default::new();
-    for customer in rows.customers {
-        let (items, types) = rows.history(&customer.window);
-        figures.lengths[length_range_index(types.len() as u64)] += 1;
-        figures.newest = figures.newest.max(customer.window.newest);
-        for (count, kind) in figures.actions.iter_mut().zip(ActionType::ALL) {
-            *count += bytecount(types, kind as u8);
+    for block in rows.blocks() {
+        let block = block?;
+        figures.positives += block.labels().iter().map(|&label| u64::from(label)).sum::<u64>();
+        let (mut items, mut labels) = (block.items(), block.labels());
+        for (customer, window, count) in block.customers() {
+            let (history, types) = block.history(&window);
+            figures.lengths[length_range_index(types.len() as u64)] += 1;
+            figures.newest = figures.newest.max(window.newest);
+            for (sum, kind) in figures.actions.iter_mut().zip(ActionType::ALL) {
+                *sum += bytecount(types, kind as u8);
+            }
+            for number in [customer.cast_unsigned(), count as u64, types.len() as u64] {
+                content.update(&number.to_le_bytes());
+            }
+            let (own_items, own_labels);
+            (own_items, items) = items.split_at(count);
+            (own_labels, labels) = labels.split_at(count);
+            content.update(bytemuck::cast_slice(own_items));
+            content.update(own_labels);
+            content.update(bytemuck::cast_slice(history));
+            content.update(types);
         }
-        content.update(&customer.customer.to_le_bytes());
-        content.update(&(customer.rows() as u64).to_le_bytes());
-        for sample in &rows.samples[customer.start..customer.end] {
-            content.update(bytemuck::bytes_of(&sample.item));
-            content.update(&[u8::from(sample.is_order)]);
-        }
-        content.update(&(types.len() as u64).to_le_bytes());
-        content.update(bytemuck::cast_slice(items));
-        content.update(types);
     }
     figures.content = content.digest128();
-    figures
+    Ok(figures)
 }
 
 fn bytecount(bytes: &[u8], wanted: u8) -> u64 {

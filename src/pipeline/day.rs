@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ReadTable;
 use super::report::{DaySummary, FormatSummary, Summary, peak_memory};
 use crate::config::{Format, Plan};
-use crate::cut::{DayCut, ShardRows};
+use crate::cut::{ShardRows, cut};
 use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{self, Output, StagedDay, Written};
@@ -20,7 +20,7 @@ use crate::manifest::{
     FORMAT_VERSION, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table,
     hash_hex, statistics,
 };
-use crate::unify::{DaySamples, IMPRESSIONS, Impressions, Progress, Reject};
+use crate::unify::{IMPRESSIONS, Impressions, Progress, Reject};
 use crate::write::{self, DayLayout};
 
 /// The program and version that manifests name.
@@ -30,10 +30,8 @@ pub(super) const TOOL: &str = concat!("shardback ", env!("CARGO_PKG_VERSION"));
 pub(super) struct Content<'a, I> {
     plan: &'a Plan,
     day: Day,
-    samples: &'a DaySamples<I>,
-    histories: &'a Histories<I>,
-    cut: DayCut,
-    shards: u32,
+    samples: u64,
+    shards: Vec<ShardRows<'a, I>>,
     tables: BTreeMap<String, Table>,
     /// The lines of `_rejected.jsonl`, sorted.
     rejected: Vec<&'a str>,
@@ -48,33 +46,28 @@ pub(super) struct Staged {
 }
 
 impl<'a, I: ItemId> Content<'a, I> {
+    /// The content of the plan's day number `index`.
     pub(super) fn new(
         plan: &'a Plan,
         index: usize,
-        day: Day,
-        impressions: &'a Impressions<I>,
+        impressions: &'a Impressions,
         read: &'a [ReadTable],
-        histories: &'a Histories<I>,
+        histories: &'a Histories<'a, I>,
     ) -> Result<Self> {
-        let (samples, windows) = (&impressions.days[index], &histories.windows[index]);
-        let shards = plan.options().sharding.shards(samples.samples.len() as u64)?;
-        let mut content = Self {
-            plan,
-            day,
-            samples,
-            histories,
-            cut: DayCut::new(samples, windows, shards),
-            shards,
-            tables: BTreeMap::new(),
-            rejected: Vec::new(),
-        };
+        let (day, samples) = (plan.days()[index], impressions.samples[index]);
+        let shards = cut(histories, index, plan.options().sharding.shards(samples)?)?;
+        let mut content = Self { plan, day, samples, shards, tables: BTreeMap::new(), rejected: Vec::new() };
         content.add_table(IMPRESSIONS, impressions.rows[index], &impressions.rejects, |at| at == day);
-        for table in read {
-            let rows = table.rows.iter().filter(|&(&at, _)| plan.sees(day, at)).map(|(_, rows)| rows).sum();
-            content.add_table(&table.name, rows, &table.rejects, |at| plan.sees(day, at));
+        for ReadTable { name, read } in read {
+            let rows = read.rows.iter().filter(|&(&at, _)| plan.sees(day, at)).map(|(_, rows)| rows).sum();
+            content.add_table(name, rows, &read.rejects, |at| plan.sees(day, at));
         }
         content.rejected.sort_unstable();
         Ok(content)
+    }
+
+    pub(super) fn day(&self) -> Day {
+        self.day
     }
 
     /// Counts what the day sees of a table; rows without a valid day are seen by every day.
@@ -89,18 +82,18 @@ impl<'a, I: ItemId> Content<'a, I> {
 
     /// The rows of all formats together, for progress.
     pub(super) fn output_rows(&self) -> u64 {
-        (self.samples.samples.len() * self.plan.options().formats.len()) as u64
+        self.samples * self.plan.options().formats.len() as u64
     }
 
     /// Writes the shards of all formats into the staging folder, in parallel.
     pub(super) fn stage(&self, output: &Output, gather: &dyn Gather<I>, progress: &Progress<'_>) -> Result<Staged> {
         let formats = &self.plan.options().formats;
         let folders = output.stage(self.day, formats)?;
-        let shards = self.cut.shards(self.samples, self.histories);
         let history = self.plan.options().history;
-        let layout = DayLayout { day: self.day, history, shards: self.shards };
+        // As many as 32 bits counted.
+        let layout = DayLayout { day: self.day, history, shards: self.shards.len() as u32 };
         let files: Vec<(Format, &ShardRows<'_, I>)> =
-            formats.iter().flat_map(|&format| shards.iter().map(move |rows| (format, rows))).collect();
+            formats.iter().flat_map(|&format| self.shards.iter().map(move |rows| (format, rows))).collect();
         let written: Vec<(Format, Shard)> = files
             .into_par_iter()
             .map(|(format, rows)| {
@@ -111,7 +104,7 @@ impl<'a, I: ItemId> Content<'a, I> {
         let of_format = |wanted: Format| {
             written.iter().filter(|(format, _)| *format == wanted).map(|(_, shard)| shard.clone()).collect()
         };
-        let (statistics, contents) = statistics::of_day(self.day, history, &shards);
+        let (statistics, contents) = statistics::of_day(self.day, history, &self.shards)?;
         let build = self.build_hash(&statistics, &contents);
         Ok(Staged { statistics, build, shards: formats.iter().map(|&format| of_format(format)).collect(), folders })
     }
@@ -221,10 +214,10 @@ impl<'a, I: ItemId> Content<'a, I> {
     }
 }
 
-fn shard_entry<I>(format: Format, rows: &ShardRows<'_, I>, written: &Written) -> Shard {
+fn shard_entry<I: ItemId>(format: Format, rows: &ShardRows<'_, I>, written: &Written) -> Shard {
     Shard {
         file: format.shard_file(rows.shard),
-        rows: rows.samples.len() as u64,
+        rows: rows.rows,
         bytes: written.bytes,
         hash: format!("{:032x}", written.hash),
     }

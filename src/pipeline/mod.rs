@@ -16,12 +16,12 @@ use rayon::ThreadPoolBuilder;
 
 use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Result};
-use crate::event::{Day, ItemDtype, ItemId};
-use crate::fsio::Output;
+use crate::event::{Action, Day, ItemDtype, ItemId, Sample};
+use crate::fsio::{Output, SpillFolder};
 use crate::gather::Cpu;
-use crate::histories::Histories;
+use crate::histories::{self, Budget, Customers, Histories, Spool, bucket_of, buckets_for};
 use crate::read::{self, Source};
-use crate::unify::{self, Actions, Customers, Impressions, Progress, Reject};
+use crate::unify::{self, Actions, Impressions, Progress};
 
 pub use report::{DaySummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
 
@@ -78,9 +78,11 @@ struct Run<'a> {
 /// A table of actions after reading, without the actions.
 struct ReadTable {
     name: String,
-    rows: rustc_hash::FxHashMap<Day, u64>,
-    rejects: Vec<Reject>,
+    read: Actions,
 }
+
+/// A table of actions that is open.
+type OpenTable = (ActionTable, Box<dyn Source>);
 
 impl Run<'_> {
     fn build<I: ItemId>(&self, tables: Tables) -> Result<Summary> {
@@ -91,23 +93,31 @@ impl Run<'_> {
             return Ok(summary.finish(self.started.elapsed()));
         }
         let plan = &self.plan.for_days(missing);
-        let folders: Vec<_> = plan
-            .days()
-            .iter()
-            .flat_map(|&day| plan.options().formats.iter().map(move |&format| self.output.day_folder(format, day)))
-            .collect();
-        self.output.check_replace(&folders, plan.options().replace_non_atomic)?;
+        self.check_replace(plan)?;
+        let budget = Budget::new(plan.options().memory, summary.threads)?;
+        let spill_parent = plan.options().spill_dir.clone().unwrap_or_else(|| self.output.staging());
+        let folder = SpillFolder::new(&spill_parent, self.output.path())?;
 
-        let impressions = self.impressions::<I>(plan, tables.impressions, &mut summary)?;
-        let (read, pieces) = self.actions::<I>(plan, tables.actions, &impressions.customers, &mut summary)?;
-        let histories = self.stage(Stage::Histories, 1, &mut summary, |progress| {
-            let days: Vec<&[u32]> = impressions.days.iter().map(|day| day.customers.as_slice()).collect();
-            let histories = Histories::new(pieces, impressions.customers.len(), &days, plan)?;
-            progress(1)?;
-            Ok(histories)
+        let impressions_source =
+            open(tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
+        let action_sources = open_actions(plan, tables.actions)?;
+        let buckets =
+            buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
+        let spooled = Spool::new(buckets, &budget, &folder);
+        let impressions = self.impressions::<I>(plan, impressions_source.as_ref(), &spooled, &mut summary)?;
+        let samples = spooled.finish();
+        let customers = Customers::new(&samples, buckets, &budget)?;
+        let spooled = Spool::new(buckets, &budget, &folder);
+        let read = self.actions::<I>(plan, &action_sources, &customers, &spooled, &mut summary)?;
+        let input =
+            histories::Input { samples, actions: spooled.finish(), customers: &customers, plan, folder: &folder };
+        let histories = self.stage(Stage::Histories, u64::from(buckets), &mut summary, |progress| {
+            Histories::new(&input, &budget, progress)
         })?;
-        for (index, &day) in plan.days().iter().enumerate() {
-            self.publish_day(plan, index, day, &impressions, &read, &histories, &mut summary)?;
+        drop(input);
+        for index in 0..plan.days().len() {
+            let content = day::Content::new(plan, index, &impressions, &read, &histories)?;
+            self.publish_day(&content, &mut summary)?;
         }
         Ok(summary.finish(self.started.elapsed()))
     }
@@ -118,6 +128,13 @@ impl Run<'_> {
         let exists = |day: &Day| skip && day::exists(self.plan, self.output, *day);
         let (existing, missing) = self.plan.days().iter().partition(|day| exists(day));
         (missing, existing)
+    }
+
+    fn check_replace(&self, plan: &Plan) -> Result<()> {
+        let formats = &plan.options().formats;
+        let of_day = |&day: &Day| formats.iter().map(move |&format| self.output.day_folder(format, day));
+        let folders: Vec<_> = plan.days().iter().flat_map(of_day).collect();
+        self.output.check_replace(&folders, plan.options().replace_non_atomic)
     }
 
     /// Runs one stage, timed, with progress for the observer and an end where it asks for one.
@@ -140,68 +157,52 @@ impl Run<'_> {
         Ok(result)
     }
 
-    fn impressions<I: ItemId>(&self, plan: &Plan, input: Input, summary: &mut Summary) -> Result<Impressions<I>> {
-        let source = open(input, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
+    fn impressions<I: ItemId>(
+        &self,
+        plan: &Plan,
+        source: &dyn Source,
+        spool: &Spool<'_, Sample<I>>,
+        summary: &mut Summary,
+    ) -> Result<Impressions> {
+        let sink = |samples| spool.push(samples, |sample: &Sample<I>| bucket_of(sample.customer(), spool.buckets()));
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
-            unify::read_impressions::<I>(source.as_ref(), plan, progress)
+            unify::read_impressions::<I>(source, plan, &sink, progress)
         })?;
-        if !plan.options().allow_empty_days {
-            let empty = plan.days().iter().zip(&impressions.days).find(|(_, day)| day.samples.is_empty());
-            if let Some((day, _)) = empty {
-                let first_and_last =
-                    impressions.first_and_last.map(|(first, last)| (first.to_string(), last.to_string()));
-                return Err(Error::EmptyDay { day: day.to_string(), first_and_last });
-            }
+        let empty = plan.days().iter().zip(&impressions.samples).find(|&(_, &samples)| samples == 0);
+        if let (Some((day, _)), false) = (empty, plan.options().allow_empty_days) {
+            let first_and_last = impressions.first_and_last.map(|(first, last)| (first.to_string(), last.to_string()));
+            return Err(Error::EmptyDay { day: day.to_string(), first_and_last });
         }
-        let rows = impressions.rows.iter().sum();
-        summary.add_table(unify::IMPRESSIONS, source.as_ref(), rows, impressions.rejects.len());
+        summary.add_table(unify::IMPRESSIONS, source, impressions.rows.iter().sum(), impressions.rejects.len());
         Ok(impressions)
     }
 
     fn actions<I: ItemId>(
         &self,
         plan: &Plan,
-        inputs: Vec<(ActionTable, Input)>,
+        sources: &[OpenTable],
         customers: &Customers,
+        spool: &Spool<'_, Action<I>>,
         summary: &mut Summary,
-    ) -> Result<(Vec<ReadTable>, Vec<Vec<crate::event::Action<I>>>)> {
-        let opened = inputs.into_iter().map(|(table, input)| {
-            let source = open(input, unify::wanted_actions(&table), &|day| plan.any_sees(day))?;
-            Ok((table, source))
-        });
-        let opened = opened.collect::<Result<Vec<_>>>()?;
-        let bytes = opened.iter().map(|(_, source)| source.bytes()).sum();
-        self.stage(Stage::Actions, bytes, summary, |progress| {
-            let mut read = Vec::new();
-            let mut all = Vec::new();
-            for (table, source) in &opened {
-                let Actions { pieces, rows, rejects } =
-                    unify::read_actions::<I>(table, source.as_ref(), plan, customers, progress)?;
-                all.extend(pieces);
-                read.push(ReadTable { name: table.name.clone(), rows, rejects });
-            }
-            Ok((read, all))
-        })
-        .inspect(|(read, _)| {
-            for (table, (_, source)) in read.iter().zip(&opened) {
-                summary.add_table(&table.name, source.as_ref(), table.rows.values().sum(), table.rejects.len());
-            }
-        })
+    ) -> Result<Vec<ReadTable>> {
+        let sink = |actions| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
+        let place = |customer| customers.place(customer);
+        let bytes = sources.iter().map(|(_, source)| source.bytes()).sum();
+        let tables = self.stage(Stage::Actions, bytes, summary, |progress| {
+            let read = |(table, source): &OpenTable| {
+                let read = unify::read_actions(table, source.as_ref(), plan, &place, &sink, progress)?;
+                Ok(ReadTable { name: table.name.clone(), read })
+            };
+            sources.iter().map(read).collect::<Result<Vec<_>>>()
+        })?;
+        for (ReadTable { name, read }, (_, source)) in tables.iter().zip(sources) {
+            summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len());
+        }
+        Ok(tables)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a day draws on everything that was read")]
-    fn publish_day<I: ItemId>(
-        &self,
-        plan: &Plan,
-        index: usize,
-        day: Day,
-        impressions: &Impressions<I>,
-        read: &[ReadTable],
-        histories: &Histories<I>,
-        summary: &mut Summary,
-    ) -> Result<()> {
-        let content = day::Content::new(plan, index, day, impressions, read, histories)?;
-        let staged = self.stage(Stage::Day(day), content.output_rows(), summary, |progress| {
+    fn publish_day<I: ItemId>(&self, content: &day::Content<'_, I>, summary: &mut Summary) -> Result<()> {
+        let staged = self.stage(Stage::Day(content.day()), content.output_rows(), summary, |progress| {
             content.stage(self.output, &Cpu, progress)
         })?;
         if self.observer.cancelled() {
@@ -212,6 +213,17 @@ impl Run<'_> {
         summary.days.push(built);
         Ok(())
     }
+}
+
+/// About what an action takes in a table; only the number of buckets follows from it.
+const BYTES_PER_ACTION: u64 = 16;
+
+fn open_actions(plan: &Plan, tables: Vec<(ActionTable, Input)>) -> Result<Vec<OpenTable>> {
+    let open_one = |(table, input)| {
+        let source = open(input, unify::wanted_actions(&table), &|day| plan.any_sees(day))?;
+        Ok((table, source))
+    };
+    tables.into_iter().map(open_one).collect()
 }
 
 fn open(input: Input, wanted: read::Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Box<dyn Source>> {

@@ -6,19 +6,16 @@ use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 
 use super::columns::{Cell, Cells, Days, Reader};
-use super::impressions::Customers;
 use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, time_value, valid_day};
-use super::{Progress, read_all};
+use super::{Progress, Sink, read_all};
 use crate::config::{ActionTable, Plan};
 use crate::error::{Reason, Result};
 use crate::event::{Action, Day, ItemId, NULL_TIME};
 use crate::read::{Chunk, Source};
 
-/// What a table of actions holds for the requested days.
+/// What a table of actions holds beside its actions.
 #[derive(Debug)]
-pub struct Actions<I> {
-    /// The actions that some requested day can see, of customers that some requested day concerns; in pieces, in no order.
-    pub pieces: Vec<Vec<Action<I>>>,
+pub struct Actions {
     /// For each day the valid rows of the table, of all customers; days that no requested day can see may lack some.
     pub rows: FxHashMap<Day, u64>,
     /// The rows that were left out, in no order.
@@ -27,31 +24,32 @@ pub struct Actions<I> {
 
 /// Reads a table of actions.
 ///
+/// `place` numbers the customers that matter; `sink` takes their actions that some day of the plan can see, in no order.
+///
 /// # Errors
-/// Whatever the source or `progress` returns, and [`crate::error::Error::BadRow`] where bad rows are not to be left out.
+/// Whatever the source, `sink` or `progress` returns, and [`crate::error::Error::BadRow`] where bad rows are not to be left
+/// out.
 pub fn read_actions<I: ItemId>(
     table: &ActionTable,
     source: &dyn Source,
     plan: &Plan,
-    customers: &Customers,
+    place: &(dyn Fn(i64) -> Option<u32> + Sync),
+    sink: &Sink<'_, Action<I>>,
     progress: &Progress<'_>,
-) -> Result<Actions<I>> {
+) -> Result<Actions> {
     let rejects = Rejects::new(plan.options().invalid);
-    let found = Mutex::new((Vec::new(), FxHashMap::<Day, u64>::default()));
+    let rows = Mutex::new(FxHashMap::<Day, u64>::default());
     read_all(source, &|chunk| {
-        let (piece, runs) = read_chunk(&chunk, table, plan, customers, &rejects)?;
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        if !piece.is_empty() {
-            found.0.push(piece);
+        let (actions, runs) = read_chunk(&chunk, table, plan, place, &rejects)?;
+        let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for (day, more) in runs {
+            *rows.entry(day).or_default() += more;
         }
-        for (day, rows) in runs {
-            *found.1.entry(day).or_default() += rows;
-        }
-        drop(found);
+        drop(rows);
+        sink(actions)?;
         progress(chunk.bytes)
     })?;
-    let (pieces, rows) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Actions { pieces, rows, rejects: rejects.into_inner() })
+    Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects: rejects.into_inner() })
 }
 
 /// The wanted actions of a chunk, and how many valid rows each run of rows with one day has.
@@ -61,7 +59,7 @@ fn read_chunk<I: ItemId>(
     chunk: &Chunk,
     table: &ActionTable,
     plan: &Plan,
-    customers: &Customers,
+    place: &(dyn Fn(i64) -> Option<u32> + Sync),
     rejects: &Rejects,
 ) -> Result<Found<I>> {
     let reader = Reader::new(&table.name, chunk);
@@ -84,8 +82,8 @@ fn read_chunk<I: ItemId>(
                 day_is_seen = plan.any_sees(day);
             }
         }
-        if day_is_seen && let Some(customer) = customers.place(customer) {
-            actions.push(Action { time, item, customer, day, kind: table.kind as u8 });
+        if day_is_seen && let Some(customer) = place(customer) {
+            actions.push(Action::new(customer, day, time, item, table.kind));
         }
     }
     Ok((actions, runs))

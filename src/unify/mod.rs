@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::read::{Column, Shape, Source, Visitor, Wanted};
 
 pub use actions::{Actions, read_actions};
-pub use impressions::{Customers, DaySamples, Impressions, read_impressions};
+pub use impressions::{Impressions, read_impressions};
 pub use reject::Reject;
 pub use time::{format_time, parse_time};
 
@@ -33,6 +33,9 @@ pub const IMPRESSIONS: &str = "impressions";
 
 /// Takes the bytes read since it was last called; its error ends the reading.
 pub type Progress<'a> = dyn Fn(u64) -> Result<()> + Sync + 'a;
+
+/// Takes a batch of what a table holds; several threads call it at once.
+pub type Sink<'a, T> = dyn Fn(Vec<T>) -> Result<()> + Sync + 'a;
 
 /// What the impressions table is read for.
 #[must_use]

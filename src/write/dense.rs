@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::event::ItemId;
 use crate::fsio::{FileWriter, Written};
 use crate::gather::Gather;
-use crate::histories::Window;
+use crate::histories::{Values, Window};
 use crate::unify::Progress;
 
 pub(super) fn write<I: ItemId>(
@@ -21,7 +21,7 @@ pub(super) fn write<I: ItemId>(
     path: &Path,
     progress: &Progress<'_>,
 ) -> Result<Written> {
-    let tensors = tensors::<I>(rows.samples.len() as u64, layout.history as u64);
+    let tensors = tensors::<I>(rows.rows, layout.history as u64);
     let metadata = [
         ("format", "shardback.dense".to_owned()),
         ("version", FORMAT_VERSION.to_string()),
@@ -29,22 +29,22 @@ pub(super) fn write<I: ItemId>(
         ("history", layout.history.to_string()),
         ("shard", rows.shard.to_string()),
         ("shards", layout.shards.to_string()),
-        ("rows", rows.samples.len().to_string()),
+        ("rows", rows.rows.to_string()),
     ];
     let (head, bytes) = head(&metadata, &tensors);
     let mut file = Reported { file: FileWriter::create(path, Some(bytes))?, progress };
     file.write(&head)?;
     for tensor in &tensors {
         match tensor.name {
-            "customer_id" => file.write_each(rows.samples.iter(), |sample| sample.customer)?,
-            "item_id" => file.write_each(rows.samples.iter(), |sample| sample.item)?,
-            "is_order" => file.write_each(rows.samples.iter(), |sample| u8::from(sample.is_order))?,
-            "actions" => write_padded(&mut file, rows, layout.history, |windows, block: &mut [I]| {
-                gather.items(rows.buckets, windows, layout.history, block);
+            "customer_id" => file.write_customers(rows)?,
+            "item_id" => file.write_items(rows)?,
+            "is_order" => file.write_labels(rows)?,
+            "actions" => write_padded(&mut file, rows, layout.history, |values, windows, block: &mut [I]| {
+                gather.items(values, windows, layout.history, block);
                 progress(windows.len() as u64)
             })?,
-            _ => write_padded(&mut file, rows, layout.history, |windows, block: &mut [u8]| {
-                gather.types(rows.buckets, windows, layout.history, block);
+            _ => write_padded(&mut file, rows, layout.history, |values, windows, block: &mut [u8]| {
+                gather.types(values, windows, layout.history, block);
                 Ok(())
             })?,
         }
@@ -63,24 +63,24 @@ fn tensors<I: ItemId>(rows: u64, history: u64) -> Vec<Tensor> {
     ])
 }
 
-/// Writes a `[N, K]` tensor, a block of rows at a time through one buffer.
+/// Writes a `[N, K]` tensor, some rows at a time through one buffer.
 fn write_padded<I: ItemId, T: Pod + Zeroable>(
     file: &mut Reported<'_>,
     rows: &ShardRows<'_, I>,
     history: usize,
-    gather: impl Fn(&[Window], &mut [T]) -> Result<()>,
+    gather: impl Fn(&Values<I>, &[Window], &mut [T]) -> Result<()>,
 ) -> Result<()> {
-    let count = rows.samples.len();
-    let rows_per_block = (BLOCK / (history * size_of::<T>())).clamp(1, count.max(1));
-    let mut block = vec![T::zeroed(); rows_per_block * history];
-    let mut windows = Vec::with_capacity(rows_per_block);
-    for start in (0..count).step_by(rows_per_block) {
-        let end = count.min(start + rows_per_block);
-        windows.clear();
-        windows.extend(rows.windows(start..end));
-        let block = &mut block[..(end - start) * history];
-        gather(&windows, block)?;
-        file.write(bytemuck::cast_slice(block))?;
+    let most = (BLOCK / (history * size_of::<T>())).max(1);
+    let mut padded = Vec::new();
+    for block in rows.blocks() {
+        let block = block?;
+        let windows: Vec<Window> = block.windows().collect();
+        for windows in windows.chunks(most) {
+            padded.resize(padded.len().max(windows.len() * history), T::zeroed());
+            let padded = &mut padded[..windows.len() * history];
+            gather(&block.piece().values, windows, padded)?;
+            file.write(bytemuck::cast_slice(padded))?;
+        }
     }
     Ok(())
 }

@@ -16,8 +16,7 @@ pub(super) fn write<I: ItemId>(
     path: &Path,
     progress: &Progress<'_>,
 ) -> Result<Written> {
-    let actions: u64 = rows.customers.iter().map(|customer| u64::from(customer.window.length)).sum();
-    let tensors = tensors::<I>(rows.samples.len() as u64, actions);
+    let tensors = tensors::<I>(rows.rows, rows.actions);
     let metadata = [
         ("format", "shardback.jagged".to_owned()),
         ("version", FORMAT_VERSION.to_string()),
@@ -25,24 +24,27 @@ pub(super) fn write<I: ItemId>(
         ("history", layout.history.to_string()),
         ("shard", rows.shard.to_string()),
         ("shards", layout.shards.to_string()),
-        ("rows", rows.samples.len().to_string()),
-        ("actions", actions.to_string()),
+        ("rows", rows.rows.to_string()),
+        ("actions", rows.actions.to_string()),
     ];
     let (head, bytes) = head(&metadata, &tensors);
     let mut file = Reported { file: FileWriter::create(path, Some(bytes))?, progress };
     file.write(&head)?;
     for tensor in &tensors {
         match tensor.name {
-            "customer_id" => file.write_each(rows.samples.iter(), |sample| sample.customer)?,
-            "history_start" => file.write_each(starts(rows), |start| start)?,
-            "history_length" => file.write_each(rows.windows(0..rows.samples.len()), |window| window.length)?,
-            "item_id" => file.write_each(rows.samples.iter(), |sample| sample.item)?,
-            "is_order" => file.write_each(rows.samples.iter(), |sample| u8::from(sample.is_order))?,
+            "customer_id" => file.write_customers(rows)?,
+            "history_start" => write_starts(&mut file, rows)?,
+            "history_length" => file.write_blocks(rows, |block, out| {
+                // At most K.
+                out.extend(block.windows().map(|window| window.length as u32));
+            })?,
+            "item_id" => file.write_items(rows)?,
+            "is_order" => file.write_labels(rows)?,
             "actions" => write_values(&mut file, rows, |(items, _)| bytemuck::cast_slice(items))?,
             _ => write_values(&mut file, rows, |(_, types)| types)?,
         }
     }
-    progress(rows.samples.len() as u64)?;
+    progress(rows.rows)?;
     file.file.finish()
 }
 
@@ -59,29 +61,26 @@ fn tensors<I: ItemId>(rows: u64, actions: u64) -> Vec<Tensor> {
     ])
 }
 
-/// For each row where its history begins in the file: customers follow each other without gaps.
-fn starts<I>(rows: &ShardRows<'_, I>) -> impl Iterator<Item = u64> {
+/// Writes for each row where its history begins in the file: customers follow each other without gaps.
+fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> Result<()> {
     let mut next = 0;
-    rows.customers.iter().flat_map(move |customer| {
-        let start = next;
-        next += u64::from(customer.window.length);
-        std::iter::repeat_n(start, customer.rows())
+    file.write_blocks(rows, |block, out: &mut Vec<u64>| {
+        for (_, window, count) in block.customers() {
+            out.extend(std::iter::repeat_n(next, count));
+            next += window.length;
+        }
     })
 }
 
 /// Writes each customer's history once.
-fn write_values<'a, I: ItemId>(
+fn write_values<I: ItemId>(
     file: &mut Reported<'_>,
-    rows: &ShardRows<'a, I>,
-    column: impl Fn((&'a [I], &'a [u8])) -> &'a [u8],
+    rows: &ShardRows<'_, I>,
+    column: impl for<'a> Fn((&'a [I], &'a [u8])) -> &'a [u8],
 ) -> Result<()> {
-    let mut block = Vec::with_capacity(super::BLOCK);
-    for customer in rows.customers {
-        block.extend_from_slice(column(rows.history(&customer.window)));
-        if block.len() >= super::BLOCK {
-            file.write(&block)?;
-            block.clear();
+    file.write_blocks(rows, |block, out| {
+        for (_, window, _) in block.customers() {
+            out.extend_from_slice(column(block.history(&window)));
         }
-    }
-    file.write(&block)
+    })
 }

@@ -10,8 +10,10 @@ mod safetensors;
 
 use std::path::Path;
 
+use bytemuck::Pod;
+
 use crate::config::Format;
-use crate::cut::ShardRows;
+use crate::cut::{Block, ShardRows};
 use crate::error::Result;
 use crate::event::{Day, ItemId};
 use crate::fsio::{FileWriter, Written};
@@ -70,21 +72,35 @@ impl Reported<'_> {
         (self.progress)(0)
     }
 
-    /// Writes one number or byte string for each of some values, a block at a time.
-    fn write_each<T, B: bytemuck::Pod>(
+    /// Writes what `values_of` makes of each block of rows.
+    fn write_blocks<I: ItemId, T: Pod>(
         &mut self,
-        values: impl Iterator<Item = T>,
-        bytes_of: impl Fn(T) -> B,
+        rows: &ShardRows<'_, I>,
+        mut values_of: impl FnMut(&Block<I>, &mut Vec<T>),
     ) -> Result<()> {
-        let mut block: Vec<B> = Vec::with_capacity(BLOCK / size_of::<B>());
-        for value in values {
-            block.push(bytes_of(value));
-            if block.len() == block.capacity() {
-                self.write(bytemuck::cast_slice(&block))?;
-                block.clear();
+        let mut values = Vec::new();
+        for block in rows.blocks() {
+            values_of(&block?, &mut values);
+            if values.len() * size_of::<T>() >= BLOCK {
+                self.write(bytemuck::cast_slice(&values))?;
+                values.clear();
             }
         }
-        self.write(bytemuck::cast_slice(&block))
+        self.write(bytemuck::cast_slice(&values))
+    }
+
+    fn write_customers<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
+        self.write_blocks(rows, |block, out: &mut Vec<i64>| {
+            out.extend(block.customers().flat_map(|(customer, _, count)| std::iter::repeat_n(customer, count)));
+        })
+    }
+
+    fn write_items<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
+        self.write_blocks(rows, |block, out| out.extend_from_slice(block.items()))
+    }
+
+    fn write_labels<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
+        self.write_blocks(rows, |block, out| out.extend_from_slice(block.labels()))
     }
 }
 

@@ -11,7 +11,8 @@ mod hybrid;
 mod list;
 
 use std::io;
-use std::ops::Range;
+use std::iter::repeat_n;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,10 +24,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::DayLayout;
-use crate::cut::ShardRows;
+use crate::cut::{Block, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::fsio::{FileWriter, Written};
@@ -52,14 +53,14 @@ pub(super) fn write<I: ItemId>(
     let schema = schema(I::DTYPE).map_err(encode)?;
     let properties = Arc::new(properties().map_err(encode)?);
     let encoder = GroupEncoder {
-        rows,
         history: layout.history,
         columns: SchemaDescriptor::new(Arc::clone(&schema)),
         properties: Arc::clone(&properties),
+        item: PhantomData,
     };
     let sink = Sink { file: Some(FileWriter::create(path, None)?), progress, error: None };
     let mut file = SerializedFileWriter::new(sink, schema, properties).map_err(encode)?;
-    let encoded = append_groups(&encoder, &mut file).and_then(|()| file.finish().map(drop));
+    let encoded = append_groups(&encoder, rows, &mut file).and_then(|()| file.finish().map(drop));
     let sink = file.inner_mut();
     // What the disk or `progress` said comes before what the encoder makes of it.
     match (sink.error.take(), encoded, sink.file.take()) {
@@ -98,46 +99,92 @@ fn properties() -> Result<WriterProperties, ParquetError> {
 
 /// Encodes as many row groups at a time as there are threads, and appends them in order.
 fn append_groups<I: ItemId>(
-    encoder: &GroupEncoder<'_, I>,
+    encoder: &GroupEncoder<I>,
+    rows: &ShardRows<'_, I>,
     file: &mut SerializedFileWriter<Sink<'_>>,
 ) -> Result<(), ParquetError> {
-    let count = encoder.rows.samples.len();
-    let groups: Vec<Range<usize>> =
-        (0..count).step_by(ROWS_PER_GROUP).map(|start| start..count.min(start + ROWS_PER_GROUP)).collect();
-    for groups in groups.chunks(rayon::current_num_threads()) {
-        let encoded: Vec<_> = groups.into_par_iter().map(|group| encoder.encode(group)).collect();
-        for (columns, group) in encoded.into_iter().zip(groups) {
+    let mut groups = Groups { blocks: rows.blocks(), rest: None };
+    loop {
+        let mut together = Vec::new();
+        while together.len() < rayon::current_num_threads() {
+            match file.inner_mut().keep(groups.next())? {
+                Some(group) => together.push(group),
+                None => break,
+            }
+        }
+        if together.is_empty() {
+            return Ok(());
+        }
+        let encoded: Vec<_> = together.par_iter().map(|group| encoder.encode(group)).collect();
+        for (columns, group) in encoded.into_iter().zip(&together) {
             let mut row_group = file.next_row_group()?;
             for (bytes, close) in columns? {
                 row_group.append_column(&bytes, close)?;
             }
             row_group.close()?;
-            file.inner_mut().report(group.len() as u64)?;
+            let rows = group.iter().map(|block| block.len() as u64).sum();
+            file.inner_mut().report(rows)?;
         }
     }
-    Ok(())
 }
 
-/// Encodes row groups of one shard.
-struct GroupEncoder<'a, I> {
-    rows: &'a ShardRows<'a, I>,
+/// Blocks cut at the row groups' bounds.
+struct Groups<I, B> {
+    blocks: B,
+    /// What the last group left of its last block.
+    rest: Option<Block<I>>,
+}
+
+impl<I: ItemId, B: Iterator<Item = Result<Block<I>>>> Groups<I, B> {
+    /// The blocks of the next row group.
+    fn next(&mut self) -> Result<Option<Vec<Block<I>>>> {
+        let (mut group, mut rows) = (Vec::new(), 0);
+        while rows < ROWS_PER_GROUP {
+            let block = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.blocks.next() {
+                    Some(block) => block?,
+                    None => break,
+                },
+            };
+            if rows + block.len() > ROWS_PER_GROUP {
+                let (head, rest) = block.split(ROWS_PER_GROUP - rows);
+                self.rest = Some(rest);
+                rows = ROWS_PER_GROUP;
+                group.push(head);
+            } else {
+                rows += block.len();
+                group.push(block);
+            }
+        }
+        Ok(Some(group).filter(|group| !group.is_empty()))
+    }
+}
+
+/// Encodes row groups.
+struct GroupEncoder<I> {
     history: usize,
     columns: SchemaDescriptor,
     properties: WriterPropertiesPtr,
+    item: PhantomData<I>,
 }
 
-impl<I: ItemId> GroupEncoder<'_, I> {
-    /// The columns of some rows, in the order of the schema.
-    fn encode(&self, rows: &Range<usize>) -> Result<Vec<ColumnChunk>, ParquetError> {
-        let samples = &self.rows.samples[rows.clone()];
+impl<I: ItemId> GroupEncoder<I> {
+    /// The columns of a row group, in the order of the schema.
+    fn encode(&self, blocks: &[Block<I>]) -> Result<Vec<ColumnChunk>, ParquetError> {
+        let customers = || blocks.iter().flat_map(|block| block.customers().map(move |customer| (block, customer)));
         let histories: Vec<_> =
-            self.rows.histories(rows.clone()).map(|(window, count)| (self.rows.history(&window), count)).collect();
+            customers().map(|(block, (_, window, count))| (block.history(&window), count)).collect();
         let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
         let types: Vec<_> = histories.iter().map(|&((_, types), count)| (types, count)).collect();
+        let customer_ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count)).collect();
         Ok(vec![
-            self.flat(0, Flat::I64(samples.iter().map(|sample| sample.customer).collect()))?,
-            self.flat(1, Flat::items(samples.iter().map(|sample| sample.item)))?,
-            self.flat(2, Flat::Bool(samples.iter().map(|sample| sample.is_order).collect()))?,
+            self.flat(0, Flat::I64(customer_ids))?,
+            self.flat(1, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))?,
+            self.flat(
+                2,
+                Flat::Bool(blocks.iter().flat_map(|block| block.labels().iter().map(|&label| label != 0)).collect()),
+            )?,
             self.items(&items)?,
             list::encode(self.columns.column(4), &types, self.history)?,
         ])
@@ -195,9 +242,15 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     fn report(&mut self, rows: u64) -> Result<(), ParquetError> {
-        (self.progress)(rows).map_err(|error| {
+        let result = (self.progress)(rows);
+        self.keep(result)
+    }
+
+    /// Passes a result on; an error of ours is kept and stands for it.
+    fn keep<T>(&mut self, result: Result<T>) -> Result<T, ParquetError> {
+        result.map_err(|error| {
             self.error.get_or_insert(error);
-            ParquetError::General("told to stop".to_owned())
+            ParquetError::General("the rows cannot be had".to_owned())
         })
     }
 }

@@ -1,0 +1,84 @@
+//! How much memory a run may use, and how much of it is taken.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// The program, its tables of a fixed size, and what the allocator keeps.
+const BASE_BYTES: u64 = 64 << 20;
+/// What a thread needs beside the data: pages being decoded, rows being padded or encoded.
+const BYTES_PER_THREAD: u64 = 40 << 20;
+/// The least that is of use for the data itself.
+const LEAST_DATA_BYTES: u64 = 64 << 20;
+
+/// The memory for the data of a run.
+#[derive(Debug)]
+pub struct Budget {
+    limit: u64,
+    taken: AtomicU64,
+}
+
+impl Budget {
+    /// The budget of a run that may use `memory` bytes in all; without a number, three quarters of what the machine has.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when it is too little to work with.
+    pub fn new(memory: Option<u64>, threads: usize) -> Result<Self> {
+        let memory = memory.unwrap_or_else(|| machine_memory() / 4 * 3);
+        let overhead = BASE_BYTES + BYTES_PER_THREAD * threads as u64;
+        let needed = overhead + LEAST_DATA_BYTES;
+        if memory < needed {
+            return Err(Error::Memory { given: memory, needed });
+        }
+        Ok(Self { limit: memory - overhead, taken: AtomicU64::new(0) })
+    }
+
+    /// Takes bytes if there are as many.
+    #[must_use]
+    pub fn take(&self, bytes: u64) -> bool {
+        let taken = self.taken.fetch_add(bytes, Ordering::Relaxed);
+        if taken + bytes > self.limit {
+            self.give_back(bytes);
+            return false;
+        }
+        true
+    }
+
+    /// Takes bytes that are needed.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] says how much it would take.
+    pub fn need(&self, bytes: u64) -> Result<()> {
+        if self.take(bytes) { Ok(()) } else { Err(self.too_little(bytes)) }
+    }
+
+    /// The error of a run that cannot go on without `bytes` more.
+    #[must_use]
+    pub fn too_little(&self, bytes: u64) -> Error {
+        let short = (self.taken.load(Ordering::Relaxed) + bytes).saturating_sub(self.limit);
+        let given = self.limit;
+        Error::Memory { given, needed: given + short }
+    }
+
+    /// Gives taken bytes back.
+    pub fn give_back(&self, bytes: u64) {
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The bytes that are still there.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+}
+
+/// The memory that this process can have: the machine's, or less where a container limits it.
+fn machine_memory() -> u64 {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    });
+    let limits = [number("/sys/fs/cgroup/memory.max"), number("/sys/fs/cgroup/memory/memory.limit_in_bytes"), total];
+    limits.into_iter().flatten().min().unwrap_or(8 << 30)
+}
