@@ -2,11 +2,14 @@
 
 pub mod error;
 
-pub mod config;
 pub mod event;
+
+pub mod config;
+
 pub mod fsio;
 
 pub mod read;
+
 pub mod unify;
 
 pub mod histories;
@@ -18,8 +21,13 @@ pub mod gather;
 pub mod write;
 
 pub mod manifest;
-pub mod statistics;
+
+pub mod open;
 
 pub mod pipeline;
+
+pub mod verify;
+
+pub mod inspect;
 
 pub mod generate;

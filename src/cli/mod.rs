@@ -1,11 +1,14 @@
 //! The command line: typed arguments, one file a command. Uses the library's public API only.
 
 mod build;
+mod demo;
 mod exit;
 mod generate;
+mod inspect;
 mod interrupt;
 mod progress;
 mod text;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -25,7 +28,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
     Generate(generate::Arguments),
+    Demo(demo::Arguments),
 }
 
 pub(crate) fn run() -> ExitCode {
@@ -33,7 +39,10 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Build(arguments) => build::run(arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     };
     let exit = result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -18,9 +18,8 @@ use crate::gather::Gather;
 use crate::histories::Histories;
 use crate::manifest::{
     FORMAT_VERSION, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table,
-    hash_hex,
+    hash_hex, statistics,
 };
-use crate::statistics;
 use crate::unify::{DaySamples, IMPRESSIONS, Impressions, Progress, Reject};
 use crate::write::{self, DayLayout};
 

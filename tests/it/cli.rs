@@ -76,7 +76,10 @@ fn help() {
         ("help_short", &["-h"]),
         ("help_build", &["build", "--help"]),
         ("help_build_short", &["build", "-h"]),
+        ("help_inspect", &["inspect", "--help"]),
+        ("help_verify", &["verify", "--help"]),
         ("help_generate", &["generate", "--help"]),
+        ("help_demo", &["demo", "--help"]),
     ] {
         let Run { stdout, stderr, .. } = done(shardback().args(arguments));
         assert_eq!(stderr, "");
@@ -159,7 +162,7 @@ fn a_build_tells_what_it_did() {
     let Run { stdout, stderr, .. } = done(&mut world.build(&["--from", "2025-08-14", "--to", "2025-08-15"]));
     let mut settings = Settings::clone_current();
     settings.add_filter(r"\d+\.\d\d s", "[time]");
-    settings.add_filter(r"peak memory [\d.]+ [KMG]iB", "peak memory [size]");
+    settings.add_filter(r"[\d.]+ [KMG]iB", "[size]");
     settings.add_filter(&regex_escaped(&world.out()), "OUT");
     settings.bind(|| {
         assert_snapshot!("a_build_tells_what_it_did", stdout);

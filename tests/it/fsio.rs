@@ -18,6 +18,7 @@ use shardback::manifest::hash_hex;
 use tempfile::TempDir;
 
 use crate::shim::{FaultRun, assert_durable, contents};
+use crate::tables::message;
 
 const DAY: Day = Day(20_316);
 const FORMATS: [Format; 2] = [Format::Parquet, Format::Jagged];
@@ -88,9 +89,9 @@ fn an_output_that_cannot_be_says_why() {
     let file = root.join("file");
     fs::write(&file, "x").expect("written");
     let error = Output::open(&file).expect_err("no folder");
-    assert_eq!(error.to_string(), format!("cannot create folder `{}`: not a directory", file.display()));
+    assert_eq!(message(&error), format!("cannot create folder `{}`: not a directory", file.display()));
     let error = Output::open(&file.join("out")).expect_err("no folder above");
-    assert!(error.to_string().contains(&format!("`{}`", file.display())), "{error}");
+    assert!(message(&error).contains(&format!("`{}`", file.display())), "{error}");
 }
 
 #[test]
@@ -184,11 +185,11 @@ fn what_cannot_be_written_is_named() {
     let (_guard, root) = folder();
     fsio::write_file(&root.join("once"), b"x").expect("written");
     let error = fsio::write_file(&root.join("once"), b"y").expect_err("there already");
-    assert!(error.to_string().starts_with(&format!("cannot create `{}`: ", root.join("once").display())), "{error}");
+    assert!(message(&error).starts_with(&format!("cannot create `{}`: ", root.join("once").display())), "{error}");
     // Far more than any disk has.
     let path = root.join("huge");
     let error = FileWriter::create(&path, Some(1 << 60)).err().expect("no room");
-    assert!(error.to_string().starts_with(&format!("cannot reserve space for `{}`: ", path.display())), "{error}");
+    assert!(message(&error).starts_with(&format!("cannot reserve space for `{}`: ", path.display())), "{error}");
 }
 
 /// Is also the child process of the tests below: a run over the folder that the environment names.
@@ -197,7 +198,8 @@ fn one_run() {
     let (_guard, fresh) = folder();
     let out = std::env::var_os("FSIO_OUT").map_or(fresh, PathBuf::from);
     let text = std::env::var("FSIO_TEXT").unwrap_or_else(|_| "text".to_owned());
-    run(&out, &text, std::env::var_os("FSIO_NON_ATOMIC").is_some()).unwrap_or_else(|error| panic!("failed: {error}"));
+    run(&out, &text, std::env::var_os("FSIO_NON_ATOMIC").is_some())
+        .unwrap_or_else(|error| panic!("failed: {}", message(&error)));
     for format in FORMATS {
         assert_says(&out.join(format.name()).join("dt=2025-08-16"), &text);
     }

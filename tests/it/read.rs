@@ -49,14 +49,14 @@ impl Table {
         rows(&open(self.folder.path(), wanted, &|_| true).unwrap())
     }
 
-    /// The error of opening or reading and what caused it, with the folder's own path replaced.
+    /// The error of opening or reading, with the folder's own path replaced.
     fn error(&self, wanted: Wanted) -> String {
         self.error_at("", wanted)
     }
 
     fn error_at(&self, name: &str, wanted: Wanted) -> String {
         let error = open(&self.path(name), wanted, &|_| true).and_then(|files| read(&files)).unwrap_err();
-        format!("{:#}", anyhow::Error::from(error)).replace(&*self.folder.path().to_string_lossy(), "TABLE")
+        crate::tables::message(&error).replace(&*self.folder.path().to_string_lossy(), "TABLE")
     }
 }
 

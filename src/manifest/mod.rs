@@ -3,10 +3,14 @@
 //! The bytes are the JSON that `serde_json` prints with an indent of two, keys in the order of the structs here, and a
 //! line feed at the end. The last field, `hash`, is the hash of all the bytes before its name.
 
+pub mod statistics;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
+
+pub use crate::write::FORMAT_VERSION;
 
 /// The name of a manifest in its day's folder.
 pub const MANIFEST_FILE: &str = "_manifest.json";
@@ -16,8 +20,6 @@ pub const RUN_FILE: &str = "_run.json";
 pub const SUCCESS_FILE: &str = "_SUCCESS";
 /// The rows that were left out, where there are any.
 pub const REJECTED_FILE: &str = "_rejected.jsonl";
-/// The version of the layout of shards and manifests; it grows when a reader has to know.
-pub const FORMAT_VERSION: u32 = 1;
 
 /// The record of one format of one day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,9 +105,9 @@ pub struct Statistics {
     pub customers: u64,
     /// Customers whose history is empty.
     pub customers_without_history: u64,
-    /// The actions in the histories, each customer's history counted once, by type.
+    /// The actions in the histories, each customer's history counted once, by type; every type, also where it is 0.
     pub actions: BTreeMap<String, u64>,
-    /// How many customers have a history of which length: 0, 1, 2 to 3, 4 to 7, … the last range ends at K.
+    /// How many customers have a history of which length: the ranges of [`length_ranges`], empty ones too.
     pub history_lengths: Vec<LengthRange>,
     /// The smallest gap between the start of the day and the newest action used, in microseconds; negative where a late
     /// clock puts an action of an earlier day into this one; null without any timed action.
@@ -140,9 +142,10 @@ impl Manifest {
     /// Reads canonical bytes back.
     ///
     /// # Errors
-    /// Says what is wrong: no JSON of this shape, a hash that does not fit, or bytes that are not canonical.
+    /// Says what is wrong: another version, no JSON of this shape, a hash that does not fit, or bytes that are not
+    /// canonical.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| format!("not a manifest: {error}"))?;
+        let manifest = Self::from_bytes_unchecked(bytes)?;
         let hashed = hashed_length(bytes).and_then(|length| bytes.get(..length));
         let expected = hashed.map(hash_hex).unwrap_or_default();
         if manifest.hash != expected {
@@ -153,6 +156,46 @@ impl Manifest {
         }
         Ok(manifest)
     }
+
+    /// Reads a manifest whose bytes may have been tampered with: its hash and its form are not checked.
+    ///
+    /// # Errors
+    /// Says what is wrong: another version, or no JSON of this shape.
+    pub fn from_bytes_unchecked(bytes: &[u8]) -> Result<Self, String> {
+        // The version is read first, alone: what a later one holds beside it is not known here.
+        let fault = |error| format!("not a manifest: {error}");
+        let Version { version } = serde_json::from_slice(bytes).map_err(fault)?;
+        if version != FORMAT_VERSION {
+            return Err(format!("format version {version}, this program reads version {FORMAT_VERSION}"));
+        }
+        serde_json::from_slice(bytes).map_err(fault)
+    }
+}
+
+/// The field that is the same in every version.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// The ranges by which histories of up to `history` actions are counted, without customers: 0, 1, 2 to 3, 4 to 7, …,
+/// the last ending at `history`.
+#[must_use]
+pub fn length_ranges(history: u64) -> Vec<LengthRange> {
+    let mut ranges = vec![LengthRange { from: 0, to: 0, customers: 0 }];
+    let mut next = Some(1_u64);
+    while let Some(from) = next.filter(|&from| from <= history) {
+        // `from` is a power of two: all its lower bits set is the number before the next one.
+        ranges.push(LengthRange { from, to: (from | (from - 1)).min(history), customers: 0 });
+        next = from.checked_mul(2);
+    }
+    ranges
+}
+
+/// The place in [`length_ranges`] of the range that holds `length`.
+#[must_use]
+pub fn length_range_index(length: u64) -> usize {
+    (u64::BITS - length.leading_zeros()) as usize
 }
 
 /// The bytes before the name of the last `hash` field.

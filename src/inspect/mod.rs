@@ -1,0 +1,347 @@
+//! What a shard, a day or an output holds, for a person: figures, the first rows, one customer's history.
+//!
+//! [`Inspection`] is the answer as data; its `Display` is the answer as text.
+
+mod render;
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::event::{ActionType, customer_hash, shard_of};
+use crate::manifest::Manifest;
+use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, find_days};
+
+/// How many actions of a row are shown, where it is one of many.
+const ACTIONS_PER_ROW: usize = 5;
+
+/// What to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// How many rows, from the first.
+    pub rows: usize,
+    /// The customer whose samples and whole history are shown.
+    pub customer: Option<i64>,
+}
+
+/// What a path holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The path.
+    pub path: PathBuf,
+    /// Every day and format found, where the path is not a single one.
+    pub days: Vec<DayLine>,
+    /// The folder whose manifest and rows are shown: the day at the path, or the last one found.
+    pub folder: Option<PathBuf>,
+    /// Its manifest.
+    pub manifest: Option<Manifest>,
+    /// The figures of the file, where the path is one.
+    pub shard: Option<ShardFigures>,
+    /// The first rows.
+    pub rows: Vec<Row>,
+    /// The customer that was asked for.
+    pub customer: Option<Customer>,
+}
+
+/// One format of one day in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DayLine {
+    /// The day.
+    pub dt: String,
+    /// The format.
+    pub format: &'static str,
+    /// Its shards.
+    pub shards: u32,
+    /// Its samples.
+    pub samples: u64,
+    /// The bytes of its shards.
+    pub bytes: u64,
+    /// The build that it comes from.
+    pub build: String,
+}
+
+/// The figures of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ShardFigures {
+    /// The format.
+    pub format: &'static str,
+    /// The day; a Parquet part does not say it.
+    pub dt: Option<String>,
+    /// K; a Parquet part does not say it.
+    pub history: Option<u64>,
+    /// Which shard of how many; a Parquet part does not say it.
+    pub shard: Option<(u32, u32)>,
+    /// Its samples.
+    pub samples: u64,
+    /// The actions of all its histories; only of jagged shards.
+    pub actions: Option<u64>,
+    /// The width of item ids.
+    pub item_dtype: &'static str,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A row of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The shard, from 0; of a file on its own it is not known to be another.
+    pub shard: u32,
+    /// The row in the shard, from 0.
+    pub row: u64,
+    /// Who saw it.
+    pub customer_id: i64,
+    /// What was shown.
+    pub item_id: i64,
+    /// Whether it was ordered.
+    pub is_order: bool,
+    /// How many actions its history has.
+    pub history_length: u64,
+    /// The newest of them, newest first.
+    pub actions: Vec<Action>,
+}
+
+/// An action of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Action {
+    /// Its type, by the name used in manifests; a number that no type has as `type 7`.
+    pub action: String,
+    /// Its item.
+    pub item_id: i64,
+}
+
+/// What a day or a file holds of a customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Customer {
+    /// The customer.
+    pub customer_id: i64,
+    /// The shard in which the customer's rows are, or would be.
+    pub shard: u32,
+    /// The customer's samples.
+    pub samples: Vec<Sample>,
+    /// The customer's history, newest first.
+    pub history: Vec<Action>,
+}
+
+/// A sample of a customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// The row in the shard, from 0.
+    pub row: u64,
+    /// What was shown.
+    pub item_id: i64,
+    /// Whether it was ordered.
+    pub is_order: bool,
+}
+
+/// Looks into a shard or part, a day's folder, the folder of a format, or an output.
+///
+/// # Errors
+/// [`Error::Io`] when something cannot be read, [`Error::Corrupt`] when it is not what it should be.
+pub fn inspect(path: &Path, wanted: Wanted) -> Result<Inspection> {
+    let mut inspection = Inspection {
+        path: path.to_owned(),
+        days: Vec::new(),
+        folder: None,
+        manifest: None,
+        shard: None,
+        rows: Vec::new(),
+        customer: None,
+    };
+    let data = fs::metadata(path).map_err(Error::io("read", path))?;
+    if data.is_file() {
+        let file = Opened::file(path)?;
+        let figures = file.figures(data.len());
+        let shard = figures.shard.map_or(0, |(shard, _)| shard);
+        inspection.shard = Some(figures);
+        inspection.rows = file.rows(shard, 0..wanted.rows as u64, ACTIONS_PER_ROW)?;
+        inspection.customer = wanted.customer.map(|customer| file.customer(shard, customer)).transpose()?;
+        return Ok(inspection);
+    }
+    let found = find_days(path)?;
+    let days = found.days.iter().map(|place| DayFolder::open(&place.folder)).collect::<Result<Vec<_>>>()?;
+    if found.kind != PlaceKind::Day {
+        inspection.days = days.iter().map(DayLine::of).collect();
+    }
+    // The last day; of its formats the last found, which is the smallest on disk.
+    if let Some(day) = days.iter().max_by_key(|day| day.day()) {
+        inspection.rows = first_rows(day, wanted.rows)?;
+        inspection.customer = wanted.customer.map(|customer| customer_of_day(day, customer)).transpose()?;
+        inspection.folder = Some(day.folder().to_owned());
+        inspection.manifest = Some(day.manifest().clone());
+    }
+    Ok(inspection)
+}
+
+impl DayLine {
+    fn of(day: &DayFolder) -> Self {
+        let manifest = day.manifest();
+        Self {
+            dt: day.day().to_string(),
+            format: day.format().name(),
+            shards: day.shards(),
+            samples: manifest.statistics.samples,
+            bytes: total_bytes(manifest),
+            build: manifest.build.clone(),
+        }
+    }
+}
+
+fn total_bytes(manifest: &Manifest) -> u64 {
+    manifest.shards.iter().fold(0, |sum, shard| sum.saturating_add(shard.bytes))
+}
+
+fn first_rows(day: &DayFolder, wanted: usize) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for shard in 0..day.shards() {
+        if rows.len() >= wanted {
+            break;
+        }
+        let left = (wanted - rows.len()) as u64;
+        rows.extend(Opened::shard(day, shard)?.rows(shard, 0..left, ACTIONS_PER_ROW)?);
+    }
+    Ok(rows)
+}
+
+fn customer_of_day(day: &DayFolder, customer: i64) -> Result<Customer> {
+    let shard = shard_of(customer_hash(customer), day.shards());
+    Opened::shard(day, shard)?.customer(shard, customer)
+}
+
+/// A file of any format.
+enum Opened {
+    Mapped(Shard),
+    Part(Part),
+}
+
+impl Opened {
+    fn file(path: &Path) -> Result<Self> {
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            Part::open(path).map(Self::Part)
+        } else {
+            Shard::open(path).map(Self::Mapped)
+        }
+    }
+
+    fn shard(day: &DayFolder, shard: u32) -> Result<Self> {
+        match day.format() {
+            Format::Parquet => day.part(shard).map(Self::Part),
+            Format::Dense | Format::Jagged => day.shard(shard).map(Self::Mapped),
+        }
+    }
+
+    fn figures(&self, bytes: u64) -> ShardFigures {
+        match self {
+            Self::Mapped(shard) => {
+                let header = shard.header();
+                ShardFigures {
+                    format: header.format.name(),
+                    dt: Some(header.day.to_string()),
+                    history: Some(header.history),
+                    shard: Some((header.shard, header.shards)),
+                    samples: header.rows,
+                    actions: header.actions,
+                    item_dtype: header.item_dtype.name(),
+                    bytes,
+                }
+            }
+            Self::Part(part) => ShardFigures {
+                format: Format::Parquet.name(),
+                dt: None,
+                history: None,
+                shard: None,
+                samples: part.rows(),
+                actions: None,
+                item_dtype: part.item_dtype().name(),
+                bytes,
+            },
+        }
+    }
+
+    /// Some consecutive rows, as far as there are any, each with the newest `most` of its actions.
+    fn rows(&self, shard: u32, rows: Range<u64>, most: usize) -> Result<Vec<Row>> {
+        let view = |row, customer_id, item_id, is_order, items: Items<'_>, types: &mut dyn Iterator<Item = i64>| Row {
+            shard,
+            row,
+            customer_id,
+            item_id,
+            is_order,
+            history_length: items.len() as u64,
+            actions: items.iter().zip(types).take(most).map(|(item_id, kind)| Action::new(kind, item_id)).collect(),
+        };
+        let mut views = Vec::new();
+        match self {
+            Self::Mapped(mapped) => {
+                let tensors = mapped.view();
+                for row in rows.start..rows.end.min(tensors.len() as u64) {
+                    let index = row as usize;
+                    let Some((&customer, &label)) =
+                        tensors.customer_ids().get(index).zip(tensors.is_order().get(index))
+                    else {
+                        break;
+                    };
+                    let history = tensors.history(index).ok_or_else(|| Error::Corrupt {
+                        path: mapped.path().to_owned(),
+                        problem: format!("row {row}: its history is out of range"),
+                    })?;
+                    let item = tensors.item_ids().get(index).unwrap_or_default();
+                    let mut types = history.types.iter().map(|&kind| i64::from(kind));
+                    views.push(view(row, customer, item, label == 1, history.items, &mut types));
+                }
+            }
+            Self::Part(part) => {
+                let mut row = rows.start;
+                for batch in part.batches(rows.start..rows.end.min(part.rows()))? {
+                    let batch = batch?;
+                    for (index, &customer) in batch.customer_ids().iter().enumerate() {
+                        let Some((items, types)) = batch.history(index) else { continue };
+                        let item = batch.item_ids().get(index).unwrap_or_default();
+                        let label = batch.is_order(index).unwrap_or_default();
+                        let mut types = types.iter().map(|&kind| i64::from(kind));
+                        views.push(view(row, customer, item, label, items, &mut types));
+                        row += 1;
+                    }
+                }
+            }
+        }
+        Ok(views)
+    }
+
+    /// A customer's samples and whole history; rows are in the order of the customers' hashes.
+    fn customer(&self, shard: u32, customer: i64) -> Result<Customer> {
+        let (start, end) = match self {
+            Self::Mapped(mapped) => rows_of(mapped.view().customer_ids(), customer),
+            Self::Part(part) => rows_of(&part.customer_ids()?, customer),
+        };
+        // All rows have the same history: one is read whole.
+        let history = self.rows(shard, start..end.min(start + 1), usize::MAX)?;
+        let samples = self.rows(shard, start..end, 0)?;
+        Ok(Customer {
+            customer_id: customer,
+            shard,
+            samples: samples
+                .into_iter()
+                .map(|row| Sample { row: row.row, item_id: row.item_id, is_order: row.is_order })
+                .collect(),
+            history: history.into_iter().flat_map(|row| row.actions).collect(),
+        })
+    }
+}
+
+/// The first row of a customer, and the one behind the last.
+fn rows_of(customers: &[i64], customer: i64) -> (u64, u64) {
+    let hash = customer_hash(customer);
+    let start = customers.partition_point(|&other| customer_hash(other) < hash);
+    let end = customers.partition_point(|&other| customer_hash(other) <= hash);
+    (start as u64, end as u64)
+}
+
+impl Action {
+    fn new(kind: i64, item_id: i64) -> Self {
+        let known = ActionType::ALL.into_iter().find(|&known| i64::from(known as u8) == kind);
+        Self { action: known.map_or_else(|| format!("type {kind}"), |known| known.name().to_owned()), item_id }
+    }
+}

@@ -1,0 +1,241 @@
+//! An inspection as text, at most about 100 columns wide.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{Action, Customer, DayLine, Inspection, Row, ShardFigures, total_bytes};
+use crate::event::ActionType;
+use crate::manifest::{LengthRange, Manifest, Statistics, Table};
+
+/// The longest bar, in characters.
+const BAR_WIDTH: u64 = 40;
+/// Where lines of actions are broken.
+const LINE_WIDTH: usize = 100;
+/// A bar's last character by eighths; the first is nothing.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+impl Display for Inspection {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.days.is_empty() {
+            writeln!(f, "{}", self.path.display())?;
+            self.days.iter().try_for_each(|day| day_line(f, day))?;
+            writeln!(f)?;
+        } else if self.manifest.is_none() && self.shard.is_none() {
+            writeln!(f, "{}: no days", self.path.display())?;
+        }
+        if let Some(shard) = &self.shard {
+            shard_figures(f, shard)?;
+        }
+        if let Some(manifest) = &self.manifest {
+            manifest_figures(f, manifest)?;
+        }
+        if !self.rows.is_empty() {
+            rows(f, &self.rows)?;
+        }
+        self.customer.as_ref().map_or(Ok(()), |found| customer(f, found))
+    }
+}
+
+fn day_line(f: &mut Formatter<'_>, day: &DayLine) -> fmt::Result {
+    let (samples, size) = (thousands(day.samples), size(day.bytes));
+    let build = day.build.get(..8).unwrap_or(&day.build);
+    writeln!(
+        f,
+        "  {}  {:<7}  {samples:>14} samples  {:>5} shards  {size:>10}  build {build}",
+        day.dt, day.format, day.shards
+    )
+}
+
+fn shard_figures(f: &mut Formatter<'_>, shard: &ShardFigures) -> fmt::Result {
+    write!(f, "{}", shard.format)?;
+    if let Some(dt) = &shard.dt {
+        write!(f, " of {dt}")?;
+    }
+    if let Some((shard, shards)) = shard.shard {
+        write!(f, ", shard {shard} of 0 to {}", shards.saturating_sub(1))?;
+    }
+    if let Some(history) = shard.history {
+        write!(f, ", K = {history}")?;
+    }
+    write!(f, ", items {}: {} samples", shard.item_dtype, thousands(shard.samples))?;
+    if let Some(actions) = shard.actions {
+        write!(f, ", {} actions", thousands(actions))?;
+    }
+    writeln!(f, ", {}", size(shard.bytes))
+}
+
+fn manifest_figures(f: &mut Formatter<'_>, manifest: &Manifest) -> fmt::Result {
+    let statistics = &manifest.statistics;
+    let format = manifest.format.strip_prefix("shardback.").unwrap_or(&manifest.format);
+    let lookback = manifest.lookback_days.map_or_else(|| "all days".to_owned(), |days| format!("{days} days"));
+    writeln!(f, "{format} of {}", manifest.dt)?;
+    line(f, "history", format!("K = {}, of {lookback} before, items {}", manifest.history, manifest.item_dtype))?;
+    line(f, "files", format!("{} shards, {}", manifest.shards.len(), size(total_bytes(manifest))))?;
+    line(f, "samples", samples(statistics))?;
+    let without = thousands(statistics.customers_without_history);
+    line(f, "customers", format!("{}, {without} without history", thousands(statistics.customers)))?;
+    let actions = ActionType::ALL.map(|kind| {
+        let count = statistics.actions.get(kind.name()).copied().unwrap_or_default();
+        format!("{} {}", short(kind.name()), thousands(count))
+    });
+    line(f, "actions", actions.join(", "))?;
+    line(f, "newest action", gap(statistics.smallest_gap_micros))?;
+    for (name, table) in &manifest.tables {
+        line(f, name, table_rows(table))?;
+    }
+    line(f, "build", format!("{} by {}", manifest.build, manifest.tool))?;
+    writeln!(f, "\ncustomers by length of history")?;
+    bars(f, &statistics.history_lengths)
+}
+
+fn line(f: &mut Formatter<'_>, name: &str, text: impl Display) -> fmt::Result {
+    writeln!(f, "  {name:<16} {text}")
+}
+
+fn samples(statistics: &Statistics) -> String {
+    let (samples, positives) = (thousands(statistics.samples), thousands(statistics.positives));
+    match statistics.positive_rate {
+        Some(rate) => format!("{samples}, {positives} ordered ({:.2} %)", rate * 100.0),
+        None => samples,
+    }
+}
+
+fn table_rows(table: &Table) -> String {
+    let reasons: Vec<String> =
+        table.rejected.iter().map(|(reason, &count)| format!("{} {reason}", thousands(count))).collect();
+    let rejected = if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") };
+    format!("{} rows seen, rejected: {rejected}", thousands(table.rows))
+}
+
+fn gap(micros: Option<i64>) -> String {
+    match micros {
+        None => "no action has a time".to_owned(),
+        Some(micros) if micros < 0 => {
+            format!("{} after the day begins (a late clock)", duration(micros.unsigned_abs()))
+        }
+        Some(micros) => format!("{} before the day begins", duration(micros.unsigned_abs())),
+    }
+}
+
+fn bars(f: &mut Formatter<'_>, ranges: &[LengthRange]) -> fmt::Result {
+    let most = ranges.iter().map(|range| range.customers).max().unwrap_or_default();
+    // Long lengths that no customer has would only push the picture off the screen.
+    let used = ranges.iter().rposition(|range| range.customers > 0).map_or(0, |last| last + 1);
+    for range in ranges.iter().take(used) {
+        let name = if range.from == range.to { range.from.to_string() } else { format!("{}-{}", range.from, range.to) };
+        let bar = bar(range.customers, most);
+        let space = if bar.is_empty() { "" } else { " " };
+        writeln!(f, "  {name:>15} {bar}{space}{}", thousands(range.customers))?;
+    }
+    Ok(())
+}
+
+/// A bar of a length proportional to `count`; whatever is there at all is seen.
+fn bar(count: u64, most: u64) -> String {
+    if count == 0 || most == 0 {
+        return String::new();
+    }
+    let eighths = u128::from(count) * u128::from(BAR_WIDTH * 8) / u128::from(most);
+    let eighths = eighths.max(1) as usize;
+    let last = EIGHTHS.get(eighths % 8).copied().unwrap_or_default();
+    format!("{}{last}", "█".repeat(eighths / 8))
+}
+
+fn rows(f: &mut Formatter<'_>, rows: &[Row]) -> fmt::Result {
+    writeln!(
+        f,
+        "\n  {:>5} {:>6} {:>20} {:>12} {:>7} {:>7}  newest actions",
+        "shard", "row", "customer", "item", "ordered", "history"
+    )?;
+    for row in rows {
+        let actions: Vec<String> = row.actions.iter().map(action).collect();
+        let actions = if actions.is_empty() { "none".to_owned() } else { actions.join(", ") };
+        let more = if row.history_length > row.actions.len() as u64 { ", …" } else { "" };
+        let ordered = if row.is_order { "yes" } else { "no" };
+        write!(f, "  {:>5} {:>6} {:>20} {:>12} {ordered:>7} ", row.shard, row.row, row.customer_id, row.item_id)?;
+        writeln!(f, "{:>7}  {}{more}", row.history_length, actions)?;
+    }
+    Ok(())
+}
+
+fn customer(f: &mut Formatter<'_>, found: &Customer) -> fmt::Result {
+    if found.samples.is_empty() {
+        return writeln!(f, "\ncustomer {} has no samples here", found.customer_id);
+    }
+    writeln!(
+        f,
+        "\ncustomer {} in shard {}: {} samples",
+        found.customer_id,
+        found.shard,
+        thousands(found.samples.len() as u64)
+    )?;
+    for sample in &found.samples {
+        writeln!(f, "  row {}, item {}{}", sample.row, sample.item_id, if sample.is_order { ", ordered" } else { "" })?;
+    }
+    writeln!(f, "history of {} actions, newest first", thousands(found.history.len() as u64))?;
+    let mut width = 0;
+    for (place, found_action) in found.history.iter().enumerate() {
+        let text = action(found_action);
+        if place > 0 && width + text.len() + 2 > LINE_WIDTH {
+            writeln!(f, ",")?;
+            width = 0;
+        }
+        let before = if width == 0 { "  " } else { ", " };
+        write!(f, "{before}{text}")?;
+        width += before.len() + text.len();
+    }
+    if found.history.is_empty() { Ok(()) } else { writeln!(f) }
+}
+
+fn action(action: &Action) -> String {
+    format!("{} {}", short(&action.action), action.item_id)
+}
+
+fn short(name: &str) -> &str {
+    if name == ActionType::AddToCart.name() { "cart" } else { name }
+}
+
+/// A number with its digits in threes: `1,234,567`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes in the unit that leaves one to four digits before the point.
+fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < units.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", units.get(unit).copied().unwrap_or_default())
+}
+
+/// A span of time in its two largest units.
+fn duration(micros: u64) -> String {
+    let units =
+        [("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("µs", 1)];
+    let mut left = micros;
+    let mut parts = Vec::new();
+    for (name, length) in units {
+        if left >= length && parts.len() < 2 {
+            parts.push(format!("{} {name}", left / length));
+            left %= length;
+        } else if !parts.is_empty() {
+            // Only neighbouring units: nobody asks for days and milliseconds.
+            break;
+        }
+    }
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}

@@ -1,0 +1,288 @@
+//! Published days, opened for reading: folders found, manifests checked, shards mapped.
+//!
+//! ```text
+//! find_days(path) ─► DayFolder::open(folder) ─┬─► Shard ─► ShardView::{Jagged, Dense}   mapped, zero-copy slices
+//!                    manifest, sizes          └─► Part  ─► PartBatch                    Parquet, decoded in batches
+//! ```
+//!
+//! What is opened has been checked for its form: a manifest's hash, file sizes, a shard's header, a part's columns. What
+//! the rows hold is the business of [`crate::verify`].
+
+mod header;
+mod part;
+mod shard;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::event::{Day, ItemDtype};
+use crate::fsio::STAGING_FOLDER;
+use crate::manifest::{MANIFEST_FILE, Manifest};
+
+pub use header::Header;
+pub use part::{Part, PartBatch};
+pub use shard::{DenseShard, History, Items, JaggedShard, Shard, ShardView};
+
+/// What a path turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceKind {
+    /// One format of one day.
+    Day,
+    /// The days of one format.
+    Format,
+    /// The formats of one output.
+    Output,
+}
+
+/// A day's folder, and the format under whose folder it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The format that the name of the folder above says, where one was looked at.
+    pub format: Option<Format>,
+}
+
+/// What [`find_days`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the path is.
+    pub kind: PlaceKind,
+    /// The days: by format in the order of [`Format::ALL`], then by day.
+    pub days: Vec<Place>,
+    /// Entries of a format's folder that are no days, by name.
+    pub foreign: Vec<PathBuf>,
+    /// The staging folder of an output, where there is one.
+    pub staging: Option<PathBuf>,
+}
+
+/// Finds the days at or below a path: a day's folder, the folder of a format, or an output.
+///
+/// # Errors
+/// [`Error::Io`] when a folder cannot be read, [`Error::Corrupt`] when the path is none of the three.
+pub fn find_days(path: &Path) -> Result<Found> {
+    let mut found = Found { kind: PlaceKind::Day, days: Vec::new(), foreign: Vec::new(), staging: None };
+    let entries = entries(path)?;
+    let named = |name: &str| entries.iter().any(|entry| entry.file_name().is_some_and(|file| file == name));
+    if named(MANIFEST_FILE) || day_of_name(path).is_some() {
+        found.days.push(Place { folder: path.to_owned(), format: None });
+        return Ok(found);
+    }
+    if Format::ALL.iter().any(|format| named(format.name())) {
+        found.kind = PlaceKind::Output;
+        found.staging = named(STAGING_FOLDER).then(|| path.join(STAGING_FOLDER));
+        for format in Format::ALL.into_iter().filter(|format| named(format.name())) {
+            days_of_format(&path.join(format.name()), Some(format), &mut found)?;
+        }
+        return Ok(found);
+    }
+    let format = Format::ALL.into_iter().find(|format| folder_name(path).as_deref() == Some(format.name()));
+    if format.is_none() && !entries.iter().any(|entry| day_of_name(entry).is_some()) {
+        return Err(corrupt(
+            path,
+            "no days here: expected a day's folder (`dt=2025-08-15`), the folder of a format, or an output folder",
+        ));
+    }
+    found.kind = PlaceKind::Format;
+    days_of_format(path, format, &mut found)?;
+    Ok(found)
+}
+
+fn days_of_format(folder: &Path, format: Option<Format>, found: &mut Found) -> Result<()> {
+    for entry in entries(folder)? {
+        if day_of_name(&entry).is_some() && entry.is_dir() {
+            found.days.push(Place { folder: entry, format });
+        } else {
+            found.foreign.push(entry);
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a folder, sorted by name.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+        .map_err(Error::io("read", folder))?;
+    entries.sort_unstable();
+    Ok(entries)
+}
+
+/// The day that the name of a folder says: `dt=2025-08-15`, and nothing else.
+pub(crate) fn day_of_name(folder: &Path) -> Option<Day> {
+    let name = folder_name(folder)?;
+    name.starts_with("dt=").then(|| Day::parse(name.as_bytes())).flatten()
+}
+
+fn folder_name(folder: &Path) -> Option<String> {
+    // A path such as `.` or `..` has no name of its own.
+    let name = match folder.file_name() {
+        Some(name) => name.to_owned(),
+        None => fs::canonicalize(folder).ok()?.file_name()?.to_owned(),
+    };
+    name.into_string().ok()
+}
+
+/// One format of one day, its manifest read and its files there.
+#[derive(Clone, Debug)]
+pub struct DayFolder {
+    folder: PathBuf,
+    format: Format,
+    day: Day,
+    item_dtype: ItemDtype,
+    manifest: Manifest,
+}
+
+impl DayFolder {
+    /// Opens a day's folder: reads the manifest and checks that the files it names are there, in their sizes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when something cannot be read, [`Error::Corrupt`] when it is not what the manifest says.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST_FILE);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let manifest = Manifest::from_bytes(&bytes).map_err(|problem| corrupt(&path, problem))?;
+        let Meaning { format, day, item_dtype } = Meaning::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
+        if let Some(named) = day_of_name(folder).filter(|&named| named != day) {
+            return Err(corrupt(&path, format!("it is of {day}, in the folder of {named}")));
+        }
+        for (index, shard) in (0..).zip(&manifest.shards) {
+            if shard.file != format.shard_file(index) {
+                return Err(corrupt(&path, wrong_file_name(index, &shard.file, format)));
+            }
+            let file = folder.join(&shard.file);
+            let bytes = fs::metadata(&file).map_err(Error::io("read", &file))?.len();
+            if bytes != shard.bytes {
+                return Err(corrupt(&file, wrong_size(bytes, shard.bytes)));
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), format, day, item_dtype, manifest })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The format of its files.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The day.
+    #[must_use]
+    pub fn day(&self) -> Day {
+        self.day
+    }
+
+    /// The width of its item ids.
+    #[must_use]
+    pub fn item_dtype(&self) -> ItemDtype {
+        self.item_dtype
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The number of shards.
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        // Names number shards with a `u32`, and the names were compared one by one.
+        u32::try_from(self.manifest.shards.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The file of a shard.
+    #[must_use]
+    pub fn shard_path(&self, shard: u32) -> PathBuf {
+        self.folder.join(self.format.shard_file(shard))
+    }
+
+    /// Maps a shard of a dense or jagged day, from 0.
+    ///
+    /// # Errors
+    /// As [`Shard::open`]; also [`Error::Corrupt`] where the shard is not the one that the manifest says.
+    pub fn shard(&self, shard: u32) -> Result<Shard> {
+        let opened = Shard::open(&self.shard_path(shard))?;
+        let rows =
+            usize::try_from(shard).ok().and_then(|index| self.manifest.shards.get(index)).map(|entry| entry.rows);
+        match self.expected_header(shard, rows.unwrap_or_default()).difference(opened.header()) {
+            Some(problem) => Err(corrupt(opened.path(), problem)),
+            None => Ok(opened),
+        }
+    }
+
+    /// Opens a part of a Parquet day, from 0.
+    ///
+    /// # Errors
+    /// As [`Part::open`].
+    pub fn part(&self, part: u32) -> Result<Part> {
+        Part::open(&self.shard_path(part))
+    }
+
+    fn expected_header(&self, shard: u32, rows: u64) -> Header {
+        Header {
+            format: self.format,
+            day: self.day,
+            history: self.manifest.history,
+            shard,
+            shards: self.shards(),
+            rows,
+            actions: None,
+            item_dtype: self.item_dtype,
+        }
+    }
+}
+
+/// What the texts of a manifest mean.
+pub(crate) struct Meaning {
+    pub(crate) format: Format,
+    pub(crate) day: Day,
+    pub(crate) item_dtype: ItemDtype,
+}
+
+impl Meaning {
+    /// Reads the format, the day and the item dtype, or says which is unknown.
+    pub(crate) fn of(manifest: &Manifest) -> Result<Self, String> {
+        let format = Format::ALL
+            .into_iter()
+            .find(|format| manifest.format.strip_prefix("shardback.") == Some(format.name()))
+            .ok_or_else(|| format!("unknown format: {}", manifest.format))?;
+        let day = Day::parse(manifest.dt.as_bytes())
+            .filter(|day| day.to_string() == manifest.dt)
+            .ok_or_else(|| format!("`dt` is no day: {}", manifest.dt))?;
+        let item_dtype = [ItemDtype::I32, ItemDtype::I64]
+            .into_iter()
+            .find(|dtype| dtype.name() == manifest.item_dtype)
+            .ok_or_else(|| format!("unknown item dtype: {}", manifest.item_dtype))?;
+        Ok(Self { format, day, item_dtype })
+    }
+}
+
+pub(crate) fn wrong_file_name(shard: u32, file: &str, format: Format) -> String {
+    format!("shard {shard} is in `{file}`, expected `{}`", format.shard_file(shard))
+}
+
+pub(crate) fn wrong_size(bytes: u64, expected: u64) -> String {
+    format!("it has {bytes} bytes, the manifest says {expected}")
+}
+
+/// Maps a file.
+pub(crate) fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    // SAFETY: the mapping is only read, and published files are never changed in place: a day is replaced by renaming
+    // whole folders, which leaves the mapped file itself as it was.
+    unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))
+}
+
+pub(crate) fn corrupt(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Corrupt { path: path.to_owned(), problem: problem.into() }
+}

@@ -1,0 +1,245 @@
+//! A Parquet part: its columns checked, its rows decoded in batches.
+
+use std::fs::File;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+
+use super::{Items, corrupt};
+use crate::error::{Error, Result};
+use crate::event::{ItemDtype, PADDING};
+
+/// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
+const BATCH_ROWS: usize = 1024;
+
+/// A Parquet part whose columns have been checked.
+#[derive(Clone, Debug)]
+pub struct Part {
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    item_dtype: ItemDtype,
+    rows: u64,
+}
+
+impl Part {
+    /// Opens a part: reads its footer and checks its columns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read, [`Error::Corrupt`] when it is no Parquet of these columns.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string()))?;
+        let item_dtype = check_columns(metadata.schema().fields()).map_err(|problem| corrupt(path, problem))?;
+        let mut part = Self { path: path.to_owned(), metadata, item_dtype, rows: 0 };
+        let sum = part.row_groups().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(rows).ok()?));
+        part.rows = sum.ok_or_else(|| corrupt(path, "its footer says impossible numbers of rows"))?;
+        let total = part.metadata.metadata().file_metadata().num_rows();
+        if u64::try_from(total) != Ok(part.rows) {
+            return Err(corrupt(path, format!("its footer says {total} rows, its row groups have {}", part.rows)));
+        }
+        Ok(part)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its samples.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The width of its item ids.
+    #[must_use]
+    pub fn item_dtype(&self) -> ItemDtype {
+        self.item_dtype
+    }
+
+    /// The rows of each row group, in order.
+    pub fn row_groups(&self) -> impl Iterator<Item = i64> + '_ {
+        self.metadata.metadata().row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows)
+    }
+
+    /// Decodes some consecutive rows, in batches.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read; it, and each batch, [`Error::Corrupt`] when it cannot be decoded.
+    pub fn batches(&self, rows: Range<u64>) -> Result<impl Iterator<Item = Result<PartBatch>>> {
+        Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.map(PartBatch::new)))
+    }
+
+    /// `[N]`: the customers, without decoding anything else.
+    ///
+    /// # Errors
+    /// As [`Part::batches`].
+    pub fn customer_ids(&self) -> Result<Vec<i64>> {
+        let mut customers = Vec::new();
+        for batch in self.read(ProjectionMask::leaves(self.metadata.parquet_schema(), [0]), 0..self.rows)? {
+            customers.extend_from_slice(batch?.column(0).as_primitive::<Int64Type>().values());
+        }
+        Ok(customers)
+    }
+
+    fn read(&self, columns: ProjectionMask, rows: Range<u64>) -> Result<Batches> {
+        let file = File::open(&self.path).map_err(Error::io("open", &self.path))?;
+        let number = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let reader = guarded(&self.path, || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_projection(columns)
+                .with_batch_size(BATCH_ROWS)
+                .with_offset(number(rows.start))
+                .with_limit(number(rows.end.saturating_sub(rows.start)))
+                .build()
+                .map_err(|error| error.to_string())
+        })?;
+        Ok(Batches { path: self.path.clone(), reader: Some(reader) })
+    }
+}
+
+/// Batches up to the first that cannot be decoded.
+struct Batches {
+    path: PathBuf,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = self.reader.as_mut()?;
+        let batch = guarded(&self.path, || reader.next().transpose().map_err(|error| error.to_string())).transpose();
+        if !matches!(batch, Some(Ok(_))) {
+            self.reader = None;
+        }
+        batch
+    }
+}
+
+/// Runs a step of the decoder. Damaged bytes make some of them panic (an assertion on the sizes that a footer says, an
+/// index past a page's end), which is a fault of the file like any other.
+fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, String>) -> Result<T> {
+    // What the step leaves half done is dropped with the reader.
+    let done = catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Err("the decoder gave up".to_owned()));
+    done.map_err(|problem| corrupt(path, format!("not readable Parquet: {problem}")))
+}
+
+/// Compares the columns with those of the format; returns the width of item ids.
+fn check_columns(found: &Fields) -> Result<ItemDtype, String> {
+    let expected = |item: DataType| {
+        let required = |name: &str, kind: DataType| Field::new(name, kind, false);
+        let list = |name: &str, kind: DataType| required(name, DataType::List(Arc::new(required("element", kind))));
+        Fields::from(vec![
+            required("customer_id", DataType::Int64),
+            required("item_id", item.clone()),
+            required("is_order", DataType::Boolean),
+            list("actions", item),
+            list("action_types", DataType::Int32),
+        ])
+    };
+    for (dtype, item) in [(ItemDtype::I32, DataType::Int32), (ItemDtype::I64, DataType::Int64)] {
+        if *found == expected(item) {
+            return Ok(dtype);
+        }
+    }
+    let list = |fields: &Fields| {
+        let column = |field: &Arc<Field>| {
+            let null = if field.is_nullable() { "nullable " } else { "" };
+            format!("{} {null}{}", field.name(), field.data_type())
+        };
+        fields.iter().map(column).collect::<Vec<_>>().join(", ")
+    };
+    let (found, expected) = (list(found), list(&expected(DataType::Int32)));
+    Err(format!("its columns are: {found}; expected: {expected} (items may be Int64)"))
+}
+
+/// Some decoded rows of a part.
+#[derive(Clone, Debug)]
+pub struct PartBatch {
+    customers: ArrayRef,
+    items: ArrayRef,
+    is_order: BooleanArray,
+    actions: ListArray,
+    types: ListArray,
+}
+
+impl PartBatch {
+    /// Takes the columns, in the order and of the types that [`check_columns`] has seen.
+    fn new(batch: RecordBatch) -> Self {
+        Self {
+            customers: batch.column(0).clone(),
+            items: batch.column(1).clone(),
+            is_order: batch.column(2).as_boolean().clone(),
+            actions: batch.column(3).as_list().clone(),
+            types: batch.column(4).as_list().clone(),
+        }
+    }
+
+    /// Its rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.customers.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The customers, one per row.
+    #[must_use]
+    pub fn customer_ids(&self) -> &[i64] {
+        self.customers.as_primitive::<Int64Type>().values()
+    }
+
+    /// The items shown, one per row.
+    #[must_use]
+    pub fn item_ids(&self) -> Items<'_> {
+        items(&self.items)
+    }
+
+    /// A row's label.
+    #[must_use]
+    pub fn is_order(&self, row: usize) -> Option<bool> {
+        (row < self.len()).then(|| self.is_order.value(row))
+    }
+
+    /// A row's lists as they are stored, with the padding: items and types.
+    #[must_use]
+    pub fn padded(&self, row: usize) -> Option<(Items<'_>, &[i32])> {
+        let range = |list: &ListArray| {
+            let (start, end) = (*list.value_offsets().get(row)?, *list.value_offsets().get(row + 1)?);
+            Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+        };
+        let types = self.types.values().as_primitive::<Int32Type>().values();
+        Some((items(self.actions.values()).slice(range(&self.actions)?)?, types.get(range(&self.types)?)?))
+    }
+
+    /// A row's history, newest first, without the padding: items and types.
+    #[must_use]
+    pub fn history(&self, row: usize) -> Option<(Items<'_>, &[i32])> {
+        let (items, types) = self.padded(row)?;
+        let length = types.iter().position(|&kind| kind == i32::from(PADDING)).unwrap_or(types.len());
+        Some((items.slice(0..length)?, types.get(..length)?))
+    }
+}
+
+fn items(array: &ArrayRef) -> Items<'_> {
+    match array.as_primitive_opt::<Int32Type>() {
+        Some(items) => Items::I32(items.values()),
+        None => Items::I64(array.as_primitive::<Int64Type>().values()),
+    }
+}

@@ -1,0 +1,318 @@
+//! A mapped safetensors shard: a checked header, and typed slices that copy nothing.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytemuck::AnyBitPattern;
+use memmap2::Mmap;
+
+use super::header::{Header, TensorRange, parse};
+use super::{corrupt, map};
+use crate::config::Format;
+use crate::error::Result;
+use crate::event::{ItemDtype, PADDING};
+
+#[cfg(target_endian = "big")]
+compile_error!("shards are little-endian and are mapped as they are: this machine is big-endian");
+
+/// A mapped shard whose header and length have been checked.
+#[derive(Debug)]
+pub struct Shard {
+    path: PathBuf,
+    map: Mmap,
+    header: Header,
+    tensors: Vec<TensorRange>,
+}
+
+impl Shard {
+    /// Maps a shard and checks its header and its length.
+    ///
+    /// The values of the tensors are not looked at: [`JaggedShard::check_windows`] makes windows safe to follow.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`] when it cannot be mapped, [`crate::error::Error::Corrupt`] when it is no whole shard.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::from_map(path, map(path)?)
+    }
+
+    pub(crate) fn from_map(path: &Path, map: Mmap) -> Result<Self> {
+        let (header, tensors) = parse(&map).map_err(|problem| corrupt(path, problem))?;
+        Ok(Self { path: path.to_owned(), map, header, tensors })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says about itself.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Its samples.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        // The tensors of so many rows lie in memory.
+        usize::try_from(self.header.rows).unwrap_or_default()
+    }
+
+    /// Its tensors.
+    #[must_use]
+    pub fn view(&self) -> ShardView<'_> {
+        let history = usize::try_from(self.header.history).unwrap_or(usize::MAX);
+        match self.header.format {
+            Format::Jagged => ShardView::Jagged(JaggedShard {
+                history,
+                customer_ids: self.numbers("customer_id"),
+                history_starts: self.numbers("history_start"),
+                history_lengths: self.numbers("history_length"),
+                item_ids: self.items("item_id"),
+                actions: self.items("actions"),
+                action_types: self.bytes("action_types"),
+                is_order: self.bytes("is_order"),
+            }),
+            // No shard is opened as Parquet.
+            Format::Dense | Format::Parquet => ShardView::Dense(DenseShard {
+                history,
+                customer_ids: self.numbers("customer_id"),
+                item_ids: self.items("item_id"),
+                actions: self.items("actions"),
+                action_types: self.bytes("action_types"),
+                is_order: self.bytes("is_order"),
+            }),
+        }
+    }
+
+    fn bytes(&self, name: &str) -> &[u8] {
+        let range = self.tensors.iter().find(|(tensor, _)| *tensor == name).map(|(_, range)| range.clone());
+        range.and_then(|range| self.map.get(range)).unwrap_or_default()
+    }
+
+    fn numbers<T: AnyBitPattern>(&self, name: &str) -> &[T] {
+        // The mapping begins on a page, the data on a multiple of 4,096, and no wider tensor follows a narrower one: so
+        // every tensor lies on a multiple of its width, and its length is one.
+        bytemuck::try_cast_slice(self.bytes(name)).unwrap_or_default()
+    }
+
+    fn items(&self, name: &str) -> Items<'_> {
+        match self.header.item_dtype {
+            ItemDtype::I32 => Items::I32(self.numbers(name)),
+            ItemDtype::I64 => Items::I64(self.numbers(name)),
+        }
+    }
+}
+
+/// Item ids as they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items<'a> {
+    /// 32 bits wide.
+    I32(&'a [i32]),
+    /// 64 bits wide.
+    I64(&'a [i64]),
+}
+
+impl<'a> Items<'a> {
+    /// How many they are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Self::I32(items) => items.len(),
+            Self::I64(items) => items.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(self, index: usize) -> Option<i64> {
+        match self {
+            Self::I32(items) => items.get(index).copied().map(i64::from),
+            Self::I64(items) => items.get(index).copied(),
+        }
+    }
+
+    /// Some consecutive ones.
+    #[must_use]
+    pub fn slice(self, range: Range<usize>) -> Option<Self> {
+        match self {
+            Self::I32(items) => items.get(range).map(Items::I32),
+            Self::I64(items) => items.get(range).map(Items::I64),
+        }
+    }
+
+    /// All of them, widened.
+    pub fn iter(self) -> impl Iterator<Item = i64> + 'a {
+        (0..self.len()).filter_map(move |index| self.get(index))
+    }
+}
+
+/// The actions that a row sees, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History<'a> {
+    /// The items.
+    pub items: Items<'a>,
+    /// The types, as many.
+    pub types: &'a [u8],
+}
+
+/// The tensors of a jagged shard of N rows and A actions.
+#[derive(Clone, Copy, Debug)]
+pub struct JaggedShard<'a> {
+    /// K, the longest that a history can be.
+    pub history: usize,
+    /// `[N]`
+    pub customer_ids: &'a [i64],
+    /// `[N]`: where the row's history begins in `actions` and `action_types`.
+    pub history_starts: &'a [i64],
+    /// `[N]`: how many actions it has.
+    pub history_lengths: &'a [i32],
+    /// `[N]`
+    pub item_ids: Items<'a>,
+    /// `[A]`
+    pub actions: Items<'a>,
+    /// `[A]`
+    pub action_types: &'a [u8],
+    /// `[N]`: 0 or 1.
+    pub is_order: &'a [u8],
+}
+
+impl<'a> JaggedShard<'a> {
+    /// The row's window into the actions; `None` where there is no such row or its window leaves them.
+    #[must_use]
+    pub fn window(&self, row: usize) -> Option<Range<usize>> {
+        let start = usize::try_from(*self.history_starts.get(row)?).ok()?;
+        let length = usize::try_from(*self.history_lengths.get(row)?).ok()?;
+        let end = start.checked_add(length)?;
+        (length <= self.history && end <= self.actions.len()).then_some(start..end)
+    }
+
+    /// The row's history; `None` where there is no such row or its window leaves the actions.
+    #[must_use]
+    pub fn history(&self, row: usize) -> Option<History<'a>> {
+        let window = self.window(row)?;
+        Some(History { items: self.actions.slice(window.clone())?, types: self.action_types.get(window)? })
+    }
+
+    /// Checks that every window lies within the actions and is no longer than K, as code that follows them unchecked
+    /// (a kernel) has to know; one pass over the windows.
+    ///
+    /// # Errors
+    /// Names the first row whose window does not.
+    pub fn check_windows(&self) -> Result<(), String> {
+        match (0..self.customer_ids.len()).find(|&row| self.window(row).is_none()) {
+            Some(row) => Err(self.describe_bad_window(row)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn describe_bad_window(&self, row: usize) -> String {
+        let start = self.history_starts.get(row).copied().unwrap_or_default();
+        let length = self.history_lengths.get(row).copied().unwrap_or_default();
+        let (actions, history) = (self.actions.len(), self.history);
+        format!(
+            "row {row}: start {start}, length {length} is out of range: {actions} actions, at most {history} in a row"
+        )
+    }
+}
+
+/// The tensors of a dense shard of N rows of K actions.
+#[derive(Clone, Copy, Debug)]
+pub struct DenseShard<'a> {
+    /// K, the length of a row.
+    pub history: usize,
+    /// `[N]`
+    pub customer_ids: &'a [i64],
+    /// `[N]`
+    pub item_ids: Items<'a>,
+    /// `[N, K]`
+    pub actions: Items<'a>,
+    /// `[N, K]`
+    pub action_types: &'a [u8],
+    /// `[N]`: 0 or 1.
+    pub is_order: &'a [u8],
+}
+
+impl<'a> DenseShard<'a> {
+    /// The row as it is stored, K actions with the padding; `None` where there is no such row.
+    #[must_use]
+    pub fn padded(&self, row: usize) -> Option<History<'a>> {
+        let start = row.checked_mul(self.history)?;
+        let range = start..start.checked_add(self.history)?;
+        Some(History { items: self.actions.slice(range.clone())?, types: self.action_types.get(range)? })
+    }
+
+    /// The row's history, without the padding; `None` where there is no such row.
+    #[must_use]
+    pub fn history(&self, row: usize) -> Option<History<'a>> {
+        let padded = self.padded(row)?;
+        let length = memchr::memchr(PADDING, padded.types).unwrap_or(padded.types.len());
+        Some(History { items: padded.items.slice(0..length)?, types: padded.types.get(..length)? })
+    }
+}
+
+/// The tensors of a shard.
+#[derive(Clone, Copy, Debug)]
+pub enum ShardView<'a> {
+    /// Windows into histories.
+    Jagged(JaggedShard<'a>),
+    /// Padded histories.
+    Dense(DenseShard<'a>),
+}
+
+impl<'a> ShardView<'a> {
+    /// Its samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.customer_ids().len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `[N]`: the customers.
+    #[must_use]
+    pub fn customer_ids(&self) -> &'a [i64] {
+        match self {
+            Self::Jagged(shard) => shard.customer_ids,
+            Self::Dense(shard) => shard.customer_ids,
+        }
+    }
+
+    /// `[N]`: the items shown.
+    #[must_use]
+    pub fn item_ids(&self) -> Items<'a> {
+        match self {
+            Self::Jagged(shard) => shard.item_ids,
+            Self::Dense(shard) => shard.item_ids,
+        }
+    }
+
+    /// `[N]`: the labels, 0 or 1.
+    #[must_use]
+    pub fn is_order(&self) -> &'a [u8] {
+        match self {
+            Self::Jagged(shard) => shard.is_order,
+            Self::Dense(shard) => shard.is_order,
+        }
+    }
+
+    /// A row's history, newest first, without padding; `None` where there is no such row or its window is out of range.
+    #[must_use]
+    pub fn history(&self, row: usize) -> Option<History<'a>> {
+        match self {
+            Self::Jagged(shard) => shard.history(row),
+            Self::Dense(shard) => shard.history(row),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What every format's rows must hold, and what is counted of them.
+
+use std::ops::AddAssign;
+
+use crate::event::{ActionType, PADDING, customer_hash, shard_of};
+use crate::manifest::{length_range_index, length_ranges};
+use crate::open::Header;
+
+/// The faults of a file: of each kind the first, and how many more there are.
+#[derive(Default)]
+pub(super) struct Findings(Vec<(&'static str, String, u64)>);
+
+impl Findings {
+    /// Notes a fault; `kind` tells those of one kind.
+    pub(super) fn add(&mut self, kind: &'static str, problem: impl FnOnce() -> String) {
+        match self.0.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((_, _, more)) => *more += 1,
+            None => self.0.push((kind, problem(), 0)),
+        }
+    }
+
+    /// The faults, in the order in which their kinds were first seen.
+    pub(super) fn into_problems(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(_, first, more)| match more {
+            0 => first,
+            more => format!("{first} (and {more} more like it)"),
+        })
+    }
+}
+
+/// What the rows of a shard, or of a day, add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) samples: u64,
+    pub(super) positives: u64,
+    pub(super) customers: u64,
+    pub(super) customers_without_history: u64,
+    /// By type, in the order of [`ActionType::ALL`].
+    pub(super) actions: [u64; ActionType::ALL.len()],
+    /// By range, as in [`length_ranges`].
+    pub(super) history_lengths: Vec<u64>,
+}
+
+impl Tally {
+    pub(super) fn new(history: u64) -> Self {
+        Self { history_lengths: vec![0; length_ranges(history).len()], ..Self::default() }
+    }
+
+    /// Counts actions of a type; those of unknown types are faults and not counted.
+    pub(super) fn count_actions(&mut self, kind: i64, count: u64) {
+        for (known, sum) in ActionType::ALL.into_iter().zip(&mut self.actions) {
+            if i64::from(known as u8) == kind {
+                *sum += count;
+            }
+        }
+    }
+}
+
+impl AddAssign<&Self> for Tally {
+    fn add_assign(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.positives += other.positives;
+        self.customers += other.customers;
+        self.customers_without_history += other.customers_without_history;
+        self.actions.iter_mut().zip(other.actions).for_each(|(sum, count)| *sum += count);
+        self.history_lengths.iter_mut().zip(&other.history_lengths).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+/// Whether a number is that of an action.
+pub(super) fn is_action(kind: i64) -> bool {
+    ActionType::ALL.iter().any(|&known| i64::from(known as u8) == kind)
+}
+
+/// The rows of a shard, looked at one after the other.
+pub(super) struct Rows<'a> {
+    shard: &'a Header,
+    pub(super) findings: Findings,
+    pub(super) tally: Tally,
+    /// Hash, item and label of the row before.
+    before: Option<(u64, i64, u8)>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(shard: &'a Header) -> Self {
+        Self { shard, findings: Findings::default(), tally: Tally::new(shard.history), before: None }
+    }
+
+    /// Looks at the next row; returns whether it is the first of its customer.
+    pub(super) fn sample(&mut self, customer: i64, item: i64, label: u8) -> bool {
+        let row = self.tally.samples;
+        let hash = customer_hash(customer);
+        let now = (hash, item, label);
+        let first = self.before.is_none_or(|(before, ..)| before != hash);
+        if self.before.is_some_and(|before| before > now) {
+            self.findings.add("order", || {
+                format!("row {row}: out of order: rows ascend by customer hash, then item, then label")
+            });
+        }
+        if first {
+            self.tally.customers += 1;
+            let shard = shard_of(hash, self.shard.shards);
+            if shard != self.shard.shard {
+                self.findings.add("shard", || format!("row {row}: customer {customer} belongs into shard {shard}"));
+            }
+        }
+        if label > 1 {
+            self.findings.add("label", || format!("row {row}: `is_order` is {label}, neither 0 nor 1"));
+        }
+        self.before = Some(now);
+        self.tally.samples += 1;
+        self.tally.positives += u64::from(label == 1);
+        first
+    }
+
+    /// Counts the history of a customer.
+    pub(super) fn history(&mut self, length: u64) {
+        self.tally.customers_without_history += u64::from(length == 0);
+        if let Some(count) = self.tally.history_lengths.get_mut(length_range_index(length)) {
+            *count += 1;
+        }
+    }
+}
+
+/// The padded row of a customer, against which the customer's further rows are compared.
+pub(super) struct PaddedRow<I, T> {
+    items: Vec<I>,
+    types: Vec<T>,
+}
+
+impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow<I, T> {
+    pub(super) fn new() -> Self {
+        Self { items: Vec::new(), types: Vec::new() }
+    }
+
+    /// Looks at the padded history of the row that [`Rows::sample`] has just seen.
+    pub(super) fn check(&mut self, rows: &mut Rows<'_>, first: bool, items: &[I], types: &[T]) {
+        let row = rows.tally.samples.saturating_sub(1);
+        if !first && items == self.items && types == self.types {
+            return;
+        }
+        if !first {
+            rows.findings.add("same", || format!("row {row}: its customer has another history in the row before"));
+        }
+        let padding = i64::from(PADDING);
+        let length = types.iter().position(|&kind| kind.into() == padding).unwrap_or(types.len());
+        let (history, pad) = types.split_at(length);
+        let mut counts = [0; 1 << u8::BITS];
+        for (place, &kind) in history.iter().enumerate() {
+            let kind = kind.into();
+            match u8::try_from(kind).ok().filter(|_| is_action(kind)) {
+                Some(kind) => counts[usize::from(kind)] += 1,
+                None => rows.findings.add("type", || format!("row {row}: `action_types` {place} is {kind}, no action")),
+            }
+        }
+        if let Some(place) = pad.iter().position(|&kind| kind.into() != padding) {
+            rows.findings.add("pad type", || {
+                format!("row {row}: `action_types` {} is not 0 behind padding at {length}", length + place)
+            });
+        }
+        let pad = items.get(length..).unwrap_or_default();
+        if let Some(place) = pad.iter().position(|&item| item.into() != 0) {
+            rows.findings
+                .add("pad item", || format!("row {row}: `actions` {} is not 0 in the padding", length + place));
+        }
+        if first {
+            rows.history(length as u64);
+            for kind in ActionType::ALL {
+                rows.tally.count_actions(i64::from(kind as u8), counts[usize::from(kind as u8)]);
+            }
+        }
+        self.items.clear();
+        self.items.extend_from_slice(items);
+        self.types.clear();
+        self.types.extend_from_slice(types);
+    }
+}

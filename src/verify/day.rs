@@ -1,0 +1,224 @@
+//! One day of one format: its manifest, its folder, its files, and the sums over them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use super::Fault;
+use super::content::Tally;
+use super::files::{self, Outcome, problem};
+use super::rejected;
+use crate::config::Format;
+use crate::event::ActionType;
+use crate::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Statistics, length_ranges};
+use crate::open::{Header, Meaning, Place, day_of_name, entries, wrong_file_name};
+
+/// What looking at a day brought.
+pub(super) struct DayOutcome {
+    pub(super) folder: PathBuf,
+    /// The manifest and its format, where it could be read.
+    pub(super) manifest: Option<(Format, Manifest)>,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl DayOutcome {
+    fn add(&mut self, path: &Path, problem: impl Into<String>) {
+        self.faults.push(Fault { path: path.to_owned(), problem: problem.into() });
+    }
+
+    fn take(&mut self, path: &Path, outcome: Outcome) -> Option<Tally> {
+        self.bytes += outcome.bytes;
+        outcome.problems.into_iter().for_each(|problem| self.add(path, problem));
+        self.rows += outcome.tally.as_ref().map_or(0, |tally| tally.samples);
+        outcome.tally
+    }
+}
+
+/// Looks at a day's folder and everything in it.
+pub(super) fn check(place: &Place) -> DayOutcome {
+    let folder = &place.folder;
+    let mut day = DayOutcome { folder: folder.clone(), manifest: None, rows: 0, bytes: 0, faults: Vec::new() };
+    let path = folder.join(MANIFEST_FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            day.add(&path, format!("cannot read it, so nothing else in the folder was checked: {error}"));
+            return day;
+        }
+    };
+    day.bytes += bytes.len() as u64;
+    if let Err(problem) = Manifest::from_bytes(&bytes) {
+        day.add(&path, problem);
+    }
+    // A manifest that was tampered with may still say enough to look at the files.
+    let read = Manifest::from_bytes_unchecked(&bytes)
+        .and_then(|manifest| Meaning::of(&manifest).map(|meaning| (manifest, meaning)));
+    let (manifest, meaning) = match read {
+        Ok(read) => read,
+        Err(problem) => {
+            if day.faults.is_empty() {
+                day.add(&path, problem);
+            }
+            return day;
+        }
+    };
+    if let Some(named) = day_of_name(folder).filter(|&named| named != meaning.day) {
+        day.add(&path, format!("it is of {}, in the folder of {named}", meaning.day));
+    }
+    if let Some(format) = place.format.filter(|&format| format != meaning.format) {
+        day.add(&path, format!("it is of format {}, in the folder of {}", meaning.format.name(), format.name()));
+    }
+    figures(&manifest).into_iter().for_each(|problem| day.add(&path, problem));
+    presence(&manifest, meaning.format, &mut day);
+    let tally = contents(&manifest, &meaning, &mut day);
+    if let Some(tally) = tally {
+        compare(&manifest.statistics, &tally).into_iter().for_each(|problem| day.add(&path, problem));
+    }
+    day.manifest = Some((meaning.format, manifest));
+    day
+}
+
+/// Whether the figures of a manifest fit each other.
+fn figures(manifest: &Manifest) -> Vec<String> {
+    let mut problems = Vec::new();
+    let statistics = &manifest.statistics;
+    let sum = manifest.shards.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.rows));
+    if sum != statistics.samples {
+        problems.push(format!("its shards have {sum} rows, `samples` is {}", statistics.samples));
+    }
+    let rate = (statistics.samples > 0).then(|| statistics.positives as f64 / statistics.samples as f64);
+    if statistics.positive_rate != rate {
+        let show = |rate: Option<f64>| rate.map_or_else(|| "null".to_owned(), |rate| rate.to_string());
+        problems.push(format!("`positive_rate` is {}, expected {}", show(statistics.positive_rate), show(rate)));
+    }
+    if manifest.shards.is_empty() {
+        problems.push("it names no shard".to_owned());
+    }
+    let ranges = |(from, to): (u64, u64)| format!("{from} to {to}");
+    let expected = length_ranges(manifest.history);
+    let found = statistics.history_lengths.iter().map(|range| (range.from, range.to));
+    if !found.clone().eq(expected.iter().map(|range| (range.from, range.to))) {
+        let found = found.map(ranges).collect::<Vec<_>>().join(", ");
+        problems.push(format!("the ranges of `history_lengths` are not those of K = {}: {found}", manifest.history));
+    }
+    let rejects = manifest.tables.values().flat_map(|table| table.rejected.values());
+    let rejects = rejects.fold(0_u64, |sum, &count| sum.saturating_add(count));
+    let kept = manifest.rejected.as_ref().map_or(0, |rejected| rejected.rows);
+    if rejects != kept {
+        problems.push(format!("its tables reject {rejects} rows, `rejected` has {kept}"));
+    }
+    let digits =
+        |hash: &str| hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !digits(&manifest.build) {
+        problems.push(format!("`build` is no hash: {}", manifest.build));
+    }
+    problems
+}
+
+/// Whether the folder has what it should, and nothing else; the files that the manifest gives hashes for are opened later.
+fn presence(manifest: &Manifest, format: Format, day: &mut DayOutcome) {
+    let folder = day.folder.clone();
+    let mut expected: BTreeSet<PathBuf> = [MANIFEST_FILE, RUN_FILE, SUCCESS_FILE].map(|name| folder.join(name)).into();
+    expected.extend(manifest.rejected.as_ref().map(|_| folder.join(REJECTED_FILE)));
+    expected.extend((0..).zip(&manifest.shards).map(|(shard, _)| folder.join(format.shard_file(shard))));
+    let found = match entries(&folder) {
+        Ok(found) => found,
+        Err(error) => return day.add(&folder, problem(error)),
+    };
+    for path in found.iter().filter(|path| !expected.contains(*path)) {
+        day.add(path, "it does not belong into a day's folder");
+    }
+    for path in [RUN_FILE, SUCCESS_FILE].map(|name| folder.join(name)) {
+        match fs::metadata(&path) {
+            Err(error) => day.add(&path, format!("cannot read it: {error}")),
+            Ok(data) if !data.is_file() => day.add(&path, "it is no file"),
+            Ok(data) if path.ends_with(SUCCESS_FILE) && data.len() > 0 => {
+                day.add(&path, format!("it has {} bytes, it should be empty", data.len()));
+            }
+            Ok(data) => day.bytes += data.len(),
+        }
+    }
+}
+
+/// Looks at every file that the manifest names, in parallel; returns what their rows add up to, where all could be read.
+fn contents(manifest: &Manifest, meaning: &Meaning, day: &mut DayOutcome) -> Option<Tally> {
+    let folder = day.folder.clone();
+    let path = folder.join(MANIFEST_FILE);
+    if let Some(rejected) = &manifest.rejected {
+        let path = folder.join(REJECTED_FILE);
+        if rejected.file != REJECTED_FILE {
+            day.add(&path, format!("the manifest calls it `{}`", rejected.file));
+        }
+        let outcome = rejected::check(&path, rejected, manifest);
+        day.take(&path, outcome);
+    }
+    let Ok(shards) = u32::try_from(manifest.shards.len()) else {
+        day.add(&path, "it names more shards than there can be");
+        return None;
+    };
+    let header = |shard: u32, rows: u64| Header {
+        format: meaning.format,
+        day: meaning.day,
+        history: manifest.history,
+        shard,
+        shards,
+        rows,
+        actions: None,
+        item_dtype: meaning.item_dtype,
+    };
+    let outcomes: Vec<Outcome> = manifest
+        .shards
+        .par_iter()
+        .zip(0..shards)
+        .map(|(entry, shard)| {
+            files::check(&folder.join(meaning.format.shard_file(shard)), entry, &header(shard, entry.rows))
+        })
+        .collect();
+    let mut sum = Some(Tally::new(manifest.history));
+    for ((shard, entry), outcome) in (0..).zip(&manifest.shards).zip(outcomes) {
+        if entry.file != meaning.format.shard_file(shard) {
+            day.add(&path, wrong_file_name(shard, &entry.file, meaning.format));
+        }
+        let tally = day.take(&folder.join(meaning.format.shard_file(shard)), outcome);
+        sum = sum.zip(tally).map(|(mut sum, tally)| {
+            sum += &tally;
+            sum
+        });
+    }
+    sum
+}
+
+/// Compares the figures of a manifest with those of the rows.
+fn compare(statistics: &Statistics, tally: &Tally) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut same = |name: &str, said: u64, found: u64| {
+        if said != found {
+            problems.push(format!("`{name}` is {said}, the files have {found}"));
+        }
+    };
+    same("samples", statistics.samples, tally.samples);
+    same("positives", statistics.positives, tally.positives);
+    same("customers", statistics.customers, tally.customers);
+    same("customers_without_history", statistics.customers_without_history, tally.customers_without_history);
+    for (kind, found) in ActionType::ALL.into_iter().zip(tally.actions) {
+        let said = statistics.actions.get(kind.name()).copied();
+        same(&format!("actions.{}", kind.name()), said.unwrap_or_default(), found);
+    }
+    for (range, &found) in statistics.history_lengths.iter().zip(&tally.history_lengths) {
+        same(&format!("history_lengths {} to {}", range.from, range.to), range.customers, found);
+    }
+    if !statistics.actions.keys().map(String::as_str).eq(sorted_names()) {
+        problems.push(format!("`actions` has not the types {}", sorted_names().join(", ")));
+    }
+    problems
+}
+
+fn sorted_names() -> Vec<&'static str> {
+    let mut names = ActionType::ALL.map(ActionType::name).to_vec();
+    names.sort_unstable();
+    names
+}

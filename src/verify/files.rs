@@ -1,0 +1,186 @@
+//! The files of a day, one by one: bytes against the manifest, structure against the format.
+
+use std::path::Path;
+
+use super::content::{Findings, PaddedRow, Rows, Tally, is_action};
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::event::ItemId;
+use crate::manifest::{Shard as Entry, hash_hex};
+use crate::open::{DenseShard, Header, Items, JaggedShard, Part, Shard, ShardView, map, wrong_size};
+
+/// The rows of every row group of a part but the last.
+const ROW_GROUP_ROWS: i64 = 8192;
+
+/// What looking at a file brought.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) problems: Vec<String>,
+    pub(super) bytes: u64,
+    /// What its rows add up to; `None` where they could not all be read.
+    pub(super) tally: Option<Tally>,
+}
+
+/// Looks at a file that the manifest names: a shard or part of the day.
+pub(super) fn check(path: &Path, entry: &Entry, expected: &Header) -> Outcome {
+    let mut outcome = Outcome::default();
+    if let Err(error) = look(path, entry, expected, &mut outcome) {
+        outcome.problems.push(problem(error));
+    }
+    if let Some(tally) = outcome.tally.as_ref().filter(|tally| tally.samples != entry.rows) {
+        // A wrong header is named already; this is about what is there.
+        outcome.problems.push(format!("it has {} rows, the manifest says {}", tally.samples, entry.rows));
+    }
+    outcome
+}
+
+/// What is wrong, without the path that is named beside it.
+pub(super) fn problem(error: Error) -> String {
+    match error {
+        Error::Corrupt { problem, .. } => problem,
+        Error::Io { action, source, .. } => format!("cannot {action} it: {source}"),
+        other => other.to_string(),
+    }
+}
+
+/// Compares size and hash with the manifest's.
+pub(super) fn check_bytes(bytes: &[u8], expected: u64, hash: &str) -> Option<String> {
+    if bytes.len() as u64 != expected {
+        return Some(wrong_size(bytes.len() as u64, expected));
+    }
+    let found = hash_hex(bytes);
+    (found != hash).then(|| format!("its hash is {found}, the manifest says {hash}"))
+}
+
+fn look(path: &Path, entry: &Entry, expected: &Header, outcome: &mut Outcome) -> Result<()> {
+    let mapped = map(path)?;
+    outcome.bytes = mapped.len() as u64;
+    outcome.problems.extend(check_bytes(&mapped, entry.bytes, &entry.hash));
+    if expected.format == Format::Parquet {
+        drop(mapped);
+        return part(&Part::open(path)?, expected, outcome);
+    }
+    let shard = Shard::from_map(path, mapped)?;
+    // The rows of the manifest are compared with those found, for every format alike.
+    let found = Header { rows: expected.rows, ..shard.header().clone() };
+    outcome.problems.extend(expected.difference(&found));
+    // Its own K is what its tensors are shaped by; whether that is the day's has just been said.
+    let own = Header { history: found.history, ..expected.clone() };
+    let mut rows = Rows::new(&own);
+    match shard.view() {
+        ShardView::Jagged(shard) => jagged(&shard, &mut rows),
+        ShardView::Dense(shard) => match shard.actions {
+            Items::I32(actions) => dense(&shard, actions, &mut rows),
+            Items::I64(actions) => dense(&shard, actions, &mut rows),
+        },
+    }
+    finish(rows, outcome);
+    Ok(())
+}
+
+fn finish(rows: Rows<'_>, outcome: &mut Outcome) {
+    outcome.problems.extend(rows.findings.into_problems());
+    outcome.tally = Some(rows.tally);
+}
+
+/// The windows lie one behind the other, in the order of the customers, without gaps.
+fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) {
+    let mut before = None;
+    // Where the next customer's history begins; unknown behind a window that is out of range.
+    let mut next = Some(0);
+    for (row, (&customer, &label)) in shard.customer_ids.iter().zip(shard.is_order).enumerate() {
+        let first = rows.sample(customer, shard.item_ids.get(row).unwrap_or_default(), label);
+        let window = shard.window(row);
+        match &window {
+            None => rows.findings.add("window", || shard.describe_bad_window(row)),
+            Some(window) if first => {
+                if let Some(next) = next.filter(|&next| next != window.start) {
+                    rows.findings.add("gap", || {
+                        let start = window.start;
+                        format!("row {row}: the history of customer {customer} begins at {start}, expected {next}")
+                    });
+                }
+                rows.history(window.len() as u64);
+            }
+            Some(window) => {
+                if before.as_ref().is_some_and(|before| before != window) {
+                    rows.findings
+                        .add("same", || format!("row {row}: customer {customer} has another window in the row before"));
+                }
+            }
+        }
+        if first {
+            next = window.as_ref().map(|window| window.end);
+            before = window;
+        }
+    }
+    let actions = shard.actions.len();
+    if let Some(next) = next.filter(|&next| next != actions) {
+        rows.findings.add("end", || format!("the histories end at {next}, there are {actions} actions"));
+    }
+    let mut counts = [0_u64; 1 << u8::BITS];
+    shard.action_types.iter().for_each(|&kind| counts[usize::from(kind)] += 1);
+    for (kind, &count) in (0_i64..).zip(&counts).filter(|(_, count)| **count > 0) {
+        if !is_action(kind) {
+            let place = shard.action_types.iter().position(|&found| i64::from(found) == kind).unwrap_or_default();
+            let more = count - 1;
+            rows.findings.add("type", || format!("`action_types` {place} is {kind}, no action; {more} more are"));
+        }
+        rows.tally.count_actions(kind, count);
+    }
+}
+
+fn dense<I: ItemId>(shard: &DenseShard<'_>, actions: &[I], rows: &mut Rows<'_>) {
+    let mut padded = PaddedRow::new();
+    for (row, (&customer, &label)) in shard.customer_ids.iter().zip(shard.is_order).enumerate() {
+        let first = rows.sample(customer, shard.item_ids.get(row).unwrap_or_default(), label);
+        let range = row * shard.history..(row + 1) * shard.history;
+        let items = actions.get(range.clone()).unwrap_or_default();
+        padded.check(rows, first, items, shard.action_types.get(range).unwrap_or_default());
+    }
+}
+
+fn part(part: &Part, expected: &Header, outcome: &mut Outcome) -> Result<()> {
+    if part.item_dtype() != expected.item_dtype {
+        let (found, expected) = (part.item_dtype().name(), expected.item_dtype.name());
+        outcome.problems.push(format!("its items are {found}, the manifest says {expected}"));
+    }
+    outcome.problems.extend(row_groups(&part.row_groups().collect::<Vec<_>>()));
+    let mut rows = Rows::new(expected);
+    let (mut narrow, mut wide) = (PaddedRow::new(), PaddedRow::new());
+    for batch in part.batches(0..part.rows())? {
+        let batch = batch?;
+        for (row, &customer) in batch.customer_ids().iter().enumerate() {
+            let item = batch.item_ids().get(row).unwrap_or_default();
+            let first = rows.sample(customer, item, u8::from(batch.is_order(row).unwrap_or_default()));
+            let Some((items, types)) = batch.padded(row) else { continue };
+            check_lengths(&mut rows.findings, rows.tally.samples - 1, expected.history, items.len(), types.len());
+            match items {
+                Items::I32(items) => narrow.check(&mut rows, first, items, types),
+                Items::I64(items) => wide.check(&mut rows, first, items, types),
+            }
+        }
+    }
+    finish(rows, outcome);
+    Ok(())
+}
+
+fn check_lengths(findings: &mut Findings, row: u64, expected: u64, items: usize, types: usize) {
+    if items as u64 != expected || types as u64 != expected {
+        findings.add("length", || {
+            format!("row {row}: `actions` has {items} values and `action_types` {types}, expected {expected}")
+        });
+    }
+}
+
+fn row_groups(groups: &[i64]) -> Option<String> {
+    let (&last, full) = groups.split_last()?;
+    let wrong = full.iter().position(|&rows| rows != ROW_GROUP_ROWS);
+    let wrong = wrong.or_else(|| {
+        // A part without rows may have a row group without rows.
+        let fits = (1..=ROW_GROUP_ROWS).contains(&last) || (last == 0 && full.is_empty());
+        (!fits).then_some(full.len())
+    })?;
+    let rows = groups.get(wrong).copied().unwrap_or_default();
+    Some(format!("row group {wrong} has {rows} rows, expected {ROW_GROUP_ROWS} in each but the last"))
+}

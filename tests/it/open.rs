@@ -1,0 +1,250 @@
+//! Opened days give back what was written, and refuse what is not whole.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use shardback::config::Format;
+use shardback::open::{DayFolder, Part, PlaceKind, Shard, ShardView, find_days};
+
+use crate::fixture::{self, Content, DAY};
+
+fn contents() -> [Content; 4] {
+    let small = fixture::small();
+    let wide = Content { wide_items: true, ..small.clone() };
+    let mut large = wide.clone();
+    large.customers[0].history[0].0 = i64::MIN;
+    large.customers[2].samples[0].0 = i64::MAX;
+    let empty = Content { customers: Vec::new(), ..small.clone() };
+    [small, wide, large, empty]
+}
+
+/// Every row and every history, in every format and both widths of items.
+#[test]
+fn rows_are_read_back() {
+    for content in contents() {
+        let out = tempfile::tempdir().unwrap();
+        for format in [Format::Dense, Format::Jagged] {
+            let folder = fixture::write_day(out.path(), format, DAY, &content);
+            let day = DayFolder::open(&folder).unwrap();
+            assert_eq!((day.format(), day.shards(), day.day().to_string()), (format, 2, DAY.to_owned()));
+            for shard in 0..2 {
+                let mapped = day.shard(shard).unwrap();
+                let view = mapped.view();
+                let expected = fixture::rows(&content, shard);
+                assert_eq!((view.len(), mapped.rows()), (expected.len(), expected.len()));
+                for (row, (customer, item, label, history)) in expected.iter().enumerate() {
+                    let found = view.history(row).unwrap();
+                    let types = found.types.iter().copied();
+                    assert_eq!(found.items.iter().zip(types).collect::<Vec<_>>(), *history);
+                    assert_eq!(view.customer_ids()[row], *customer);
+                    assert_eq!(view.item_ids().get(row), Some(*item));
+                    assert_eq!(view.is_order()[row], u8::from(*label));
+                }
+                assert!(view.history(expected.len()).is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_are_read_back() {
+    for content in contents() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = fixture::write_day(out.path(), Format::Parquet, DAY, &content);
+        let day = DayFolder::open(&folder).unwrap();
+        for shard in 0..2 {
+            let part = day.part(shard).unwrap();
+            let expected = fixture::rows(&content, shard);
+            let customers: Vec<i64> = expected.iter().map(|row| row.0).collect();
+            assert_eq!((part.rows(), part.customer_ids().unwrap()), (expected.len() as u64, customers));
+            let mut found = Vec::new();
+            for batch in part.batches(0..part.rows()).unwrap() {
+                let batch = batch.unwrap();
+                for row in 0..batch.len() {
+                    let (items, types) = batch.history(row).unwrap();
+                    let history = items.iter().zip(types.iter().map(|&kind| kind as u8)).collect();
+                    let item = batch.item_ids().get(row).unwrap();
+                    found.push((batch.customer_ids()[row], item, batch.is_order(row).unwrap(), history));
+                    assert_eq!(batch.padded(row).unwrap().1.len(), content.history);
+                }
+            }
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+/// The library that defines the format reads these files too, and data begins on a page.
+#[test]
+fn safetensors_agrees() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+    let bytes = fixture::read(&folder.join("shard-00000.safetensors"));
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let shard = Shard::open(&folder.join("shard-00000.safetensors")).unwrap();
+    let ShardView::Jagged(view) = shard.view() else { panic!("not jagged") };
+    assert_eq!(tensors.tensor("action_types").unwrap().data(), view.action_types);
+    assert_eq!(fixture::tensor(&bytes, "customer_id").start, 4096);
+    assert_eq!(view.check_windows(), Ok(()));
+}
+
+/// The example in the description of the format is a shard of the small day, and its hashes are those used here.
+#[test]
+fn the_description_shows_a_real_header() {
+    let text = include_str!("../../docs/format.md");
+    let out = tempfile::tempdir().unwrap();
+    let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+    let bytes = fixture::read(&folder.join("shard-00000.safetensors"));
+    let header = String::from_utf8(bytes[8..4096].to_vec()).unwrap();
+    let (metadata, tensors) = header.trim_end().split_once(",\"customer_id\"").unwrap();
+    let (figures, counts) = metadata.split_once("\"rows\"").unwrap();
+    assert!(text.contains(figures) && text.contains(&format!("\"rows\"{counts}")), "{metadata}");
+    let fragments: Vec<&str> = tensors.split_inclusive('}').filter(|fragment| fragment.len() > 1).collect();
+    assert_eq!((fragments.len(), bytes.len()), (7, 4256));
+    for fragment in fragments {
+        assert!(text.contains(fragment.trim_start_matches([',', ':'])), "{fragment}");
+    }
+    for customer in [1, 3] {
+        assert!(text.contains(&format!("0x{:016X}", shardback::event::customer_hash(customer))));
+    }
+}
+
+#[test]
+fn a_window_out_of_range_is_never_followed() {
+    let out = tempfile::tempdir().unwrap();
+    let content = fixture::small();
+    let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &content);
+    let (shard, row) = fixture::place_of(&content, 7);
+    let path = folder.join(Format::Jagged.shard_file(shard));
+    for start in [i64::MIN, -1, 1 << 40, i64::MAX] {
+        fixture::set(&path, "history_start", row, start.to_le_bytes());
+        let opened = Shard::open(&path).unwrap();
+        let ShardView::Jagged(view) = opened.view() else { panic!("not jagged") };
+        assert!(view.history(row).is_none());
+        assert!(
+            view.check_windows().unwrap_err().starts_with(&format!("row {row}: start {start}, length 4 is out of"))
+        );
+    }
+}
+
+fn refused(path: &Path) -> String {
+    Shard::open(path).unwrap_err().to_string()
+}
+
+/// Headers that lie: about lengths, figures, offsets; each with what is said of it.
+#[test]
+fn headers_are_checked_to_the_byte() {
+    let cases: [(&str, &str, &str); 13] = [
+        ("\"history\":\"4\"", "\"history\":\"5\"", "`actions` in its header is"),
+        ("\"rows\":\"", "\"rows\":\"1", "in its header is"),
+        ("\"rows\":\"", "\"rows\":\"x", "`rows` in its header is no number: x"),
+        ("shardback.dense", "shardback.other", "unknown format in its header: shardback.other"),
+        ("\"version\":\"1\"", "\"version\":\"2\"", "format version 2, this program reads version 1"),
+        ("2025-08-16", "2025-02-30", "`dt` in its header is no day: 2025-02-30"),
+        ("\"item_id\":{\"dtype\":\"I32\"", "\"item_id\":{\"dtype\":\"F32\"", "is F32, expected I32 or I64"),
+        ("\"dtype\":\"BOOL\"", "\"dtype\":\"U8\"", "`is_order` in its header is"),
+        ("\"data_offsets\":[0,", "\"data_offsets\":[8,", "`customer_id` in its header is"),
+        ("\"shard\":\"0\"", "\"shard\":\"00\"", "`__metadata__` in its header is"),
+        ("}}", "},\"more\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", "not in canonical form"),
+        (",\"is_order\"", ", \"is_order\"", "not in canonical form"),
+        ("{\"__metadata__\"", "[\"__metadata__\"", "its header is no JSON object"),
+    ];
+    for (from, to, problem) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let folder = fixture::write_day(out.path(), Format::Dense, DAY, &fixture::small());
+        let path = folder.join("shard-00000.safetensors");
+        fixture::edit_header(&path, from, to);
+        let said = refused(&path);
+        assert!(said.contains(problem), "{from} to {to}: {said}");
+    }
+}
+
+#[test]
+fn lengths_that_overflow_are_errors() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+    let path = folder.join("shard-00000.safetensors");
+    let whole = fixture::read(&path);
+    for length in [u64::MAX, u64::MAX - 7, 1 << 63, 1 << 20, 8184, 4089, 0] {
+        let mut bytes = whole.clone();
+        bytes[..8].copy_from_slice(&length.to_le_bytes());
+        fixture::write(&path, bytes);
+        assert!(refused(&path).contains("header") || refused(&path).contains("data begins at"), "{length}");
+    }
+    for huge in ["18446744073709551615", "4611686018427387904", "2305843009213693952"] {
+        fixture::write(&path, &whole);
+        fixture::edit_header(&path, "\"actions\":\"", &format!("\"actions\":\"{huge}\",\"x\":\""));
+        assert!(refused(&path).contains("header"), "{huge}");
+    }
+    for length in [0, 7, 8, 4095, 4096, whole.len() - 1] {
+        fixture::write(&path, &whole[..length]);
+        let said = refused(&path);
+        assert!(said.contains("cut off") || said.contains("bytes"), "{length}: {said}");
+    }
+}
+
+#[test]
+fn a_day_whose_files_do_not_fit_its_manifest_is_refused() {
+    type Break = fn(&Path);
+    let cases: [(Break, &str); 4] = [
+        (|folder| fixture::remove(&folder.join("shard-00001.safetensors")), "cannot read"),
+        (|folder| fixture::edit(&folder.join("shard-00001.safetensors"), |bytes| bytes.push(0)), "the manifest says"),
+        (|folder| fixture::edit_manifest(folder, |manifest| manifest.shards.swap(0, 1)), "expected `shard-00000.safe"),
+        (
+            |folder| fixture::edit_manifest(folder, |manifest| manifest.dt = "2025-08-17".into()),
+            "in the folder of 2025-08-16",
+        ),
+    ];
+    for (damage, problem) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+        damage(&folder);
+        let said = DayFolder::open(&folder).unwrap_err().to_string();
+        assert!(said.contains(problem), "{said}");
+    }
+}
+
+/// A shard of another day or another place, put where it does not belong.
+#[test]
+fn a_shard_in_the_place_of_another_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+    let bytes = fixture::read(&folder.join("shard-00001.safetensors"));
+    fixture::write(&folder.join("shard-00000.safetensors"), bytes);
+    fixture::rehash(&folder);
+    let said = DayFolder::open(&folder).unwrap().shard(0).unwrap_err().to_string();
+    assert!(said.contains("its header says shard 1, the manifest says 0"), "{said}");
+}
+
+#[test]
+fn days_are_found_below_a_day_a_format_and_an_output() {
+    let out = tempfile::tempdir().unwrap();
+    let content = fixture::small();
+    for (format, dt) in [(Format::Jagged, "2025-08-17"), (Format::Jagged, DAY), (Format::Parquet, DAY)] {
+        fixture::write_day(out.path(), format, dt, &content);
+    }
+    let names = |path: &Path| {
+        let found = find_days(path).unwrap();
+        let name = |folder: &Path| folder.strip_prefix(out.path()).unwrap().display().to_string();
+        (found.kind, found.days.iter().map(|place| name(&place.folder)).collect::<Vec<_>>())
+    };
+    let all = ["parquet/dt=2025-08-16", "jagged/dt=2025-08-16", "jagged/dt=2025-08-17"].map(str::to_owned);
+    assert_eq!(names(out.path()), (PlaceKind::Output, all.to_vec()));
+    assert_eq!(names(&out.path().join("jagged")), (PlaceKind::Format, all[1..].to_vec()));
+    assert_eq!(names(&out.path().join("jagged/dt=2025-08-17")), (PlaceKind::Day, all[2..].to_vec()));
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(find_days(elsewhere.path()).unwrap_err().to_string().contains("no days here"));
+    assert!(find_days(&elsewhere.path().join("none")).unwrap_err().to_string().starts_with("cannot read"));
+}
+
+/// The page's type is made one that the decoder does not expect before data: it panics, and that must not get out.
+#[test]
+fn a_decoder_that_gives_up_is_an_error() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = fixture::write_day(out.path(), Format::Parquet, DAY, &fixture::small());
+    let path = folder.join("part-00000.parquet");
+    fixture::edit(&path, |bytes| bytes[5] = 2);
+    let part = Part::open(&path).unwrap();
+    let said = part.batches(0..part.rows()).unwrap().find_map(Result::err).unwrap().to_string();
+    assert!(said.ends_with("not readable Parquet: the decoder gave up"), "{said}");
+}
