@@ -111,6 +111,29 @@ fn every_bad_table_is_refused_with_one_line() {
     assert_snapshot!(messages);
 }
 
+/// Damage over which the Parquet reader panics is one line like any other: nothing of the panic is printed.
+#[test]
+fn a_panic_of_the_parquet_reader_is_one_line() {
+    let world = World::new();
+    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/bad/null_day/clicks.parquet")).unwrap();
+    let damaged = world.root.join("damaged");
+    fs::create_dir(&damaged).unwrap();
+    // In the levels of a page, and in the offset of a column in the footer.
+    for (place, panic) in [(87, "offset + len out of bounds"), (510, "column start and length should not be negative")]
+    {
+        let mut bytes = whole.clone();
+        bytes[place] = 0xff;
+        fs::write(damaged.join("clicks.parquet"), bytes).unwrap();
+        assert_eq!(
+            world.message(&mut world.build(Some(&damaged), &world.out())),
+            format!(
+                "error: clicks: `WORLD/damaged/clicks.parquet` is not readable Parquet: Parquet error: damaged: {panic}"
+            )
+        );
+        world.assert_nothing_in(&world.out());
+    }
+}
+
 /// The tables are bad for the reason that their names give, and for no other: beside them a build goes through.
 #[test]
 fn the_same_build_over_good_tables_goes_through() {

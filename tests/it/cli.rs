@@ -1,6 +1,5 @@
 //! Protects: what the program says, on which of its two streams, and the code with which it ends.
 
-#![expect(clippy::disallowed_methods, reason = "the tests write tables by hand")]
 #![expect(clippy::unwrap_used, reason = "a test stops where its set-up fails")]
 
 use std::fs;

@@ -60,7 +60,7 @@ fn read(batch: RecordBatch) -> (Vec<(i64, i64, bool)>, Vec<Reason>) {
 /// All layouts of lists give the same samples, whole and in any slice; what is under a null list is nothing.
 #[test]
 fn every_layout_of_lists_gives_the_same_samples() {
-    let samples = vec![(0, 0, false), (1, 1, true), (1, 2, false), (4, 4, false), (4, 5, true)];
+    let samples = [(0, 0, false), (1, 1, true), (1, 2, false), (4, 4, false), (4, 5, true)];
     // The fourth element is below the null list; its own null is not seen either.
     for nulls in [None, Some(vec![true, true, true, false, true, true])] {
         let lists = [
