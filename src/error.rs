@@ -2,6 +2,7 @@
 //!
 //! Imports nothing of this crate.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,11 @@ impl Reason {
         }
     }
 
+    /// Whether the column holds nothing, so that there is no value to show.
+    fn is_null(self) -> bool {
+        matches!(self, Self::NullDay | Self::NullCustomer | Self::NullItem | Self::NullLabel)
+    }
+
     fn advice(self) -> &'static str {
         match self {
             Self::ItemOutOfRange => "build with `--item-dtype i64`, or leave such rows out with `--invalid skip`",
@@ -89,12 +95,26 @@ pub struct BadRow {
     pub file: Option<PathBuf>,
     /// The line of a text file, else the row in the file or source; the first is 1.
     pub row: u64,
+    /// Whether `row` is a line.
+    pub is_line: bool,
     /// The column at fault.
     pub column: String,
     /// What it holds, as text; `null` where it holds nothing.
     pub value: String,
     /// What is wrong with it.
     pub reason: Reason,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, row, column, reason, .. } = self;
+        let unit = if self.is_line { "line" } else { "row" };
+        write!(f, "{table}: {}, {unit} {row}, column `{column}`: {}", place(self.file.as_deref()), reason.describe())?;
+        if !reason.is_null() {
+            write!(f, ": {}", self.value)?;
+        }
+        write!(f, "; {}", reason.advice())
+    }
 }
 
 /// Everything that can go wrong in this library.
@@ -184,7 +204,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// A row that breaks the contract, when such rows are not to be left out.
-    #[error("{}: {}, row {}, column `{}`: {}: {}; {}", .0.table, place(.0.file.as_deref()), .0.row, .0.column, .0.reason.describe(), .0.value, .0.reason.advice())]
+    #[error("{0}")]
     BadRow(Box<BadRow>),
     /// A Parquet file that cannot be decoded.
     #[error("{table}: `{}` is not readable Parquet", file.display())]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
 use shardback::config::{self, ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::error::{Error, Result};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, Input, Summary, Tables};
 
@@ -34,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The day to build, as YYYY-MM-DD
-    #[arg(long, alias = "process-date", value_name = "DAY", required_unless_present_all = ["from", "to"], conflicts_with_all = ["from", "to"], help_heading = "Days")]
+    #[arg(long, alias = "process-date", value_name = "DAY", conflicts_with_all = ["from", "to"], help_heading = "Days")]
     date: Option<Day>,
     /// The first day to build
     #[arg(long, value_name = "DAY", requires = "to", help_heading = "Days")]
@@ -132,9 +133,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 impl Arguments {
-    fn options(&self) -> anyhow::Result<Options> {
+    fn options(&self) -> Result<Options> {
         let (Some(from), Some(to)) = (self.date.or(self.from), self.date.or(self.to)) else {
-            anyhow::bail!("name the day with --date, or the days with --from and --to");
+            let problem = "name the day to build, or the first and the last with --from and --to".to_owned();
+            return Err(Error::Option { option: "--date", problem });
         };
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),

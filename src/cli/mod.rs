@@ -35,6 +35,13 @@ enum Command {
 }
 
 pub(crate) fn run() -> ExitCode {
+    // The Parquet reader panics over some damaged files. The library makes errors of that, which say it all.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !shardback::read::panic_becomes_error() {
+            tell(panic);
+        }
+    }));
     // Wrong usage ends here, with clap's message and exit code 2.
     let arguments = Arguments::parse();
     let result = match arguments.command {

@@ -23,6 +23,7 @@ use crate::event::Day;
 
 pub use batches::Batches;
 pub use files::{Files, open};
+pub use parquet::panic_becomes_error;
 
 /// The fields of a slate's structs.
 pub const SLATE_FIELDS: [&str; 2] = ["item_id", "is_order"];

@@ -1,5 +1,6 @@
 //! Parquet: one part per row group, only the wanted leaves decoded.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -149,10 +150,24 @@ fn wanted_types(metadata: &ArrowReaderMetadata, columns: &[(usize, Column)], day
     changed.then(|| Arc::new(Schema::new(fields)))
 }
 
+thread_local! {
+    /// Whether this thread is in a call of [`guarded`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic on this thread is about to become an error, so that a panic hook has nothing to tell of it.
+#[must_use]
+pub fn panic_becomes_error() -> bool {
+    GUARDED.get()
+}
+
 /// Calls the Parquet reader, which panics over some damaged files.
 fn guarded<T>(file: &DataFile, call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+    GUARDED.set(true);
     // The reader is given up on the first error, so nobody sees what a panic leaves half done.
-    let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+    let result = catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(false);
+    let result = result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Err(ParquetError::General(format!("damaged: {text}")))

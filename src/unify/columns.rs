@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch};
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Date64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::time::parse_time;
+use super::time::{format_time, parse_time};
 use crate::error::{Error, Result};
 use crate::event::{Day, NULL_TIME};
 use crate::read::{Chunk, Origin, PathDay};
@@ -45,7 +43,7 @@ impl Cells {
 
     /// The value as the source spells it, or `None` where it is null.
     pub(super) fn text(&self, row: usize) -> Option<String> {
-        text(&self.array, row)
+        if self.get(row) == Cell::Null { None } else { text(&self.array, row) }
     }
 
     fn new(array: &ArrayRef, cell: impl Fn(usize) -> Cell) -> Self {
@@ -343,18 +341,22 @@ fn scaled(array: &ArrayRef, unit: TimeUnit) -> Cells {
     // Every unit is stored as 64-bit counts, so this cast only renames the type.
     let counts = cast(array, &DataType::Int64).unwrap_or_else(|_| Arc::new(Int64Array::new_null(array.len())));
     let counts = counts.as_primitive::<Int64Type>().clone();
-    let micros = |count: i64| match unit {
-        TimeUnit::Second => count.checked_mul(1_000_000),
-        TimeUnit::Millisecond => count.checked_mul(1_000),
-        TimeUnit::Microsecond => Some(count),
-        TimeUnit::Nanosecond => Some(count.div_euclid(1_000)),
-    };
     Cells::new(array, |row| {
         if counts.is_null(row) {
             return Cell::Null;
         }
-        micros(counts.value(row)).filter(|&micros| micros != NULL_TIME).map_or(Cell::Bad, Cell::Value)
+        micros(counts.value(row), unit).filter(|&micros| micros != NULL_TIME).map_or(Cell::Bad, Cell::Value)
     })
+}
+
+/// A count of units since the epoch in microseconds, floored, or `None` beyond 64 bits.
+fn micros(count: i64, unit: TimeUnit) -> Option<i64> {
+    match unit {
+        TimeUnit::Second => count.checked_mul(1_000_000),
+        TimeUnit::Millisecond => count.checked_mul(1_000),
+        TimeUnit::Microsecond => Some(count),
+        TimeUnit::Nanosecond => Some(count.div_euclid(1_000)),
+    }
 }
 
 /// The one time that stands for null is no time.
@@ -404,15 +406,25 @@ fn label(text: &[u8]) -> Option<bool> {
     if is([b"true", b"t", b"1"]) { Some(true) } else { is([b"false", b"f", b"0"]).then_some(false) }
 }
 
-/// A value as text, or `None` where it is null.
+/// A value as text.
+///
+/// The formatter of Arrow prints an error for days and times beyond its calendar, and just those are asked for.
 fn text(array: &ArrayRef, row: usize) -> Option<String> {
-    if array.is_null(row) {
-        return None;
+    let count = || {
+        let count = cast(&array.slice(row, 1), &DataType::Int64).ok()?;
+        Some(count.as_primitive::<Int64Type>().value(0))
+    };
+    match array.data_type() {
+        DataType::Timestamp(unit, _) => {
+            count().map(|count| micros(count, *unit).map_or_else(|| format!("{count} {unit}"), format_time))
+        }
+        kind @ (DataType::Date32 | DataType::Date64) => count().map(|count| {
+            let day = if *kind == DataType::Date64 { count.div_euclid(86_400_000) } else { count };
+            i32::try_from(day).map_or_else(|_| format!("day {day}"), |day| Day(day).to_string())
+        }),
+        _ => {
+            let options = FormatOptions::default();
+            ArrayFormatter::try_new(array, &options).ok().map(|formatter| formatter.value(row).to_string())
+        }
     }
-    if let DataType::Timestamp(TimeUnit::Microsecond, _) = array.data_type() {
-        let times: &TimestampMicrosecondArray = array.as_primitive();
-        return Some(super::time::format_time(times.value(row)));
-    }
-    let options = FormatOptions::default();
-    ArrayFormatter::try_new(array, &options).ok().map(|formatter| formatter.value(row).to_string())
 }

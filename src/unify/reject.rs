@@ -54,6 +54,7 @@ impl Rejects {
                 table: reader.table.to_owned(),
                 file: reader.origin.path().map(ToOwned::to_owned),
                 row: reader.origin.rows.number(row),
+                is_line: reader.origin.text,
                 column: fault.column,
                 value: fault.value.unwrap_or_else(|| "null".to_owned()),
                 reason: fault.reason,

@@ -10,9 +10,6 @@ use crate::event::{Day, MICROS_PER_DAY};
 #[must_use]
 pub fn parse_time(text: &[u8]) -> Option<i64> {
     let (date, rest) = text.split_at_checked(10)?;
-    if date.starts_with(b"dt=") {
-        return None;
-    }
     let day = Day::parse(date)?;
     let (clock, rest) = rest.split_at_checked(9)?;
     let &[b'T' | b't' | b' ', h0, h1, b':', m0, m1, b':', s0, s1] = clock else { return None };

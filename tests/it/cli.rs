@@ -1,0 +1,355 @@
+//! Protects: what the program says, on which of its two streams, and the code with which it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its set-up fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use insta::{Settings, assert_snapshot};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::tables::published;
+
+/// The program, at the root of the package, on a terminal of 100 columns.
+pub(crate) fn shardback() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shardback"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("COLUMNS", "100");
+    command
+}
+
+/// What came of a run of a program.
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a program to its end.
+pub(crate) fn run(command: &mut Command) -> Run {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap();
+    Run { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A run that must go through; what it prints.
+#[track_caller]
+fn done(command: &mut Command) -> Run {
+    let run = run(command);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    run
+}
+
+/// Builds over the bundled sample.
+struct World {
+    folder: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// A build of the sample's impressions and clicks; the days are still to be named.
+    fn build(&self, more: &[&str]) -> Command {
+        let mut command = shardback();
+        command.args(["build", "--impressions", "data/sample/impressions", "--clicks", "data/sample/clicks"]);
+        command.args(["--history", "5", "--threads", "2"]).arg("--out").arg(self.out()).args(more);
+        command
+    }
+}
+
+/// The help of the program and of its commands is written for people: read the snapshot after a change.
+#[test]
+fn help() {
+    for (name, arguments) in [
+        ("help", ["--help"].as_slice()),
+        ("help_short", &["-h"]),
+        ("help_build", &["build", "--help"]),
+        ("help_build_short", &["build", "-h"]),
+        ("help_inspect", &["inspect", "--help"]),
+        ("help_verify", &["verify", "--help"]),
+        ("help_generate", &["generate", "--help"]),
+        ("help_demo", &["demo", "--help"]),
+    ] {
+        let Run { stdout, stderr, .. } = done(shardback().args(arguments));
+        assert_eq!(stderr, "");
+        assert!(stdout.lines().all(|line| line.chars().count() <= 100), "{name} is too wide");
+        assert_snapshot!(name, stdout);
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    for argument in ["--version", "-V"] {
+        assert_eq!(done(shardback().arg(argument)).stdout, format!("shardback {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+/// Wrong usage ends with 2 before anything is done, and says what is wrong.
+#[test]
+fn wrong_usage_ends_with_2() {
+    let world = World::new();
+    let day = ["--date", "2025-08-16"];
+    let cases: [(&str, Vec<&str>); 17] = [
+        ("no day", vec![]),
+        ("half a range", vec!["--from", "2025-08-14"]),
+        ("a day and a range", [&day[..], &["--from", "2025-08-14", "--to", "2025-08-15"]].concat()),
+        ("a range backwards", vec!["--from", "2025-08-16", "--to", "2025-08-14"]),
+        ("no calendar has the day", vec!["--date", "2025-02-30"]),
+        ("an empty day", vec!["--date", ""]),
+        ("no history", [&day[..], &["--history", "0"]].concat()),
+        ("a history beyond the limit", [&day[..], &["--history", "4000000000"]].concat()),
+        ("no look-back", [&day[..], &["--lookback-days", "0"]].concat()),
+        ("no shards", [&day[..], &["--shards", "0"]].concat()),
+        ("no rows in a shard", [&day[..], &["--shard-rows", "0"]].concat()),
+        ("shards in two ways", [&day[..], &["--shards", "2", "--shard-rows", "10"]].concat()),
+        ("no threads", [&day[..], &["--threads", "0"]].concat()),
+        ("an unknown format", [&day[..], &["--format", "csv"]].concat()),
+        ("no format", [&day[..], &["--format", ""]].concat()),
+        ("an unknown device", [&day[..], &["--device", "tpu"]].concat()),
+        ("an unknown option", [&day[..], &["--clickz", "x"]].concat()),
+    ];
+    let mut said = String::new();
+    for (name, arguments) in cases {
+        let mut command = shardback();
+        command.args(["build", "--impressions", "data/sample/impressions", "--clicks", "data/sample/clicks"]);
+        let Run { code, stdout, stderr } = run(command.arg("--out").arg(world.out()).args(&arguments));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{name}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{name}: {stderr}");
+        said.push_str(&format!("# {name}\n{stderr}\n"));
+    }
+    for (name, arguments) in [
+        ("no command", vec![]),
+        ("an unknown command", vec!["bild"]),
+        (
+            "no table of actions",
+            vec!["build", "--impressions", "data/sample/impressions", "--date", "2025-08-16", "--out", "OUT"],
+        ),
+        ("no tables at all", vec!["build", "--date", "2025-08-16", "--out", "OUT"]),
+    ] {
+        let Run { code, stdout, stderr } = run(shardback().args(&arguments));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{name}: {stderr}");
+        said.push_str(&format!("# {name}\n{stderr}\n"));
+    }
+    assert!(!world.out().exists() && !Path::new(env!("CARGO_MANIFEST_DIR")).join("OUT").exists());
+    assert_snapshot!(said);
+}
+
+/// Asked for a device that this build cannot use, the program says so instead of taking another.
+#[test]
+fn cuda_in_a_build_without_it_is_wrong_usage() {
+    let world = World::new();
+    let Run { code, stderr, .. } = run(&mut world.build(&["--date", "2025-08-16", "--device", "cuda"]));
+    assert_eq!(code, 2);
+    assert_snapshot!(stderr.trim_end(), @"error: --device: this build has no CUDA support; use `auto` or `cpu`");
+    assert!(!world.out().exists());
+}
+
+/// A build says how it goes on stderr, and what came of it on stdout.
+#[test]
+fn a_build_tells_what_it_did() {
+    let world = World::new();
+    let Run { stdout, stderr, .. } = done(&mut world.build(&["--from", "2025-08-14", "--to", "2025-08-15"]));
+    let mut settings = Settings::clone_current();
+    settings.add_filter(r"\d+\.\d\d s", "[time]");
+    settings.add_filter(r"[\d.]+ [KMG]iB", "[size]");
+    settings.add_filter(&regex_escaped(&world.out()), "OUT");
+    settings.bind(|| {
+        assert_snapshot!("a_build_tells_what_it_did", stdout);
+        assert_snapshot!("a_build_tells_how_it_goes", stderr);
+    });
+}
+
+fn regex_escaped(path: &Path) -> String {
+    path.to_str().unwrap().replace('.', "\\.")
+}
+
+/// Quiet is quiet, and what it writes is the same.
+#[test]
+fn quiet_builds_say_nothing() {
+    let (loud, quiet) = (World::new(), World::new());
+    done(&mut loud.build(&["--date", "2025-08-16"]));
+    for flag in ["--quiet", "-q"] {
+        let Run { stdout, stderr, .. } = done(&mut quiet.build(&["--date", "2025-08-16", flag]));
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", ""), "{flag}");
+    }
+    assert!(published(&quiet.out()) == published(&loud.out()));
+}
+
+/// The summary for programs: one JSON document on stdout, with each day, format and table.
+#[test]
+fn json_is_for_programs() {
+    let world = World::new();
+    let arguments = ["--from", "2025-08-15", "--to", "2025-08-16", "--json", "--format", "jagged,parquet"];
+    let summary: Value = serde_json::from_str(&done(&mut world.build(&arguments)).stdout).unwrap();
+    let days = summary["days"].as_array().unwrap();
+    assert_eq!(days.iter().map(|day| day["day"].as_str().unwrap()).collect::<Vec<_>>(), ["2025-08-15", "2025-08-16"]);
+    for day in days {
+        assert!(day["samples"].as_u64().unwrap() > day["customers"].as_u64().unwrap());
+        let formats = day["formats"].as_array().unwrap();
+        assert_eq!(
+            formats.iter().map(|format| format["format"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["parquet", "jagged"]
+        );
+        for format in formats {
+            let folder = Path::new(format["path"].as_str().unwrap());
+            assert!(folder.join("_SUCCESS").exists());
+            assert_eq!(format["shards"], 1);
+            let shards = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+            let shards = shards.filter(|entry| !entry.file_name().to_string_lossy().starts_with('_'));
+            assert_eq!(format["bytes"], shards.map(|entry| entry.metadata().unwrap().len()).sum::<u64>());
+        }
+    }
+    let tables = summary["tables"].as_array().unwrap();
+    assert_eq!(
+        tables.iter().map(|table| table["table"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["impressions", "clicks"]
+    );
+    assert!(tables.iter().all(|table| table["rejected"] == 0 && table["rows"].as_u64().unwrap() > 0));
+    assert!(
+        tables[1]["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|file| file.as_str().unwrap().starts_with("data/sample/clicks/"))
+    );
+    assert_eq!(summary["skipped"], Value::Array(vec![]));
+    assert_eq!(summary["threads"], 2);
+
+    // A second look at the same days keeps them.
+    let again = [&arguments[..], &["--skip-existing", "--quiet"]].concat();
+    let Run { stdout, stderr, .. } = done(&mut world.build(&again));
+    assert_eq!(stderr, "");
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&summary["days"], summary["skipped"][1].as_str()), (&Value::Array(vec![]), Some("2025-08-16")));
+}
+
+/// The name by which older jobs know the option.
+#[test]
+fn process_date_is_another_name_for_date() {
+    let (date, process_date) = (World::new(), World::new());
+    done(&mut date.build(&["--date", "2025-08-16"]));
+    done(&mut process_date.build(&["--process-date", "dt=2025-08-16"]));
+    assert!(published(&process_date.out()) == published(&date.out()));
+}
+
+/// Days that are there are kept and named; others are built, and so are those that were built with other options.
+#[test]
+fn existing_days_are_kept_on_request() {
+    let world = World::new();
+    done(&mut world.build(&["--date", "2025-08-15"]));
+    let range = ["--from", "2025-08-14", "--to", "2025-08-16", "--skip-existing"];
+    let kept = |stdout: &str| stdout.lines().find(|line| line.starts_with("kept")).map(str::to_owned);
+    let Run { stdout, stderr, .. } = done(&mut world.build(&range));
+    assert_eq!(kept(&stdout).unwrap(), "kept   2025-08-15 (already built with these options)");
+    assert!(stderr.contains("published 2025-08-14") && !stderr.contains("published 2025-08-15"), "{stderr}");
+    let stdout = done(&mut world.build(&range)).stdout;
+    assert_eq!(kept(&stdout).unwrap(), "kept   2025-08-14, 2025-08-15, 2025-08-16 (already built with these options)");
+    assert!(!stdout.contains("wrote"), "{stdout}");
+    for other in [
+        ["--history", "6"],
+        ["--item-dtype", "i64"],
+        ["--lookback-days", "3"],
+        ["--shards", "2"],
+        ["--format", "jagged"],
+    ] {
+        let mut command = world.build(&range);
+        // The last of an option given twice would not count: it is an error.
+        if other[0] == "--history" {
+            command = shardback();
+            command.args(["build", "--impressions", "data/sample/impressions", "--clicks", "data/sample/clicks"]);
+            command.arg("--out").arg(world.out()).args(range);
+        }
+        assert_eq!(kept(&done(command.args(other)).stdout), None, "{other:?}");
+    }
+}
+
+/// Formats are a set: neither order nor repetition matters.
+#[test]
+fn formats_are_a_set() {
+    let expected = World::new();
+    done(&mut expected.build(&["--date", "2025-08-16", "--format", "parquet,dense,jagged"]));
+    for formats in [["jagged,dense", "parquet"], ["dense,jagged,dense,parquet", "jagged"]] {
+        let world = World::new();
+        done(&mut world.build(&["--date", "2025-08-16", "--format", formats[0], "--format", formats[1]]));
+        assert!(published(&world.out()) == published(&expected.out()), "{formats:?}");
+    }
+    let default = World::new();
+    done(&mut default.build(&["--date", "2025-08-16"]));
+    let mut names: Vec<_> = fs::read_dir(default.out()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["dense", "parquet"]);
+}
+
+/// On request a day without impressions is a day with no rows, which every reader opens like another.
+#[test]
+fn a_day_may_be_empty_on_request() {
+    let world = World::new();
+    let range = ["--from", "2025-08-16", "--to", "2025-08-18", "--format", "parquet,dense,jagged", "--shards", "2"];
+    let Run { code, stderr, .. } = run(&mut world.build(&range));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("error: no impressions on 2025-08-17"), "{stderr}");
+    assert!(published(&world.out()).is_empty(), "not even the day that has impressions");
+    done(&mut world.build(&[&range[..], &["--allow-empty-days"]].concat()));
+    let file = |format: &str, day: &str, name: &str| {
+        fs::read(world.out().join(format).join(format!("dt=2025-08-{day}")).join(name)).unwrap()
+    };
+    for shard in 0..2 {
+        let part = |day: &str| {
+            let bytes = file("parquet", day, &format!("part-{shard:05}.parquet"));
+            let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+            let metadata = reader.metadata().file_metadata();
+            (metadata.num_rows(), metadata.schema_descr().root_schema().clone())
+        };
+        let ((some, schema), (none, empty_schema)) = (part("16"), part("17"));
+        assert!(some > 0 && none == 0 && schema == empty_schema);
+        for format in ["dense", "jagged"] {
+            let name = format!("shard-{shard:05}.safetensors");
+            let (some, none) = (file(format, "16", &name), file(format, "17", &name));
+            let (some, none) = (SafeTensors::deserialize(&some).unwrap(), SafeTensors::deserialize(&none).unwrap());
+            let mut names = none.names();
+            names.sort_unstable();
+            assert_eq!(names.len(), if format == "dense" { 5 } else { 7 });
+            for name in names {
+                let (some, none) = (some.tensor(name).unwrap(), none.tensor(name).unwrap());
+                assert_eq!((none.dtype(), none.shape()[0], none.data().len()), (some.dtype(), 0, 0), "{name}");
+                assert_eq!(none.shape()[1..], some.shape()[1..], "{name}");
+            }
+        }
+    }
+}
+
+/// Tables made by one command are what the other builds from.
+#[test]
+fn generated_tables_can_be_built() {
+    let world = World::new();
+    let tables = world.folder.path().join("tables");
+    let small =
+        ["--customers", "50", "--mean-actions", "10", "--rows-per-day", "30", "--days", "6", "--impression-days", "1"];
+    let generated = done(shardback().arg("generate").arg(&tables).args(small).arg("--json"));
+    let summary: Value = serde_json::from_str(&generated.stdout).unwrap();
+    assert_eq!(summary["impression_rows"], 30);
+    let last_day = fs::read_dir(tables.join("impressions")).unwrap().next().unwrap().unwrap().file_name();
+    let mut build = shardback();
+    build
+        .args(["build", "--quiet", "--history", "5", "--date", last_day.to_str().unwrap()])
+        .arg("--out")
+        .arg(world.out());
+    for table in ["impressions", "clicks", "add-to-carts", "previous-orders"] {
+        build.arg(format!("--{table}")).arg(tables.join(table.replace('-', "_")));
+    }
+    done(&mut build);
+    assert!(!published(&world.out()).is_empty());
+    // It makes tables in new folders only.
+    let Run { code, stderr, .. } = run(shardback().arg("generate").arg(&tables).args(small));
+    assert!(code != 0 && stderr.starts_with("error: ") && stderr.lines().count() == 1, "{code} {stderr}");
+}

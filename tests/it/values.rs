@@ -1,0 +1,99 @@
+//! Protects: what a value means, whatever the type, width, unit, spelling or layout in which a source holds it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its set-up fails")]
+
+mod days;
+mod hashes;
+mod ids;
+mod lists;
+mod times;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{DataType, TimeUnit};
+use shardback::config::{ActionTable, InvalidRows, Options, Plan};
+use shardback::error::{Error, Reason, Result};
+use shardback::event::{Action, Day, ItemId, Sample};
+use shardback::read::Batches;
+use shardback::unify::{self, Customers, Impressions, Reject};
+
+/// The day that is built: the last of the calendar, which sees all others.
+const LAST: Day = Day(2_932_896);
+
+/// The customers that matter.
+const CUSTOMERS: [i64; 6] = [0, 1, -128, 255, i64::MIN, i64::MAX];
+
+/// What a table of clicks came to, in the order of its rows.
+struct Clicks<I = i64> {
+    actions: Vec<Action<I>>,
+    rejects: Vec<Reject>,
+    customers: Customers,
+}
+
+impl<I> Clicks<I> {
+    fn reasons(&self) -> Vec<Reason> {
+        self.rejects.iter().map(|reject| reject.reason).collect()
+    }
+}
+
+impl<I: ItemId> Clicks<I> {
+    /// Reads clicks with bad rows left out, from columns of which those that are not given hold the same in every row.
+    fn read(columns: &[(&str, ArrayRef)]) -> Result<Self> {
+        let rows = columns[0].1.len();
+        let defaults: [(&str, ArrayRef); 4] = [
+            ("dt", Arc::new(StringArray::from_iter_values((0..rows).map(|_| "2025-08-10")))),
+            ("customer_id", Arc::new(Int64Array::from_value(1, rows))),
+            ("item_id", Arc::new(Int64Array::from_value(10, rows))),
+            ("click_time", new_null_array(&DataType::Timestamp(TimeUnit::Microsecond, None), rows)),
+        ];
+        let given = |name: &str| columns.iter().find(|(column, _)| *column == name).map(|(_, array)| array.clone());
+        let batch = defaults.map(|(name, default)| (name, given(name).unwrap_or(default), true));
+        Self::read_batch(RecordBatch::try_from_iter_with_nullable(batch).unwrap())
+    }
+
+    fn read_batch(batch: RecordBatch) -> Result<Self> {
+        let table = ActionTable::clicks();
+        let ids = Int64Array::from(CUSTOMERS.to_vec());
+        let flat = impressions_of(vec![
+            ("customer_id", Arc::new(ids)),
+            ("item_id", Arc::new(Int64Array::from_value(0, CUSTOMERS.len()))),
+            ("is_order", Arc::new(BooleanArray::from(vec![true; CUSTOMERS.len()]))),
+        ]);
+        let customers = read_impressions::<I>(flat)?.customers;
+        let source = Batches::new(unify::wanted_actions(&table), [Ok(batch)].into_iter());
+        let found = unify::read_actions::<I>(&table, &source, &plan(), &customers, &|_| Ok(()))?;
+        Ok(Self { actions: found.pieces.concat(), rejects: found.rejects, customers })
+    }
+}
+
+fn plan() -> Plan {
+    Plan::new(Options { invalid: InvalidRows::Skip, ..Options::new("", LAST, LAST) }).unwrap()
+}
+
+/// A batch of impressions on the day that is built.
+fn impressions_of(mut columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    let rows = columns[0].1.len();
+    columns.push(("dt", Arc::new(StringArray::from_iter_values((0..rows).map(|_| LAST.to_string())))));
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+}
+
+fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<Impressions<I>> {
+    let source = Batches::new(unify::wanted_impressions(), [Ok(batch)].into_iter());
+    unify::read_impressions(&source, &plan(), &|_| Ok(()))
+}
+
+/// The message of something that cannot be read.
+fn message<T>(result: Result<T>) -> String {
+    let error = result.err().unwrap();
+    assert!(matches!(error, Error::ColumnType { .. } | Error::MissingColumn { .. }), "{error:?}");
+    error.to_string()
+}
+
+/// Samples by customer, item and label.
+fn sorted<I: ItemId>(samples: &[Sample<I>]) -> Vec<(i64, i64, bool)> {
+    let mut samples: Vec<_> =
+        samples.iter().map(|sample| (sample.customer, sample.item.into(), sample.is_order)).collect();
+    samples.sort_unstable();
+    samples
+}

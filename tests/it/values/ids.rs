@@ -1,0 +1,96 @@
+//! Ids: any width, signed or not, plain or packed.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, Decimal128Array, DictionaryArray, Int32Array, Int64Array, RunArray, StringArray, new_null_array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+use shardback::error::Reason;
+
+use super::{CUSTOMERS, Clicks, message};
+
+/// Customers and items of every integer type, at both ends of what it holds, and null.
+#[test]
+fn every_integer_width_is_an_id() {
+    let types = [
+        (DataType::Int8, i128::from(i8::MIN), i128::from(i8::MAX)),
+        (DataType::Int16, i16::MIN.into(), i16::MAX.into()),
+        (DataType::Int32, i32::MIN.into(), i32::MAX.into()),
+        (DataType::Int64, i64::MIN.into(), i64::MAX.into()),
+        (DataType::UInt8, 0, u8::MAX.into()),
+        (DataType::UInt16, 0, u16::MAX.into()),
+        (DataType::UInt32, 0, u32::MAX.into()),
+        (DataType::UInt64, 0, u64::MAX.into()),
+        (DataType::Decimal128(20, 0), -99_999_999_999_999_999_999, 99_999_999_999_999_999_999),
+    ];
+    for (kind, least, most) in types {
+        let values = [Some(0), Some(1), Some(least), None, Some(most)];
+        let wide = Decimal128Array::from(values.to_vec());
+        let array = cast(&wide.with_precision_and_scale(38, 0).unwrap(), &kind).unwrap();
+        assert_eq!(array.null_count(), 1, "{kind} holds its own ends");
+        for array in [array.clone(), dictionary(&array), array.slice(1, 4)] {
+            let values = &values[values.len() - array.len()..];
+            let fits = |value: &i128| i64::try_from(*value).ok();
+            let expected: Vec<i64> = values.iter().flatten().filter_map(fits).collect();
+
+            let as_item = Clicks::<i64>::read(&[("item_id", array.clone())]).unwrap();
+            assert_eq!(as_item.actions.iter().map(|action| action.item).collect::<Vec<_>>(), expected, "{kind}");
+            let reasons = |null, range| -> Vec<Reason> {
+                let bad = values.iter().filter(|value| value.as_ref().and_then(fits).is_none());
+                bad.map(|value| if value.is_none() { null } else { range }).collect()
+            };
+            assert_eq!(as_item.reasons(), reasons(Reason::NullItem, Reason::ItemOutOfRange), "{kind}");
+
+            let as_customer = Clicks::<i64>::read(&[("customer_id", array.clone())]).unwrap();
+            let known = expected.iter().filter(|customer| CUSTOMERS.contains(customer));
+            let places: Vec<_> = known.map(|&customer| as_customer.customers.place(customer).unwrap()).collect();
+            assert_eq!(as_customer.actions.iter().map(|action| action.customer).collect::<Vec<_>>(), places, "{kind}");
+            assert_eq!(as_customer.reasons(), reasons(Reason::NullCustomer, Reason::CustomerOutOfRange), "{kind}");
+        }
+    }
+}
+
+fn dictionary(array: &ArrayRef) -> ArrayRef {
+    let keys = Int32Array::from_iter_values(0..i32::try_from(array.len()).unwrap());
+    Arc::new(DictionaryArray::<Int32Type>::new(keys, array.clone()))
+}
+
+/// The default width of items is 32 bits; what does not fit is kept with its digits.
+#[test]
+fn items_beyond_the_output_dtype_are_rejected_with_their_digits() {
+    let ids = Int64Array::from(vec![i64::from(i32::MIN), i64::from(i32::MIN) - 1, i64::from(i32::MAX), 1 << 31]);
+    let narrow = Clicks::<i32>::read(&[("item_id", Arc::new(ids.clone()))]).unwrap();
+    assert_eq!(narrow.actions.iter().map(|action| action.item).collect::<Vec<_>>(), [i32::MIN, i32::MAX]);
+    assert_eq!(narrow.reasons(), [Reason::ItemOutOfRange; 2]);
+    assert!(narrow.rejects[0].line.contains(r#""value":"-2147483649","row""#), "{}", narrow.rejects[0].line);
+    assert!(narrow.rejects[1].line.contains(r#""item_id":2147483648"#), "{}", narrow.rejects[1].line);
+    assert_eq!(Clicks::<i64>::read(&[("item_id", Arc::new(ids))]).unwrap().actions.len(), 4);
+}
+
+/// Runs of equal ids, and a column that has no type as it holds nothing.
+#[test]
+fn runs_and_columns_of_nulls_are_ids_too() {
+    let ends = Int32Array::from(vec![2, 3, 5]);
+    let runs = RunArray::try_new(&ends, &Int64Array::from(vec![Some(7), None, Some(9)])).unwrap();
+    let clicks = Clicks::<i64>::read(&[("item_id", Arc::new(runs))]).unwrap();
+    assert_eq!(clicks.actions.iter().map(|action| action.item).collect::<Vec<_>>(), [7, 7, 9, 9]);
+    assert_eq!(clicks.reasons(), [Reason::NullItem]);
+    let nulls = Clicks::<i64>::read(&[("customer_id", new_null_array(&DataType::Null, 2))]).unwrap();
+    assert_eq!((nulls.actions.len(), nulls.reasons()), (0, vec![Reason::NullCustomer; 2]));
+}
+
+/// Fractions and texts are no ids in a source that has types, whatever they hold.
+#[test]
+fn other_types_are_no_ids() {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+    assert_eq!(
+        message(Clicks::<i64>::read(&[("item_id", texts)])),
+        "clicks: column `item_id` of the source is Utf8, expected an integer"
+    );
+    for kind in [DataType::Float64, DataType::Decimal128(20, 2), DataType::Boolean, DataType::Date32] {
+        let error = message(Clicks::<i64>::read(&[("customer_id", new_null_array(&kind, 1))]));
+        assert_eq!(error, format!("clicks: column `customer_id` of the source is {kind}, expected an integer"));
+    }
+}
