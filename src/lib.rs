@@ -1,4 +1,4 @@
-//! shardback
+#![doc = include_str!("../README.md")]
 
 pub mod error;
 

@@ -24,8 +24,9 @@ pub struct Files {
 ///
 /// A name says its file's format: `.parquet` (`.parq`, `.pq`), `.json` (`.jsonl`, `.ndjson`) or `.csv`, the text formats
 /// also with `.gz` or `.zst`. Names that start with `_` or `.` are passed over. A folder `{day_column}=…` gives the day of
-/// the files below it, the nearest where there are several; files of a day that `keep` refuses are not opened, and where
-/// none is left the table has no parts.
+/// the files below it, the nearest where there are several; the folder at `path`, or around it where it is a file, counts
+/// last, and none further up does. Files of a day that `keep` refuses are not opened, and where none is left the table has
+/// no parts.
 ///
 /// Here footers, headers and the first lines of JSON files are read. A JSON file without rows has no part.
 ///

@@ -17,7 +17,7 @@ pub struct Reject {
     pub reason: Reason,
     /// Its day, where it has a valid one.
     pub day: Option<Day>,
-    /// Its line in `_rejected.jsonl`, without the line feed; the same whatever the format or file of the table.
+    /// Its line in `_rejected.jsonl`, without the line feed; it does not show in which file, format or place the row stood.
     pub line: String,
 }
 
