@@ -92,7 +92,7 @@ pub(super) struct TableFile {
 
 enum Encoder {
     Parquet(Box<ArrowWriter<FileWriter>>),
-    Json(LineDelimitedWriter<FileWriter>),
+    Json(Box<LineDelimitedWriter<FileWriter>>),
 }
 
 impl TableFile {
@@ -103,7 +103,7 @@ impl TableFile {
         }
         let file = FileWriter::create(path, None)?;
         let encoder = match format {
-            TableFormat::Json => Encoder::Json(LineDelimitedWriter::new(file)),
+            TableFormat::Json => Encoder::Json(Box::new(LineDelimitedWriter::new(file))),
             TableFormat::Parquet => {
                 // Hardly any value of these columns comes twice, so a dictionary would only cost time.
                 let mut properties = WriterProperties::builder()

@@ -1,7 +1,7 @@
 //! One day: its shards in every format, its manifest, and its place in the output.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
@@ -244,8 +244,8 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> bool {
 }
 
 /// The manifest of a published day whose files are there with their sizes.
-fn published(folder: &PathBuf) -> Result<Manifest> {
-    let corrupt = |problem| Error::Corrupt { path: folder.clone(), problem };
+fn published(folder: &Path) -> Result<Manifest> {
+    let corrupt = |problem| Error::Corrupt { path: folder.to_owned(), problem };
     let path = folder.join(MANIFEST_FILE);
     let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
     let manifest = Manifest::from_bytes(&bytes).map_err(corrupt)?;

@@ -1,5 +1,12 @@
 //! The integration tests: one module per theme.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test stops where its set-up fails, and writes what it needs"
+)]
+
 mod bad_input;
 mod cli;
 mod crash;

@@ -129,7 +129,7 @@ fn long_histories_are_cut_at_k_among_ties() {
     let impressions = [Impression { day: FIRST, customer: 7, items: Some(vec![(1, true), (1, true), (0, false)]) }];
     let actions: Vec<Action> = (0..3000)
         .map(|index| {
-            let (day, kind) = (FIRST - 1 - (index / 700) as i32, 1 + (index % 2) as u8);
+            let (day, kind) = (FIRST - 1 - index / 700, 1 + (index % 2) as u8);
             let time = Some(i64::from(day) * MICROS_PER_DAY + (index / 90 % 3) as i64);
             Action { day, customer: 7, item: (index * 7 % 13) as i64, time, kind }
         })

@@ -126,10 +126,10 @@ fn read_parquet(path: &Path) -> Vec<Row> {
         let column = |name: &str| batch.column_by_name(name).unwrap();
         let list = |name: &str, row: usize| integers(&column(name).as_list::<i32>().value(row));
         let items = integers(column("item_id"));
-        for row in 0..batch.num_rows() {
+        for (row, &item) in items.iter().enumerate() {
             rows.push(Row {
                 customer: column("customer_id").as_primitive::<Int64Type>().value(row),
-                item: items[row],
+                item,
                 is_order: column("is_order").as_boolean().value(row),
                 actions: list("actions", row),
                 types: list("action_types", row).into_iter().map(|kind| kind as u8).collect(),

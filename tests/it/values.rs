@@ -8,15 +8,15 @@ mod ids;
 mod lists;
 mod times;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::{DataType, TimeUnit};
 use shardback::config::{ActionTable, InvalidRows, Options, Plan};
 use shardback::error::{Error, Reason, Result};
 use shardback::event::{Action, Day, ItemId, Sample};
 use shardback::read::Batches;
-use shardback::unify::{self, Customers, Impressions, Reject};
+use shardback::unify::{self, Impressions, Reject};
 
 /// The day that is built: the last of the calendar, which sees all others.
 const LAST: Day = Day(2_932_896);
@@ -28,7 +28,6 @@ const CUSTOMERS: [i64; 6] = [0, 1, -128, 255, i64::MIN, i64::MAX];
 struct Clicks<I = i64> {
     actions: Vec<Action<I>>,
     rejects: Vec<Reject>,
-    customers: Customers,
 }
 
 impl<I> Clicks<I> {
@@ -54,17 +53,20 @@ impl<I: ItemId> Clicks<I> {
 
     fn read_batch(batch: RecordBatch) -> Result<Self> {
         let table = ActionTable::clicks();
-        let ids = Int64Array::from(CUSTOMERS.to_vec());
-        let flat = impressions_of(vec![
-            ("customer_id", Arc::new(ids)),
-            ("item_id", Arc::new(Int64Array::from_value(0, CUSTOMERS.len()))),
-            ("is_order", Arc::new(BooleanArray::from(vec![true; CUSTOMERS.len()]))),
-        ]);
-        let customers = read_impressions::<I>(flat)?.customers;
         let source = Batches::new(unify::wanted_actions(&table), [Ok(batch)].into_iter());
-        let found = unify::read_actions::<I>(&table, &source, &plan(), &customers, &|_| Ok(()))?;
-        Ok(Self { actions: found.pieces.concat(), rejects: found.rejects, customers })
+        let actions = Mutex::new(Vec::new());
+        let sink = |more| {
+            actions.lock().unwrap().extend::<Vec<_>>(more);
+            Ok(())
+        };
+        let found = unify::read_actions::<I>(&table, &source, &plan(), &place, &sink, &|_| Ok(()))?;
+        Ok(Self { actions: actions.into_inner().unwrap(), rejects: found.rejects })
     }
+}
+
+/// The place of a customer that matters.
+fn place(customer: i64) -> Option<u32> {
+    (0u32..).zip(CUSTOMERS).find(|(_, known)| *known == customer).map(|(place, _)| place)
 }
 
 fn plan() -> Plan {
@@ -78,9 +80,15 @@ fn impressions_of(mut columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
 }
 
-fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<Impressions<I>> {
+fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<(Vec<Sample<I>>, Impressions)> {
     let source = Batches::new(unify::wanted_impressions(), [Ok(batch)].into_iter());
-    unify::read_impressions(&source, &plan(), &|_| Ok(()))
+    let samples = Mutex::new(Vec::new());
+    let sink = |more| {
+        samples.lock().unwrap().extend::<Vec<_>>(more);
+        Ok(())
+    };
+    let found = unify::read_impressions(&source, &plan(), &sink, &|_| Ok(()))?;
+    Ok((samples.into_inner().unwrap(), found))
 }
 
 /// The message of something that cannot be read.
@@ -93,7 +101,7 @@ fn message<T>(result: Result<T>) -> String {
 /// Samples by customer, item and label.
 fn sorted<I: ItemId>(samples: &[Sample<I>]) -> Vec<(i64, i64, bool)> {
     let mut samples: Vec<_> =
-        samples.iter().map(|sample| (sample.customer, sample.item.into(), sample.is_order)).collect();
+        samples.iter().map(|sample| (sample.customer(), sample.item().into(), sample.is_order())).collect();
     samples.sort_unstable();
     samples
 }

@@ -53,8 +53,8 @@ fn batch(lists: ArrayRef) -> RecordBatch {
 
 /// The samples and the reasons of what is left out.
 fn read(batch: RecordBatch) -> (Vec<(i64, i64, bool)>, Vec<Reason>) {
-    let found = read_impressions::<i32>(batch).unwrap();
-    (sorted(&found.days[0].samples), found.rejects.iter().map(|reject| reject.reason).collect())
+    let (samples, found) = read_impressions::<i32>(batch).unwrap();
+    (sorted(&samples), found.rejects.iter().map(|reject| reject.reason).collect())
 }
 
 /// All layouts of lists give the same samples, whole and in any slice; what is under a null list is nothing.

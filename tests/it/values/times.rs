@@ -31,7 +31,7 @@ fn times(array: ArrayRef) -> (Vec<i64>, Vec<String>) {
         assert_eq!(record["value"], record["row"]["click_time"]);
         record["value"].as_str().unwrap().to_owned()
     };
-    let times = clicks.actions.iter().map(|action| action.time).collect();
+    let times = clicks.actions.iter().map(|action| action.time()).collect();
     (times, clicks.rejects.iter().map(|reject| value(&reject.line)).collect())
 }
 
