@@ -155,20 +155,69 @@ impl ItemDtype {
     }
 }
 
-/// An item id as the outputs store it: `i32` or `i64`.
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for i32 {}
+    impl Sealed for i64 {}
+}
+
+/// An item id as the outputs store it: `i32` or `i64`, and no other type.
 pub trait ItemId:
-    Pod + Zeroable + Ord + Send + Sync + fmt::Debug + fmt::Display + TryFrom<i64> + Into<i64> + 'static
+    sealed::Sealed + Pod + Zeroable + Ord + Send + Sync + fmt::Debug + fmt::Display + TryFrom<i64> + Into<i64> + 'static
 {
     /// The dtype that this type stands for.
     const DTYPE: ItemDtype;
+
+    /// An action on such an item, as it is sorted.
+    type Key: ActionKey<Item = Self>;
+    /// The same in words, as it is stored.
+    type StoredKey: Pod + fmt::Debug + Eq + Send + Sync;
+
+    /// Packs an action; `kind_and_day` as in [`ActionKey::kind_and_day`].
+    fn pack(time: i64, item: Self, kind_and_day: u32) -> Self::StoredKey;
+    /// From words.
+    fn load(stored: Self::StoredKey) -> Self::Key;
+    /// To words.
+    fn store(key: Self::Key) -> Self::StoredKey;
 }
 
 impl ItemId for i32 {
     const DTYPE: ItemDtype = ItemDtype::I32;
+    type Key = u128;
+    type StoredKey = [u32; 4];
+
+    fn pack(time: i64, item: Self, kind_and_day: u32) -> [u32; 4] {
+        let item = item.cast_unsigned() ^ SIGN_32;
+        Self::store(!(u128::from(biased_time(time)) << 64 | u128::from(item) << 32 | u128::from(kind_and_day)))
+    }
+
+    fn load(stored: [u32; 4]) -> u128 {
+        number(stored)
+    }
+
+    fn store(key: u128) -> [u32; 4] {
+        words(key)
+    }
 }
 
 impl ItemId for i64 {
     const DTYPE: ItemDtype = ItemDtype::I64;
+    type Key = (u128, u32);
+    type StoredKey = [u32; 5];
+
+    fn pack(time: i64, item: Self, kind_and_day: u32) -> [u32; 5] {
+        let item = item.cast_unsigned() ^ SIGN_64;
+        Self::store((!(u128::from(biased_time(time)) << 64 | u128::from(item)), !kind_and_day))
+    }
+
+    fn load([a, b, c, d, e]: [u32; 5]) -> (u128, u32) {
+        (number([a, b, c, d]), e)
+    }
+
+    fn store((high, low): (u128, u32)) -> [u32; 5] {
+        let [a, b, c, d] = words(high);
+        [a, b, c, d, low]
+    }
 }
 
 /// One impressed item of a requested day: what a training row is made of.
@@ -218,19 +267,14 @@ impl<I: ItemId> Sample<I> {
 
 /// One action of one customer.
 ///
-/// The fields are as wide as to leave no padding, so that many of them are plain bytes.
+/// What orders a customer's actions is packed into one number, so that sorting compares numbers; with the place of the
+/// customer it leaves no padding, so that many actions are plain bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Action<I> {
-    item: I,
-    time: [u32; 2],
+pub struct Action<I: ItemId> {
+    key: I::StoredKey,
     customer: u32,
-    /// The day, counted from the first of the calendar, above the two bits of the type.
-    day_and_kind: u32,
 }
-
-/// 0001-01-01, the first day that text can name.
-const FIRST_DAY: i32 = -719_162;
 
 impl<I: ItemId> Action<I> {
     /// An action of a customer, named by its place among those of the run in the order of [`customer_hash`].
@@ -239,7 +283,7 @@ impl<I: ItemId> Action<I> {
     #[must_use]
     pub fn new(customer: u32, day: Day, time: i64, item: I, kind: ActionType) -> Self {
         let day = day.0.wrapping_sub(FIRST_DAY).cast_unsigned();
-        Self { item, time: halves(time), customer, day_and_kind: day << 2 | kind as u32 }
+        Self { key: I::pack(time, item, (kind as u32) << DAY_BITS | day), customer }
     }
 
     /// Who: the place of the customer among those of the run.
@@ -248,38 +292,112 @@ impl<I: ItemId> Action<I> {
         self.customer
     }
 
-    /// The day on which it became known: it decides what a sample can see.
+    /// What orders it among the customer's actions, and all else that is known of it.
     #[must_use]
-    pub fn day(&self) -> Day {
-        Day((self.day_and_kind >> 2).cast_signed().wrapping_add(FIRST_DAY))
+    pub fn key(&self) -> I::Key {
+        I::load(self.key)
     }
+
+    /// The action of a customer with a key that [`Action::key`] gave.
+    #[must_use]
+    pub fn from_key(customer: u32, key: I::Key) -> Self {
+        Self { key: I::store(key), customer }
+    }
+}
+
+/// An action but for its customer. Keys order actions from the newest to the oldest: by time, item and type, descending.
+///
+/// What ties in all three differs at most in the day, which orders last.
+pub trait ActionKey: Copy + Ord + Send + Sync {
+    /// The width of items that goes with it.
+    type Item;
 
     /// When, in microseconds since the epoch, UTC; [`NULL_TIME`] where it is not known.
-    #[must_use]
-    pub fn time(&self) -> i64 {
-        whole(self.time)
-    }
+    fn time(self) -> i64;
 
     /// On which item.
-    #[must_use]
-    pub fn item(&self) -> I {
-        self.item
-    }
+    fn item(self) -> Self::Item;
+
+    /// The type in the upper bits, and the day, counted from the first of the calendar, in the lower 22.
+    fn kind_and_day(self) -> u32;
 
     /// The number of its [`ActionType`].
-    #[must_use]
-    pub fn kind(&self) -> u8 {
-        (self.day_and_kind & 3) as u8
+    fn kind(self) -> u8 {
+        (self.kind_and_day() >> DAY_BITS) as u8
     }
+
+    /// The day on which it became known: it decides what a sample can see.
+    fn day(self) -> Day {
+        Day((self.kind_and_day() & ((1 << DAY_BITS) - 1)).cast_signed().wrapping_add(FIRST_DAY))
+    }
+}
+
+/// 0001-01-01, the first day that text can name.
+const FIRST_DAY: i32 = -719_162;
+/// Days of the calendar, counted from its first, take this many bits.
+const DAY_BITS: u32 = 22;
+
+/// With items of 32 bits all of an action is 16 bytes: time, item, type and day, inverted so that the newest comes first.
+impl ActionKey for u128 {
+    type Item = i32;
+
+    fn time(self) -> i64 {
+        unbiased_time((!self >> 64) as u64)
+    }
+
+    fn item(self) -> i32 {
+        ((!self >> 32) as u32 ^ SIGN_32).cast_signed()
+    }
+
+    fn kind_and_day(self) -> u32 {
+        !self as u32
+    }
+}
+
+/// With items of 64 bits it is a number of 128 bits and one of 32.
+impl ActionKey for (u128, u32) {
+    type Item = i64;
+
+    fn time(self) -> i64 {
+        unbiased_time((!self.0 >> 64) as u64)
+    }
+
+    fn item(self) -> i64 {
+        (!self.0 as u64 ^ SIGN_64).cast_signed()
+    }
+
+    fn kind_and_day(self) -> u32 {
+        !self.1
+    }
+}
+
+const SIGN_32: u32 = 1 << 31;
+const SIGN_64: u64 = 1 << 63;
+
+/// A number without sign that orders as the time does.
+fn biased_time(time: i64) -> u64 {
+    time.cast_unsigned() ^ SIGN_64
+}
+
+fn unbiased_time(biased: u64) -> i64 {
+    (biased ^ SIGN_64).cast_signed()
+}
+
+fn words(number: u128) -> [u32; 4] {
+    [number as u32, (number >> 32) as u32, (number >> 64) as u32, (number >> 96) as u32]
+}
+
+fn number([a, b, c, d]: [u32; 4]) -> u128 {
+    u128::from(a) | u128::from(b) << 32 | u128::from(c) << 64 | u128::from(d) << 96
 }
 
 // SAFETY: all fields are zeroable, and zeros are a value of each.
 unsafe impl<I: ItemId> Zeroable for Sample<I> {}
 // SAFETY: all fields are plain old data in C's order; the assertions below show that no padding is between or behind them.
 unsafe impl<I: ItemId> Pod for Sample<I> {}
-// SAFETY: all fields are zeroable, and zeros are a value of each.
+// SAFETY: both fields are plain old data, so zeros are a value of each.
 unsafe impl<I: ItemId> Zeroable for Action<I> {}
-// SAFETY: all fields are plain old data in C's order; the assertions below show that no padding is between or behind them.
+// SAFETY: both fields are 32-bit words in C's order, so there is no padding; the assertions below hold that.
 unsafe impl<I: ItemId> Pod for Action<I> {}
 
 // `ItemId` is sealed to these two widths.

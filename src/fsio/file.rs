@@ -1,4 +1,4 @@
-//! Files written front to back, hashed and counted on the way, and on disk when they are finished.
+//! Files written front to back, hashed and counted on the way, and on disk when they are synced.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,10 +8,13 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::direct::DirectWriter;
 use crate::error::{Error, Result};
 
 /// Writes shorter than this are gathered; longer ones go straight to the system.
 const BUFFER_BYTES: usize = 1 << 20;
+/// Files of at least this size go past the page cache.
+const DIRECT_BYTES: u64 = 64 << 20;
 
 /// A new file, written front to back, hashed and counted as it is written.
 ///
@@ -19,11 +22,15 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// unfinished.
 pub struct FileWriter {
     path: PathBuf,
-    file: File,
-    buffer: Vec<u8>,
+    target: Target,
     hasher: Xxh3,
     written: u64,
     reserved: u64,
+}
+
+enum Target {
+    Cached { file: File, buffer: Vec<u8> },
+    Direct(DirectWriter),
 }
 
 /// What a finished file holds.
@@ -35,6 +42,24 @@ pub struct Written {
     pub hash: u128,
 }
 
+/// A file that is written whole, and on disk only after [`Unsynced::sync`].
+#[derive(Debug)]
+#[must_use]
+pub struct Unsynced {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unsynced {
+    /// Waits until the file is on disk. Its name is durable only once its folder is synced too.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system cannot write what it still held.
+    pub fn sync(self) -> Result<()> {
+        self.file.sync_all().map_err(Error::io("sync", &self.path))
+    }
+}
+
 impl FileWriter {
     /// Creates a file that must not be there yet, and reserves space for `expected_bytes`, so that a full disk shows
     /// before the work is done; where the file system cannot reserve, nothing is.
@@ -42,16 +67,22 @@ impl FileWriter {
     /// # Errors
     /// [`Error::Io`] when it cannot be created, or the disk has no room for it.
     pub fn create(path: &Path, expected_bytes: Option<u64>) -> Result<Self> {
-        let file = File::create_new(path).map_err(Error::io("create", path))?;
         let reserved = expected_bytes.unwrap_or(0);
+        let direct = if reserved >= DIRECT_BYTES { DirectWriter::create(path) } else { Ok(None) };
+        let target = match direct.map_err(Error::io("create", path))? {
+            Some(direct) => Target::Direct(direct),
+            None => Target::Cached {
+                file: File::create_new(path).map_err(Error::io("create", path))?,
+                buffer: Vec::with_capacity(BUFFER_BYTES),
+            },
+        };
         if reserved > 0 {
-            match retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, reserved)) {
+            match retry_on_intr(|| fallocate(target.file(), FallocateFlags::empty(), 0, reserved)) {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
                 Err(error) => return Err(Error::io("reserve space for", path)(error.into())),
             }
         }
-        let buffer = Vec::with_capacity(BUFFER_BYTES);
-        Ok(Self { path: path.to_owned(), file, buffer, hasher: Xxh3::new(), written: 0, reserved })
+        Ok(Self { path: path.to_owned(), target, hasher: Xxh3::new(), written: 0, reserved })
     }
 
     /// Appends bytes.
@@ -62,45 +93,55 @@ impl FileWriter {
         self.append(bytes).map_err(Error::io("write", &self.path))
     }
 
-    /// Writes what is buffered, waits until all is on disk, and closes the file.
-    ///
-    /// The file's name is durable only once its folder is synced too.
+    /// Writes what is buffered; the file is then whole, and yet to be synced.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system cannot write or sync.
-    pub fn finish(mut self) -> Result<Written> {
-        self.flush_buffer().map_err(Error::io("write", &self.path))?;
-        if self.written < self.reserved {
-            self.file.set_len(self.written).map_err(Error::io("truncate", &self.path))?;
-        }
-        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
-        Ok(Written { bytes: self.written, hash: self.hasher.digest128() })
+    /// [`Error::Io`] when the system cannot write.
+    pub fn finish(self) -> Result<(Written, Unsynced)> {
+        let Self { path, target, hasher, written, reserved } = self;
+        let file = match target {
+            Target::Direct(direct) => direct.finish(written).map_err(Error::io("write", &path))?,
+            Target::Cached { mut file, buffer } => {
+                file.write_all(&buffer).map_err(Error::io("write", &path))?;
+                if written < reserved {
+                    file.set_len(written).map_err(Error::io("truncate", &path))?;
+                }
+                file
+            }
+        };
+        Ok((Written { bytes: written, hash: hasher.digest128() }, Unsynced { path, file }))
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            self.flush_buffer()?;
-        }
-        if bytes.len() < BUFFER_BYTES {
-            self.buffer.extend_from_slice(bytes);
-            return Ok(());
-        }
-        self.file.write_all(bytes)?;
         self.hasher.update(bytes);
         self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn flush_buffer(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
-        self.hasher.update(&self.buffer);
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+        match &mut self.target {
+            Target::Direct(direct) => direct.write(bytes),
+            Target::Cached { file, buffer } => {
+                if buffer.len() + bytes.len() > BUFFER_BYTES {
+                    file.write_all(buffer)?;
+                    buffer.clear();
+                }
+                if bytes.len() >= BUFFER_BYTES {
+                    return file.write_all(bytes);
+                }
+                buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
     }
 }
 
-/// For encoders that write through [`io::Write`]; flushing early is never needed.
+impl Target {
+    fn file(&self) -> &File {
+        match self {
+            Self::Cached { file, .. } => file,
+            Self::Direct(direct) => direct.file(),
+        }
+    }
+}
+
+/// For encoders that write through [`io::Write`]; what is buffered goes out when the file is finished.
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.append(bytes)?;
@@ -108,7 +149,7 @@ impl Write for FileWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.flush_buffer()
+        Ok(())
     }
 }
 
@@ -119,6 +160,5 @@ impl Write for FileWriter {
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = FileWriter::create(path, None)?;
     file.write(bytes)?;
-    file.finish()?;
-    Ok(())
+    file.finish()?.1.sync()
 }

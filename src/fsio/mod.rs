@@ -23,6 +23,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the place that writes to disk")]
 
+mod direct;
 mod file;
 mod output;
 mod spill;
@@ -37,7 +38,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-pub use file::{FileWriter, Written, write_file};
+pub use file::{FileWriter, Unsynced, Written, write_file};
 pub use output::{Output, StagedDay};
 pub use spill::{SpillFile, SpillFolder};
 

@@ -65,6 +65,12 @@ impl Budget {
         self.taken.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// The bytes that there are in all.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// The bytes that are still there.
     #[must_use]
     pub fn left(&self) -> u64 {

@@ -8,17 +8,18 @@ use super::budget::Budget;
 use super::customers::Customers;
 use super::group::Grouped;
 use super::piece::{CustomerRows, Piece, SpilledPiece, Window};
-use super::spool::Spooled;
+use super::samples::Samples;
+use super::spool::{RECORDS_AT_A_TIME, Spooled};
 use super::windows::Cutter;
 use crate::config::Plan;
 use crate::error::Result;
-use crate::event::{Action, ItemId, Sample};
+use crate::event::{Action, ItemId};
 use crate::fsio::{SpillFile, SpillFolder};
 
 /// What histories are made of.
-pub struct Input<'a, I> {
+pub struct Input<'a, I: ItemId> {
     /// The samples of all days, by bucket.
-    pub samples: Spooled<'a, Sample<I>>,
+    pub samples: Samples<'a, I>,
     /// The actions of their customers, by bucket.
     pub actions: Spooled<'a, Action<I>>,
     /// The customers.
@@ -36,20 +37,10 @@ pub(super) struct Built<I> {
 }
 
 /// Builds buckets.
-pub(super) struct Builder<'a, I> {
+pub(super) struct Builder<'a, I: ItemId> {
     input: &'a Input<'a, I>,
     budget: &'a Budget,
     file: Mutex<Option<Arc<SpillFile>>>,
-}
-
-/// A bucket's samples of one day.
-struct DaySamples<I> {
-    /// The places of the customers that have any, ascending, each with where its samples end.
-    customers: Vec<(u32, usize)>,
-    items: Vec<I>,
-    labels: Vec<u8>,
-    /// The windows of `customers`.
-    windows: Vec<Window>,
 }
 
 impl<'a, I: ItemId> Builder<'a, I> {
@@ -82,23 +73,22 @@ impl<'a, I: ItemId> Builder<'a, I> {
     }
 
     fn sample_bytes(&self, bucket: u32) -> u64 {
-        (self.input.samples.len(bucket) * size_of::<Sample<I>>() * COPIES) as u64
+        self.input.samples.bytes_to_read(bucket) * COPIES as u64
     }
 
     /// Builds a bucket's pieces in `room` bytes.
     pub(super) fn bucket(&self, bucket: u32, room: u64) -> Result<Built<I>> {
         let customers = self.input.customers.of_bucket(bucket);
-        let mut days = self.samples(bucket)?;
+        let days = self.input.samples.of_bucket(bucket, self.input.customers, self.input.plan)?;
+        let mut windows: Vec<Vec<Window>> = days.iter().map(|day| Vec::with_capacity(day.customers.len())).collect();
         let grouped = self.actions(bucket, &customers, room)?;
         let mut cutter = Cutter::new(self.input.plan);
-        let mut next = vec![0usize; days.len()];
         for (place, customer) in customers.enumerate() {
-            let concerned = |day: &usize| days[*day].customers.get(next[*day]).is_some_and(|&(at, _)| at == customer);
-            let of_customer: Vec<usize> = (0..days.len()).rev().filter(concerned).collect();
-            cutter.customer(grouped.of(place), of_customer.into_iter(), |day, window| {
-                days[day].windows.push(window);
-                next[day] += 1;
-            });
+            // A day's windows are as many as its customers so far, so their number tells who is next.
+            let next =
+                |day: &usize| days[*day].customers.get(windows[*day].len()).is_some_and(|&(at, _)| at == customer);
+            let concerned: Vec<usize> = (0..days.len()).rev().filter(next).collect();
+            cutter.customer(grouped.of(place), concerned.into_iter(), |day, window| windows[day].push(window));
         }
         drop(grouped);
         let mut values = cutter.values;
@@ -107,8 +97,9 @@ impl<'a, I: ItemId> Builder<'a, I> {
         let values = Arc::new(values);
         let pieces: Vec<Piece<I>> = days
             .into_iter()
-            .map(|day| {
-                let customers = day.customers.iter().zip(day.windows).map(|(&(place, end), window)| CustomerRows {
+            .zip(windows)
+            .map(|(day, windows)| {
+                let customers = day.customers.iter().zip(windows).map(|(&(place, end), window)| CustomerRows {
                     customer: self.input.customers.id(place),
                     end: end as u64,
                     window,
@@ -146,39 +137,6 @@ impl<'a, I: ItemId> Builder<'a, I> {
         Ok(new)
     }
 
-    /// The bucket's samples by day, each day's in canonical order.
-    fn samples(&self, bucket: u32) -> Result<Vec<DaySamples<I>>> {
-        let mut samples: Vec<(u32, u32, I, bool)> = Vec::with_capacity(self.input.samples.len(bucket));
-        self.input.samples.visit(bucket, RECORDS_AT_A_TIME, |piece| {
-            samples.extend(piece.iter().filter_map(|sample| {
-                let place = self.input.customers.place(sample.customer())?;
-                Some((sample.day(), place, sample.item(), sample.is_order()))
-            }));
-            Ok(())
-        })?;
-        samples.sort_unstable();
-        let mut rest = samples.as_slice();
-        let days = 0..self.input.plan.days().len() as u32;
-        Ok(days
-            .map(|day| {
-                let (of_day, others) = rest.split_at(rest.partition_point(|sample| sample.0 == day));
-                rest = others;
-                let mut customers = Vec::new();
-                let mut end = 0;
-                for of_one in of_day.chunk_by(|a, b| a.1 == b.1) {
-                    end += of_one.len();
-                    customers.extend(of_one.first().map(|sample| (sample.1, end)));
-                }
-                DaySamples {
-                    windows: Vec::with_capacity(customers.len()),
-                    customers,
-                    items: of_day.iter().map(|sample| sample.2).collect(),
-                    labels: of_day.iter().map(|sample| u8::from(sample.3)).collect(),
-                }
-            })
-            .collect())
-    }
-
     /// The bucket's actions by customer; pruned as they come where `room` is too small for all of them.
     fn actions(&self, bucket: u32, customers: &Range<u32>, room: u64) -> Result<Grouped<I>> {
         let actions = &self.input.actions;
@@ -205,7 +163,5 @@ impl<'a, I: ItemId> Builder<'a, I> {
 
 /// How often records are held while a bucket is worked on: as read, as grouped, and what becomes of them.
 const COPIES: usize = 3;
-/// Records that are read back at a time.
-const RECORDS_AT_A_TIME: usize = 1 << 18;
 /// Enough to prune a bucket in.
 const LEAST_WORKING_BYTES: u64 = 32 << 20;

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use hashbrown::HashTable;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::budget::Budget;
-use super::spool::Spooled;
+use super::spool::{RECORDS_AT_A_TIME, Spooled};
 use crate::error::{Error, Result};
 use crate::event::{ItemId, Sample, customer_hash, shard_of};
 
@@ -17,18 +16,27 @@ pub fn bucket_of(customer: i64, buckets: u32) -> u32 {
 }
 
 /// The customers of a run, each with its place in the order of [`customer_hash`].
+///
+/// The hash is uniform and the order is its order, so its upper bits tell where in the order a customer must be:
+///
+/// ```text
+/// slots  0 0 1 3 3 4      the place of the first customer whose hash has at least these upper bits
+/// ids    a b c d          one step from a slot leads to the customer, or to the certainty that there is none
+/// ```
 #[derive(Debug)]
 pub struct Customers {
     ids: Vec<i64>,
-    places: HashTable<u32>,
+    slots: Vec<u32>,
+    /// The hash's bits below those that name a slot.
+    shift: u32,
     /// For each bucket the places of its customers.
     buckets: Vec<Range<u32>>,
     /// For each place its bucket.
     bucket_of_place: Vec<u16>,
 }
 
-/// What a customer takes: its id, its bucket, and a slot of a table that is between half and fully used.
-const BYTES_PER_CUSTOMER: u64 = 8 + 2 + 10;
+/// What a customer takes: its id, its bucket, and up to two slots.
+const BYTES_PER_CUSTOMER: u64 = 8 + 2 + 8;
 
 impl Customers {
     /// The customers of spooled samples.
@@ -40,7 +48,7 @@ impl Customers {
             .into_par_iter()
             .map(|bucket| {
                 let mut customers = Vec::new();
-                samples.visit(bucket, SAMPLES_AT_A_TIME, |samples| {
+                samples.visit(bucket, RECORDS_AT_A_TIME, |samples| {
                     customers.extend(samples.iter().map(Sample::customer));
                     customers.sort_unstable_by_key(|&customer| customer_hash(customer));
                     customers.dedup();
@@ -54,30 +62,34 @@ impl Customers {
             return Err(Error::TooMany { what: "customers with impressions", count, limit });
         }
         budget.need(count * BYTES_PER_CUSTOMER)?;
-        let mut customers = Self {
-            ids: Vec::with_capacity(count as usize),
-            places: HashTable::with_capacity(count as usize),
-            buckets: Vec::with_capacity(buckets as usize),
-            bucket_of_place: Vec::with_capacity(count as usize),
-        };
-        for (bucket, ids) in (0u16..).zip(by_bucket) {
-            let start = customers.ids.len() as u32;
-            for id in ids {
-                let place = customers.ids.len() as u32;
-                customers.ids.push(id);
-                customers.bucket_of_place.push(bucket);
-                let ids = &customers.ids;
-                customers.places.insert_unique(customer_hash(id), place, |&place| customer_hash(ids[place as usize]));
-            }
-            customers.buckets.push(start..customers.ids.len() as u32);
+        let mut ids = Vec::with_capacity(count as usize);
+        let mut ranges = Vec::with_capacity(buckets as usize);
+        let mut bucket_of_place = Vec::with_capacity(count as usize);
+        for (bucket, of_bucket) in (0u16..).zip(by_bucket) {
+            let start = ids.len() as u32;
+            bucket_of_place.resize(ids.len() + of_bucket.len(), bucket);
+            ids.extend(of_bucket);
+            ranges.push(start..ids.len() as u32);
         }
-        Ok(customers)
+        let bits = ids.len().next_power_of_two().ilog2().max(1);
+        let shift = u64::BITS - bits;
+        let mut slots = vec![0u32; (1 << bits) + 1];
+        for &id in &ids {
+            slots[(customer_hash(id) >> shift) as usize + 1] += 1;
+        }
+        let mut start = 0;
+        for slot in &mut slots {
+            start += *slot;
+            *slot = start;
+        }
+        Ok(Self { ids, slots, shift, buckets: ranges, bucket_of_place })
     }
 
     /// The place of a customer, or `None` where no requested day concerns it.
     #[must_use]
     pub fn place(&self, customer: i64) -> Option<u32> {
-        self.places.find(customer_hash(customer), |&place| self.ids[place as usize] == customer).copied()
+        let slot = (customer_hash(customer) >> self.shift) as usize;
+        (self.slots[slot]..self.slots[slot + 1]).find(|&place| self.ids[place as usize] == customer)
     }
 
     /// The customer at a place.
@@ -101,5 +113,3 @@ impl Customers {
         u32::from(self.bucket_of_place[place as usize])
     }
 }
-
-const SAMPLES_AT_A_TIME: usize = 1 << 18;

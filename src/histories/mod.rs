@@ -17,6 +17,7 @@ mod builder;
 mod customers;
 mod group;
 mod piece;
+mod samples;
 mod spool;
 mod windows;
 
@@ -32,6 +33,7 @@ pub use budget::Budget;
 pub use builder::Input;
 pub use customers::{Customers, bucket_of};
 pub use piece::{CustomerRows, Piece, Values, Window};
+pub use samples::{DaySamples, Samples};
 pub use spool::{Spool, Spooled};
 
 use builder::{Builder, Built};

@@ -110,13 +110,23 @@ impl<'a, T: Pod + Send + Sync> Spool<'a, T> {
         Ok(())
     }
 
-    /// Ends the writing.
-    pub fn finish(self) -> Spooled<'a, T> {
-        let runs = self.runs.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Spooled { budget: self.budget, runs }
+    /// Ends the writing. Where something was spilled, or more than `most` bytes are in memory, the rest is spilled too,
+    /// so that memory is free for what follows.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when spilling fails.
+    pub fn finish(self, most: u64) -> Result<Spooled<'a, T>> {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if !runs.disk.is_empty() || runs.taken > most {
+            self.spill(&mut runs)?;
+        }
+        drop(runs);
+        Ok(Spooled { budget: self.budget, runs: self.runs.into_inner().unwrap_or_else(PoisonError::into_inner) })
     }
 }
 
+/// Records that are read back at a time.
+pub(super) const RECORDS_AT_A_TIME: usize = 1 << 18;
 /// Bytes that are written to disk at a time.
 const SPILL_BLOCK: usize = 4 << 20;
 

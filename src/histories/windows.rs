@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::piece::{Values, Window};
 use crate::config::Plan;
-use crate::event::{Action, Day, ItemId, NULL_TIME};
+use crate::event::{ActionKey, Day, ItemId, NULL_TIME};
 
 /// Collects the values of a bucket's customers and cuts windows into them.
 pub(super) struct Cutter<'a, I> {
@@ -39,7 +39,7 @@ impl<'a, I: ItemId> Cutter<'a, I> {
     /// share values.
     pub(super) fn customer(
         &mut self,
-        actions: &[Action<I>],
+        actions: &[I::Key],
         days: impl Iterator<Item = usize>,
         mut take: impl FnMut(usize, Window),
     ) {
@@ -55,7 +55,7 @@ impl<'a, I: ItemId> Cutter<'a, I> {
     }
 
     /// A window into values that other days may share.
-    fn shared(&mut self, run: Range<usize>, actions: &[Action<I>], copied: &mut Copied) -> Window {
+    fn shared(&mut self, run: Range<usize>, actions: &[I::Key], copied: &mut Copied) -> Window {
         if run.is_empty() {
             return Window { start: 0, length: 0, newest: NULL_TIME };
         }
@@ -66,31 +66,31 @@ impl<'a, I: ItemId> Cutter<'a, I> {
             *copied = Copied { source: run.start..run.start, target: self.values.items.len() };
         }
         if run.end > copied.source.end {
-            self.keep(actions[copied.source.end..run.end].iter());
+            self.keep(actions[copied.source.end..run.end].iter().copied());
             copied.source.end = run.end;
         }
-        window(copied.target + run.start - copied.source.start, run.len(), &actions[run.start])
+        window(copied.target + run.start - copied.source.start, run.len(), actions[run.start])
     }
 
     /// A window into values of its own.
-    fn own(&mut self, places: &[usize], actions: &[Action<I>]) -> Window {
+    fn own(&mut self, places: &[usize], actions: &[I::Key]) -> Window {
         let start = self.values.items.len();
-        self.keep(places.iter().map(|&place| &actions[place]));
-        window(start, places.len(), &actions[places[0]])
+        self.keep(places.iter().map(|&place| actions[place]));
+        window(start, places.len(), actions[places[0]])
     }
 
-    fn keep<'b>(&mut self, actions: impl Iterator<Item = &'b Action<I>> + Clone) {
-        self.values.items.extend(actions.clone().map(Action::item));
-        self.values.types.extend(actions.map(Action::kind));
+    fn keep(&mut self, actions: impl Iterator<Item = I::Key> + Clone) {
+        self.values.items.extend(actions.clone().map(ActionKey::item));
+        self.values.types.extend(actions.map(ActionKey::kind));
     }
 }
 
-fn window<I: ItemId>(start: usize, length: usize, newest: &Action<I>) -> Window {
+fn window<K: ActionKey>(start: usize, length: usize, newest: K) -> Window {
     Window { start: start as u64, length: length as u64, newest: newest.time() }
 }
 
-/// Adds those of a customer's actions, newest first, that any day of the plan sees.
-pub(super) fn keep_visible<I: ItemId>(plan: &Plan, actions: &[Action<I>], kept: &mut Vec<Action<I>>) {
+/// Those of a customer's actions, newest first, that any day of the plan sees.
+pub(super) fn visible_to_any<K: ActionKey>(plan: &Plan, actions: &[K]) -> impl Iterator<Item = K> {
     let in_day_order = in_day_order(actions);
     let mut places: Vec<usize> = Vec::new();
     for &day in plan.days() {
@@ -101,16 +101,16 @@ pub(super) fn keep_visible<I: ItemId>(plan: &Plan, actions: &[Action<I>], kept: 
     }
     places.sort_unstable();
     places.dedup();
-    kept.extend(places.into_iter().map(|place| actions[place]));
+    places.into_iter().map(|place| actions[place])
 }
 
 /// Whether days fall along the order, so that what a day sees is one run of it.
-fn in_day_order<I: ItemId>(actions: &[Action<I>]) -> bool {
+fn in_day_order<K: ActionKey>(actions: &[K]) -> bool {
     actions.is_sorted_by(|newer, older| newer.day() >= older.day())
 }
 
 /// The first K actions that a day sees.
-fn visible<I: ItemId>(plan: &Plan, day: Day, actions: &[Action<I>], in_day_order: bool) -> Visible {
+fn visible<K: ActionKey>(plan: &Plan, day: Day, actions: &[K], in_day_order: bool) -> Visible {
     let history = plan.options().history;
     if in_day_order {
         let start = actions.partition_point(|action| action.day() >= day);

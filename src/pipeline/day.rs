@@ -13,7 +13,7 @@ use crate::config::{Format, Plan};
 use crate::cut::{ShardRows, cut};
 use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
-use crate::fsio::{self, Output, StagedDay, Written};
+use crate::fsio::{self, Output, StagedDay, Unsynced, Written};
 use crate::gather::Gather;
 use crate::histories::Histories;
 use crate::manifest::{
@@ -43,7 +43,11 @@ pub(super) struct Staged {
     statistics: Statistics,
     build: String,
     shards: Vec<Vec<Shard>>,
+    unsynced: Vec<Unsynced>,
 }
+
+/// More files than this are not kept open until they are synced together.
+const MOST_UNSYNCED: usize = 256;
 
 impl<'a, I: ItemId> Content<'a, I> {
     /// The content of the plan's day number `index`.
@@ -94,19 +98,34 @@ impl<'a, I: ItemId> Content<'a, I> {
         let layout = DayLayout { day: self.day, history, shards: self.shards.len() as u32 };
         let files: Vec<(Format, &ShardRows<'_, I>)> =
             formats.iter().flat_map(|&format| self.shards.iter().map(move |rows| (format, rows))).collect();
-        let written: Vec<(Format, Shard)> = files
+        let sync_at_once = files.len() > MOST_UNSYNCED;
+        let written: Vec<((Format, Shard), Option<Unsynced>)> = files
             .into_par_iter()
             .map(|(format, rows)| {
-                let written = write::write_shard(format, rows, layout, gather, &folders.folder(format), progress)?;
-                Ok((format, shard_entry(format, rows, &written)))
+                let folder = folders.folder(format);
+                let (written, unsynced) = write::write_shard(format, rows, layout, gather, &folder, progress)?;
+                let unsynced = if sync_at_once { unsynced.sync().map(|()| None) } else { Ok(Some(unsynced)) };
+                Ok(((format, shard_entry(format, rows, &written)), unsynced?))
             })
             .collect::<Result<_>>()?;
+        let (written, unsynced): (Vec<_>, Vec<_>) = written.into_iter().unzip();
         let of_format = |wanted: Format| {
-            written.iter().filter(|(format, _)| *format == wanted).map(|(_, shard)| shard.clone()).collect()
+            written
+                .iter()
+                .filter(|(format, _)| *format == wanted)
+                .map(|(_, shard): &(_, Shard)| shard.clone())
+                .collect()
         };
         let (statistics, contents) = statistics::of_day(self.day, history, &self.shards)?;
         let build = self.build_hash(&statistics, &contents);
-        Ok(Staged { statistics, build, shards: formats.iter().map(|&format| of_format(format)).collect(), folders })
+        let unsynced = unsynced.into_iter().flatten().collect();
+        Ok(Staged {
+            statistics,
+            build,
+            shards: formats.iter().map(|&format| of_format(format)).collect(),
+            unsynced,
+            folders,
+        })
     }
 
     /// The hash of everything that decides the day's bytes, whatever the format.
@@ -142,8 +161,9 @@ impl<'a, I: ItemId> Content<'a, I> {
         self.rejected.iter().flat_map(|line| line.bytes().chain([b'\n'])).collect()
     }
 
-    /// Writes the small files, the manifest last, and puts the day in place.
-    pub(super) fn finish(&self, output: &Output, staged: Staged, summary: &Summary) -> Result<DaySummary> {
+    /// Waits until the shards are on disk, writes the small files, the manifest last, and puts the day in place.
+    pub(super) fn finish(&self, output: &Output, mut staged: Staged, run_record: &[u8]) -> Result<DaySummary> {
+        sync_all(std::mem::take(&mut staged.unsynced))?;
         let mut formats = Vec::new();
         for (&format, shards) in self.plan.options().formats.iter().zip(&staged.shards) {
             let folder = staged.folders.folder(format);
@@ -151,7 +171,7 @@ impl<'a, I: ItemId> Content<'a, I> {
             if let Some(rejected) = &manifest.rejected {
                 fsio::write_file(&folder.join(&rejected.file), &self.rejected_bytes())?;
             }
-            fsio::write_file(&folder.join(RUN_FILE), &self.run_record(summary))?;
+            fsio::write_file(&folder.join(RUN_FILE), run_record)?;
             fsio::write_file(&folder.join(MANIFEST_FILE), &manifest.to_bytes())?;
             fsio::write_file(&folder.join(SUCCESS_FILE), b"")?;
             let bytes = shards.iter().map(|shard| shard.bytes).sum();
@@ -196,22 +216,31 @@ impl<'a, I: ItemId> Content<'a, I> {
             hash: String::new(),
         }
     }
+}
 
-    /// How the day came about: everything that may differ between runs that give the same bytes.
-    fn run_record(&self, summary: &Summary) -> Vec<u8> {
-        let seconds = |stage: &super::StageTime| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() });
-        let record = json!({
-            "tool": TOOL,
-            "device": "cpu",
-            "threads": summary.threads,
-            "inputs": summary.tables,
-            "stages": summary.stages.iter().map(seconds).collect::<Vec<_>>(),
-            "peak_memory_bytes": peak_memory(),
-        });
-        let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
-    }
+/// How the day came about: everything that may differ between runs that give the same bytes.
+pub(super) fn run_record(summary: &Summary) -> Vec<u8> {
+    let seconds =
+        |stage: &super::StageTime| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() });
+    let record = json!({
+        "tool": TOOL,
+        "device": "cpu",
+        "threads": summary.threads,
+        "inputs": summary.tables,
+        "stages": summary.stages.iter().map(seconds).collect::<Vec<_>>(),
+        "peak_memory_bytes": peak_memory(),
+    });
+    let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Waits for all files at once, so that the disk sees them together.
+fn sync_all(files: Vec<Unsynced>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let syncing: Vec<_> = files.into_iter().map(|file| scope.spawn(|| file.sync())).collect();
+        syncing.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(Error::Interrupted)))
+    })
 }
 
 fn shard_entry<I: ItemId>(format: Format, rows: &ShardRows<'_, I>, written: &Written) -> Shard {

@@ -10,6 +10,7 @@ mod day;
 mod report;
 
 use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use rayon::ThreadPoolBuilder;
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::event::{Action, Day, ItemDtype, ItemId, Sample};
 use crate::fsio::{Output, SpillFolder};
 use crate::gather::Cpu;
-use crate::histories::{self, Budget, Customers, Histories, Spool, bucket_of, buckets_for};
+use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, bucket_of, buckets_for};
 use crate::read::{self, Source};
 use crate::unify::{self, Actions, Impressions, Progress};
 
@@ -105,20 +106,24 @@ impl Run<'_> {
             buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
         let spooled = Spool::new(buckets, &budget, &folder);
         let impressions = self.impressions::<I>(plan, impressions_source.as_ref(), &spooled, &mut summary)?;
-        let samples = spooled.finish();
+        // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
+        let samples = spooled.finish(budget.limit() / 4)?;
         let customers = Customers::new(&samples, buckets, &budget)?;
+        let samples = Samples::new(samples, &customers, plan, &budget)?;
         let spooled = Spool::new(buckets, &budget, &folder);
         let read = self.actions::<I>(plan, &action_sources, &customers, &spooled, &mut summary)?;
-        let input =
-            histories::Input { samples, actions: spooled.finish(), customers: &customers, plan, folder: &folder };
+        let input = histories::Input {
+            samples,
+            actions: spooled.finish(budget.limit() / 2)?,
+            customers: &customers,
+            plan,
+            folder: &folder,
+        };
         let histories = self.stage(Stage::Histories, u64::from(buckets), &mut summary, |progress| {
             Histories::new(&input, &budget, progress)
         })?;
         drop(input);
-        for index in 0..plan.days().len() {
-            let content = day::Content::new(plan, index, &impressions, &read, &histories)?;
-            self.publish_day(&content, &mut summary)?;
-        }
+        self.publish_days(plan, &impressions, &read, &histories, &mut summary)?;
         Ok(summary.finish(self.started.elapsed()))
     }
 
@@ -201,14 +206,45 @@ impl Run<'_> {
         Ok(tables)
     }
 
-    fn publish_day<I: ItemId>(&self, content: &day::Content<'_, I>, summary: &mut Summary) -> Result<()> {
-        let staged = self.stage(Stage::Day(content.day()), content.output_rows(), summary, |progress| {
-            content.stage(self.output, &Cpu, progress)
-        })?;
-        if self.observer.cancelled() {
-            return Err(Error::Interrupted);
-        }
-        let built = content.finish(self.output, staged, summary)?;
+    /// Writes the days in order. While a day is synced and put in place the next one is written already.
+    fn publish_days<I: ItemId>(
+        &self,
+        plan: &Plan,
+        impressions: &Impressions,
+        read: &[ReadTable],
+        histories: &Histories<'_, I>,
+        summary: &mut Summary,
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let mut finishing: Option<ScopedJoinHandle<'_, Result<DaySummary>>> = None;
+            for index in 0..plan.days().len() {
+                let staged = day::Content::new(plan, index, impressions, read, histories).and_then(|content| {
+                    let staged = self.stage(Stage::Day(content.day()), content.output_rows(), summary, |progress| {
+                        content.stage(self.output, &Cpu, progress)
+                    })?;
+                    Ok((content, staged))
+                });
+                // The day before goes first, also where this one failed.
+                self.published(finishing.take(), summary)?;
+                let (content, staged) = staged?;
+                if self.observer.cancelled() {
+                    return Err(Error::Interrupted);
+                }
+                let record = day::run_record(summary);
+                finishing = Some(scope.spawn(move || content.finish(self.output, staged, &record)));
+            }
+            self.published(finishing, summary)
+        })
+    }
+
+    /// Waits for a day that is being put in place.
+    fn published(
+        &self,
+        finishing: Option<ScopedJoinHandle<'_, Result<DaySummary>>>,
+        summary: &mut Summary,
+    ) -> Result<()> {
+        let Some(finishing) = finishing else { return Ok(()) };
+        let built = finishing.join().unwrap_or(Err(Error::Interrupted))?;
         self.observer.published(&built);
         summary.days.push(built);
         Ok(())

@@ -41,6 +41,12 @@ impl Cells {
         }
     }
 
+    /// All values, where every row has one.
+    pub(super) fn plain(&self) -> Option<&[i64]> {
+        let whole = self.nulls.as_ref().is_none_or(|nulls| nulls.null_count() == 0) && self.bad.is_none();
+        whole.then_some(&self.values)
+    }
+
     /// The value as the source spells it, or `None` where it is null.
     pub(super) fn text(&self, row: usize) -> Option<String> {
         if self.get(row) == Cell::Null { None } else { text(&self.array, row) }

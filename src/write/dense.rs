@@ -9,7 +9,7 @@ use super::{BLOCK, DayLayout, FORMAT_VERSION, Reported};
 use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
-use crate::fsio::{FileWriter, Written};
+use crate::fsio::{FileWriter, Unsynced, Written};
 use crate::gather::Gather;
 use crate::histories::{Values, Window};
 use crate::unify::Progress;
@@ -20,7 +20,7 @@ pub(super) fn write<I: ItemId>(
     gather: &dyn Gather<I>,
     path: &Path,
     progress: &Progress<'_>,
-) -> Result<Written> {
+) -> Result<(Written, Unsynced)> {
     let tensors = tensors::<I>(rows.rows, layout.history as u64);
     let metadata = [
         ("format", "shardback.dense".to_owned()),

@@ -7,7 +7,7 @@ use super::{DayLayout, FORMAT_VERSION, Reported};
 use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
-use crate::fsio::{FileWriter, Written};
+use crate::fsio::{FileWriter, Unsynced, Written};
 use crate::unify::Progress;
 
 pub(super) fn write<I: ItemId>(
@@ -15,7 +15,7 @@ pub(super) fn write<I: ItemId>(
     layout: DayLayout,
     path: &Path,
     progress: &Progress<'_>,
-) -> Result<Written> {
+) -> Result<(Written, Unsynced)> {
     let tensors = tensors::<I>(rows.rows, rows.actions);
     let metadata = [
         ("format", "shardback.jagged".to_owned()),

@@ -16,7 +16,7 @@ use crate::config::Format;
 use crate::cut::{Block, ShardRows};
 use crate::error::Result;
 use crate::event::{Day, ItemId};
-use crate::fsio::{FileWriter, Written};
+use crate::fsio::{FileWriter, Unsynced, Written};
 use crate::gather::Gather;
 use crate::unify::Progress;
 
@@ -38,7 +38,7 @@ pub struct DayLayout {
     pub shards: u32,
 }
 
-/// Writes one shard into a day's staged folder and syncs it.
+/// Writes one shard into a day's staged folder; it is yet to be synced.
 ///
 /// `progress` takes the rows as they are written, and is asked between blocks whether to go on.
 ///
@@ -51,7 +51,7 @@ pub fn write_shard<I: ItemId>(
     gather: &dyn Gather<I>,
     folder: &Path,
     progress: &Progress<'_>,
-) -> Result<Written> {
+) -> Result<(Written, Unsynced)> {
     let path = folder.join(format.shard_file(rows.shard));
     match format {
         Format::Parquet => parquet::write(rows, layout, &path, progress),

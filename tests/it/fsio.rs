@@ -31,7 +31,7 @@ fn build(output: &Output, text: &str, replace_non_atomic: bool) -> Result<()> {
     for format in FORMATS {
         let mut file = FileWriter::create(&staged.folder(format).join("data"), Some(100))?;
         file.write(text.as_bytes())?;
-        file.finish()?;
+        file.finish()?.1.sync()?;
         fsio::write_file(&staged.folder(format).join("mark"), text.as_bytes())?;
     }
     output.publish(staged, replace_non_atomic)
@@ -148,7 +148,12 @@ fn a_file_is_hashed_counted_and_cut_to_what_was_written() {
     let (_guard, root) = folder();
     let bytes: Vec<u8> = (0..3_000_000u32).map(|number| (number % 251) as u8).collect();
     // Small pieces, pieces as large as the buffer and larger, and both ways of writing.
-    for (name, piece, expected) in [("a", 1000, None), ("b", 1 << 20, Some(5_000_000)), ("c", 2_500_000, Some(10))] {
+    for (name, piece, expected) in [
+        ("a", 1000, None),
+        ("b", 1 << 20, Some(5_000_000)),
+        ("c", 2_500_000, Some(10)),
+        ("direct", 700_001, Some(64 << 20)),
+    ] {
         let path = root.join(name);
         let mut file = FileWriter::create(&path, expected).expect("created");
         for (number, part) in bytes.chunks(piece).enumerate() {
@@ -158,11 +163,12 @@ fn a_file_is_hashed_counted_and_cut_to_what_was_written() {
                 file.write_all(part).expect("written");
             }
         }
-        let Written { bytes: length, hash } = file.finish().expect("finished");
+        let (Written { bytes: length, hash }, unsynced) = file.finish().expect("finished");
+        unsynced.sync().expect("synced");
         assert!(fs::read(&path).expect("readable") == bytes, "{name} holds other bytes");
         assert_eq!((length, format!("{hash:032x}")), (bytes.len() as u64, hash_hex(&bytes)), "{name}");
     }
-    let empty = FileWriter::create(&root.join("d"), Some(1000)).expect("created").finish().expect("finished");
+    let (empty, _) = FileWriter::create(&root.join("d"), Some(1000)).expect("created").finish().expect("finished");
     assert_eq!((empty.bytes, fs::read(root.join("d")).expect("readable").len()), (0, 0));
 }
 

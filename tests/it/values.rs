@@ -25,12 +25,12 @@ const LAST: Day = Day(2_932_896);
 const CUSTOMERS: [i64; 6] = [0, 1, -128, 255, i64::MIN, i64::MAX];
 
 /// What a table of clicks came to, in the order of its rows.
-struct Clicks<I = i64> {
+struct Clicks<I: ItemId = i64> {
     actions: Vec<Action<I>>,
     rejects: Vec<Reject>,
 }
 
-impl<I> Clicks<I> {
+impl<I: ItemId> Clicks<I> {
     fn reasons(&self) -> Vec<Reason> {
         self.rejects.iter().map(|reject| reject.reason).collect()
     }

@@ -30,7 +30,7 @@ use super::DayLayout;
 use crate::cut::{Block, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
-use crate::fsio::{FileWriter, Written};
+use crate::fsio::{FileWriter, Unsynced, Written};
 use crate::unify::Progress;
 use list::ListValue;
 
@@ -48,7 +48,7 @@ pub(super) fn write<I: ItemId>(
     layout: DayLayout,
     path: &Path,
     progress: &Progress<'_>,
-) -> Result<Written> {
+) -> Result<(Written, Unsynced)> {
     let encode = |source| Error::Encode { path: path.to_owned(), source };
     let schema = schema(I::DTYPE).map_err(encode)?;
     let properties = Arc::new(properties().map_err(encode)?);

@@ -1,5 +1,6 @@
 //! Days: texts with and without their prefix, dates of both widths, and timestamps.
 
+use shardback::event::ActionKey;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -24,7 +25,7 @@ fn days(array: ArrayRef) -> (Vec<String>, Vec<(Reason, Option<String>)>) {
         record["value"].as_str().map(str::to_owned)
     };
     assert!(clicks.rejects.iter().all(|reject| reject.day.is_none()));
-    let days = clicks.actions.iter().map(|action| action.day().to_string()).collect();
+    let days = clicks.actions.iter().map(|action| action.key().day().to_string()).collect();
     (days, clicks.rejects.iter().map(|reject| (reject.reason, value(&reject.line))).collect())
 }
 

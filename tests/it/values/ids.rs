@@ -1,5 +1,6 @@
 //! Ids: any width, signed or not, plain or packed.
 
+use shardback::event::ActionKey;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -36,7 +37,11 @@ fn every_integer_width_is_an_id() {
             let expected: Vec<i64> = values.iter().flatten().filter_map(fits).collect();
 
             let as_item = Clicks::<i64>::read(&[("item_id", array.clone())]).unwrap();
-            assert_eq!(as_item.actions.iter().map(|action| action.item()).collect::<Vec<_>>(), expected, "{kind}");
+            assert_eq!(
+                as_item.actions.iter().map(|action| action.key().item()).collect::<Vec<_>>(),
+                expected,
+                "{kind}"
+            );
             let reasons = |null, range| -> Vec<Reason> {
                 let bad = values.iter().filter(|value| value.as_ref().and_then(fits).is_none());
                 bad.map(|value| if value.is_none() { null } else { range }).collect()
@@ -66,7 +71,7 @@ fn dictionary(array: &ArrayRef) -> ArrayRef {
 fn items_beyond_the_output_dtype_are_rejected_with_their_digits() {
     let ids = Int64Array::from(vec![i64::from(i32::MIN), i64::from(i32::MIN) - 1, i64::from(i32::MAX), 1 << 31]);
     let narrow = Clicks::<i32>::read(&[("item_id", Arc::new(ids.clone()))]).unwrap();
-    assert_eq!(narrow.actions.iter().map(|action| action.item()).collect::<Vec<_>>(), [i32::MIN, i32::MAX]);
+    assert_eq!(narrow.actions.iter().map(|action| action.key().item()).collect::<Vec<_>>(), [i32::MIN, i32::MAX]);
     assert_eq!(narrow.reasons(), [Reason::ItemOutOfRange; 2]);
     assert!(narrow.rejects[0].line.contains(r#""value":"-2147483649","row""#), "{}", narrow.rejects[0].line);
     assert!(narrow.rejects[1].line.contains(r#""item_id":2147483648"#), "{}", narrow.rejects[1].line);
@@ -79,7 +84,7 @@ fn runs_and_columns_of_nulls_are_ids_too() {
     let ends = Int32Array::from(vec![2, 3, 5]);
     let runs = RunArray::try_new(&ends, &Int64Array::from(vec![Some(7), None, Some(9)])).unwrap();
     let clicks = Clicks::<i64>::read(&[("item_id", Arc::new(runs))]).unwrap();
-    assert_eq!(clicks.actions.iter().map(|action| action.item()).collect::<Vec<_>>(), [7, 7, 9, 9]);
+    assert_eq!(clicks.actions.iter().map(|action| action.key().item()).collect::<Vec<_>>(), [7, 7, 9, 9]);
     assert_eq!(clicks.reasons(), [Reason::NullItem]);
     let nulls = Clicks::<i64>::read(&[("customer_id", new_null_array(&DataType::Null, 2))]).unwrap();
     assert_eq!((nulls.actions.len(), nulls.reasons()), (0, vec![Reason::NullCustomer; 2]));

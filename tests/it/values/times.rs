@@ -1,5 +1,6 @@
 //! Times: any unit and zone, and RFC 3339 with what common engines write beside it.
 
+use shardback::event::ActionKey;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -31,7 +32,7 @@ fn times(array: ArrayRef) -> (Vec<i64>, Vec<String>) {
         assert_eq!(record["value"], record["row"]["click_time"]);
         record["value"].as_str().unwrap().to_owned()
     };
-    let times = clicks.actions.iter().map(|action| action.time()).collect();
+    let times = clicks.actions.iter().map(|action| action.key().time()).collect();
     (times, clicks.rejects.iter().map(|reject| value(&reject.line)).collect())
 }
 
