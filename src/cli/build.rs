@@ -221,7 +221,11 @@ pub(super) fn describe(summary: &Summary) -> String {
     }
     let memory = summary.peak_memory.map_or_else(String::new, |peak| format!(", peak memory {}", text::bytes(peak)));
     let threads = text::counted(summary.threads as u64, "thread");
-    lines.push(format!("total  {} on {threads}{memory}", text::seconds(summary.elapsed)));
+    let spilled = match summary.spilled {
+        0 => String::new(),
+        spilled => format!(", {} spilled", text::bytes(spilled)),
+    };
+    lines.push(format!("total  {} on {threads}{memory}{spilled}", text::seconds(summary.elapsed)));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -245,5 +249,6 @@ fn json(summary: &Summary) -> serde_json::Value {
         "threads": summary.threads,
         "seconds": summary.elapsed.as_secs_f64(),
         "peak_memory_bytes": summary.peak_memory,
+        "spilled_bytes": summary.spilled,
     })
 }

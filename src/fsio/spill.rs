@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,6 +22,7 @@ const PREFIX: &str = "shardback-spill-";
 pub struct SpillFolder {
     path: PathBuf,
     files: AtomicU64,
+    bytes: Arc<AtomicU64>,
 }
 
 impl SpillFolder {
@@ -34,7 +36,7 @@ impl SpillFolder {
         if names(parent)?.iter().any(|found| *found == *name) {
             remove(&parent.join(&name))?;
         }
-        Ok(Self { path: parent.join(name), files: AtomicU64::new(0) })
+        Ok(Self { path: parent.join(name), files: AtomicU64::new(0), bytes: Arc::default() })
     }
 
     /// A new empty file.
@@ -46,7 +48,13 @@ impl SpillFolder {
         let path = self.path.join(format!("{:04}", self.files.fetch_add(1, Ordering::Relaxed)));
         let file = File::options().read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(Error::io("create", &path))?;
-        Ok(SpillFile { path, file, end: AtomicU64::new(0) })
+        Ok(SpillFile { path, file, end: AtomicU64::new(0), all_bytes: Arc::clone(&self.bytes) })
+    }
+
+    /// The bytes that were written to all of its files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -63,6 +71,8 @@ pub struct SpillFile {
     path: PathBuf,
     file: File,
     end: AtomicU64,
+    /// What all files of the folder hold together.
+    all_bytes: Arc<AtomicU64>,
 }
 
 impl SpillFile {
@@ -73,6 +83,7 @@ impl SpillFile {
     pub fn append(&self, bytes: &[u8]) -> Result<u64> {
         let start = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.file.write_all_at(bytes, start).map_err(Error::io("spill to", &self.path))?;
+        self.all_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(start)
     }
 

@@ -229,6 +229,7 @@ pub(super) fn run_record(summary: &Summary) -> Vec<u8> {
         "inputs": summary.tables,
         "stages": summary.stages.iter().map(seconds).collect::<Vec<_>>(),
         "peak_memory_bytes": peak_memory(),
+        "spilled_bytes": summary.spilled,
     });
     let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
     bytes.push(b'\n');

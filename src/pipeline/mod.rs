@@ -123,6 +123,7 @@ impl Run<'_> {
             Histories::new(&input, &budget, progress)
         })?;
         drop(input);
+        summary.spilled = folder.bytes();
         self.publish_days(plan, &impressions, &read, &histories, &mut summary)?;
         Ok(summary.finish(self.started.elapsed()))
     }

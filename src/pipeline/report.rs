@@ -72,6 +72,8 @@ pub struct Summary {
     pub threads: usize,
     /// From start to end.
     pub elapsed: Duration,
+    /// The bytes that memory had no room for, and that went to temporary files.
+    pub spilled: u64,
     /// The most memory that was resident, in bytes, where the system tells.
     pub peak_memory: Option<u64>,
 }
@@ -126,6 +128,7 @@ impl Summary {
             stages: Vec::new(),
             threads,
             elapsed: Duration::ZERO,
+            spilled: 0,
             peak_memory: None,
         }
     }

@@ -17,6 +17,7 @@ mod inspect;
 mod invalid;
 mod layers;
 mod manifest;
+mod memory;
 mod open;
 mod properties;
 mod read;
