@@ -14,6 +14,8 @@ const LEAST_DATA_BYTES: u64 = 64 << 20;
 /// The memory for the data of a run.
 #[derive(Debug)]
 pub struct Budget {
+    memory: u64,
+    /// What of `memory` there is for data.
     limit: u64,
     taken: AtomicU64,
 }
@@ -30,7 +32,7 @@ impl Budget {
         if memory < needed {
             return Err(Error::Memory { given: memory, needed });
         }
-        Ok(Self { limit: memory - overhead, taken: AtomicU64::new(0) })
+        Ok(Self { memory, limit: memory - overhead, taken: AtomicU64::new(0) })
     }
 
     /// Takes bytes if there are as many.
@@ -56,8 +58,7 @@ impl Budget {
     #[must_use]
     pub fn too_little(&self, bytes: u64) -> Error {
         let short = (self.taken.load(Ordering::Relaxed) + bytes).saturating_sub(self.limit);
-        let given = self.limit;
-        Error::Memory { given, needed: given + short }
+        Error::Memory { given: self.memory, needed: self.memory + short }
     }
 
     /// Gives taken bytes back.
@@ -65,7 +66,7 @@ impl Budget {
         self.taken.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// The bytes that there are in all.
+    /// The bytes that there are for data.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
