@@ -1,6 +1,7 @@
 //! One bucket: its samples by day, its actions by customer, and the pieces that come of them.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Stored;
@@ -40,12 +41,14 @@ pub(super) struct Built<I> {
 pub(super) struct Builder<'a, I: ItemId> {
     input: &'a Input<'a, I>,
     budget: &'a Budget,
+    /// What is taken for the buckets that are worked off right now.
+    working: AtomicU64,
     file: Mutex<Option<Arc<SpillFile>>>,
 }
 
 impl<'a, I: ItemId> Builder<'a, I> {
     pub(super) fn new(input: &'a Input<'a, I>, budget: &'a Budget) -> Self {
-        Self { input, budget, file: Mutex::new(None) }
+        Self { input, budget, working: AtomicU64::new(0), file: Mutex::new(None) }
     }
 
     /// The buckets from `first` on that can be worked off together, and the bytes taken for each.
@@ -64,6 +67,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
             self.budget.need(bytes)?;
             together.push((first, bytes));
         }
+        self.working.store(together.iter().map(|(_, bytes)| bytes).sum(), Ordering::Relaxed);
         Ok(together)
     }
 
@@ -115,10 +119,12 @@ impl<'a, I: ItemId> Builder<'a, I> {
         self.store(pieces, values.bytes())
     }
 
-    /// Keeps pieces in memory where the budget has room, else spills them.
+    /// Keeps pieces in memory as long as enough is left to work on the buckets to come, else spills them.
     fn store(&self, pieces: Vec<Piece<I>>, values_bytes: u64) -> Result<Built<I>> {
         let bytes = values_bytes + pieces.iter().map(Piece::own_bytes).sum::<u64>();
-        if self.budget.take(bytes) {
+        let left_to_work = (self.budget.left() + self.working.load(Ordering::Relaxed)).saturating_sub(bytes);
+        let enough = (self.budget.limit() / 8).max(LEAST_WORKING_BYTES);
+        if left_to_work >= enough && self.budget.take(bytes) {
             let pieces = pieces.into_iter().map(|piece| Stored::Memory(Arc::new(piece))).collect();
             return Ok(Built { pieces, taken: bytes });
         }

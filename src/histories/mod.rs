@@ -111,6 +111,9 @@ impl<'a, I: ItemId> Histories<'a, I> {
     ///
     /// # Errors
     /// What the spill disk says.
+    ///
+    /// # Panics
+    /// When the day is none of the plan, or `piece` is not below [`Histories::pieces`].
     pub fn piece(&self, day: usize, piece: usize) -> Result<Arc<Piece<I>>> {
         match &self.days[day][piece] {
             Stored::Memory(piece) => Ok(Arc::clone(piece)),
@@ -122,6 +125,9 @@ impl<'a, I: ItemId> Histories<'a, I> {
     ///
     /// # Errors
     /// What the spill disk says.
+    ///
+    /// # Panics
+    /// When the day is none of the plan, or `piece` is not below [`Histories::pieces`].
     pub fn customers(&self, day: usize, piece: usize) -> Result<Cow<'_, [CustomerRows]>> {
         match &self.days[day][piece] {
             Stored::Memory(piece) => Ok(Cow::Borrowed(&piece.customers)),
