@@ -2,10 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt
 
-.PHONY: help check test bench demo clean
+.PHONY: help check test bench bench-peers demo clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: ## Formatting, lints and documentation, without any warning.
 	cargo fmt --all --check
@@ -20,12 +20,15 @@ test: $(VENV)/.installed ## The Rust tests, then stock Python readers on what th
 bench: ## The benchmarks of the stages.
 	cargo bench
 
+bench-peers: ## The same jobs on other engines, in one table; ARGS='--smoke' takes seconds, '--help' lists the rest.
+	$(PYTHON) benches/peers/run.py $(ARGS)
+
 demo: ## Build the bundled sample and show what came out.
 	cargo run --release -- demo
 
 clean: ## Delete everything that the other targets made.
 	cargo clean
-	rm -rf $(VENV) demo-out .pytest_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__
+	rm -rf $(VENV) demo-out .pytest_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
 
 # The stamp is newer than the requirements, or the environment is made afresh.
 $(VENV)/.installed: $(REQUIREMENTS)

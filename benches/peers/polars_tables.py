@@ -1,0 +1,64 @@
+"""The tables in Polars, lazily: samples of a day, and the newest actions of their customers."""
+
+import datetime
+
+import polars as pl
+
+from given import HISTORY, before_day, on_day, whole
+
+SLATE = pl.List(pl.Struct({"item_id": pl.Int32, "is_order": pl.Boolean}))
+JSON_SCHEMAS = {
+    "impressions": {"customer_id": pl.Int32, "impressions": SLATE},
+    "clicks": {"customer_id": pl.Int32, "item_id": pl.Int32, "click_time": pl.String},
+    "add_to_carts": {"customer_id": pl.Int32, "config_id": pl.Int32, "occurred_at": pl.String},
+    "previous_orders": {"customer_id": pl.Int32, "config_id": pl.Int32, "order_date": pl.String},
+}
+
+
+def samples(given, day):
+    """Customer, item and label of each impressed item."""
+    impressions = _scan(given, "impressions", on_day(given.root, "impressions", day))
+    exploded = impressions.select("customer_id", "impressions").explode("impressions").unnest("impressions")
+    return exploded.filter(pl.col("item_id").is_not_null())
+
+
+def histories(given, day, customers):
+    """For each of the customers that have any: items and types of the newest actions, as two lists."""
+    end = datetime.date.fromisoformat(day)
+    orders = _scan(given, "previous_orders", whole(given.root, "previous_orders"))
+    order_date = pl.col("order_date").str.to_date() if given.input == "json" else pl.col("order_date")
+    orders = orders.with_columns(order_date).filter(pl.col("order_date") < end)
+    clicks = _scan(given, "clicks", before_day(given.root, "clicks", day))
+    carts = _scan(given, "add_to_carts", before_day(given.root, "add_to_carts", day))
+    actions = pl.concat([
+        _actions(clicks, "item_id", _time(given, "click_time"), 1),
+        _actions(carts, "config_id", _time(given, "occurred_at"), 2),
+        _actions(orders, "config_id", pl.col("order_date").cast(pl.Datetime("us", "UTC")), 3),
+    ])
+    of_customers = actions.join(customers, on="customer_id", how="semi")
+    newest_first = of_customers.sort("time", "action", "action_type", descending=True)
+    # Groups keep the order of their rows.
+    return newest_first.group_by("customer_id").agg(
+        pl.col("action").head(HISTORY).alias("actions"), pl.col("action_type").head(HISTORY).alias("action_types")
+    )
+
+
+def _scan(given, table, files):
+    if given.input == "json":
+        return pl.scan_ndjson(files, schema=JSON_SCHEMAS[table])
+    return pl.scan_parquet(files, hive_partitioning=False)
+
+
+def _time(given, column):
+    if given.input == "json":
+        return pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC")
+    return pl.col(column)
+
+
+def _actions(table, item, time, action_type):
+    return table.select(
+        "customer_id",
+        pl.col(item).alias("action"),
+        pl.lit(action_type, pl.UInt8).alias("action_type"),
+        time.alias("time"),
+    )
