@@ -21,7 +21,8 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
         for format in Format::ALL {
             let write = |folder: tempfile::TempDir| {
                 for rows in &shards {
-                    write_shard(format, rows, layout, &Cpu, folder.path(), &|_| Ok(())).unwrap();
+                    let (_, unsynced) = write_shard(format, rows, layout, &Cpu, folder.path(), &|_| Ok(())).unwrap();
+                    unsynced.sync().unwrap();
                 }
                 folder
             };
