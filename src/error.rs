@@ -80,8 +80,8 @@ impl Reason {
 
     fn advice(self) -> &'static str {
         match self {
-            Self::ItemOutOfRange => "build with `--item-dtype i64`, or leave such rows out with `--invalid skip`",
-            _ => "mend the row, or leave such rows out with `--invalid skip`",
+            Self::ItemOutOfRange => "build with `--item-dtype i64`",
+            _ => "mend the row",
         }
     }
 }
@@ -99,6 +99,8 @@ pub struct BadRow {
     pub is_line: bool,
     /// The column at fault.
     pub column: String,
+    /// Whether it is the path that gives the column's value, to this row and to all others of the file.
+    pub in_path: bool,
     /// What it holds, as text; `null` where it holds nothing.
     pub value: String,
     /// What is wrong with it.
@@ -108,12 +110,18 @@ pub struct BadRow {
 impl fmt::Display for BadRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, row, column, reason, .. } = self;
-        let unit = if self.is_line { "line" } else { "row" };
-        write!(f, "{table}: {}, {unit} {row}, column `{column}`: {}", place(self.file.as_deref()), reason.describe())?;
-        if !reason.is_null() {
-            write!(f, ": {}", self.value)?;
+        write!(f, "{table}: {}, ", place(self.file.as_deref()))?;
+        if self.in_path {
+            write!(f, "folder `{column}=…` above it: {}", reason.describe())?;
+        } else {
+            let unit = if self.is_line { "line" } else { "row" };
+            write!(f, "{unit} {row}, column `{column}`: {}", reason.describe())?;
         }
-        write!(f, "; {}", reason.advice())
+        if !reason.is_null() {
+            write!(f, ": {}", quoted(&self.value))?;
+        }
+        let advice = if self.in_path { "rename the folder" } else { reason.advice() };
+        write!(f, "; {advice}, or leave such rows out with `--invalid skip`")
     }
 }
 
@@ -140,7 +148,7 @@ pub enum Error {
         problem: String,
     },
     /// Text that should be a day.
-    #[error("not a day: `{value}` (write it as YYYY-MM-DD)")]
+    #[error("not a day: {} (write it as YYYY-MM-DD)", quoted(value))]
     Day {
         /// The text.
         value: String,
@@ -162,14 +170,16 @@ pub enum Error {
         path: PathBuf,
     },
     /// A column that a table must have.
-    #[error("{table}: no column `{column}` in {}; its columns: {}", place(file.as_deref()), list(present))]
+    #[error("{table}: no column `{column}` in {}{}; its columns: {}", place(file.as_deref()), no_folder(*from_folder, column), list(present))]
     MissingColumn {
         /// The table.
         table: String,
-        /// The file, where the source is one.
+        /// The file, or the folder of the JSON files none of which has it, where the source is made of files.
         file: Option<PathBuf>,
         /// The column that is not there.
         column: String,
+        /// Whether a folder `{column}=…` could give it too.
+        from_folder: bool,
         /// The columns that are.
         present: Vec<String>,
     },
@@ -188,7 +198,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// A value of a text format that is no value of its column's type.
-    #[error("{table}: {}, line {row}, column `{column}`: expected {expected}, found: {value}", place(file.as_deref()))]
+    #[error("{table}: {}, line {row}, column `{column}`: expected {expected}, found: {}", place(file.as_deref()), quoted(value))]
     ValueType {
         /// The table.
         table: String,
@@ -237,11 +247,11 @@ pub enum Error {
         problem: String,
     },
     /// A requested day without any valid sample.
-    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(.first_and_last.as_ref()))]
+    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(day, .first_and_last.as_ref()))]
     EmptyDay {
         /// The day.
         day: String,
-        /// The first and last day that has impressions, where any has.
+        /// The first and last day that the table has rows of, where it has any.
         first_and_last: Option<(String, String)>,
     },
     /// More than a run can hold.
@@ -323,9 +333,40 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn known_days(days: Option<&(String, String)>) -> String {
-    days.map_or_else(String::new, |(first, last)| format!(" (the table has {first} to {last})"))
+/// What a message about a day without an item says of the table. Days as text are in the order of time.
+fn known_days(day: &str, days: Option<&(String, String)>) -> String {
+    match days {
+        None => String::new(),
+        Some((first, last)) if first == day || last == day => {
+            ": the table has rows of that day, but no item that can be used".to_owned()
+        }
+        Some((first, last)) => format!(" (the table has {first} to {last})"),
+    }
 }
+
+fn no_folder(from_folder: bool, column: &str) -> String {
+    if from_folder { format!(", and no folder `{column}=…`") } else { String::new() }
+}
+
+/// A value for a message: in backticks so that an empty or blank one is seen, on one line, and not the whole of a huge one.
+pub(crate) fn quoted(value: &str) -> String {
+    let mut text = String::from("`");
+    for (place, character) in value.chars().enumerate() {
+        match character {
+            _ if place == LONGEST_VALUE => {
+                text.push('…');
+                break;
+            }
+            control if control.is_control() => text.extend(control.escape_debug()),
+            other => text.push(other),
+        }
+    }
+    text.push('`');
+    text
+}
+
+/// The most characters of a value that a message shows.
+const LONGEST_VALUE: usize = 100;
 
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))

@@ -11,7 +11,7 @@ use shardback::pipeline::{self, Input, Summary, Tables};
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::{interrupt, text};
+use super::{interrupt, places, print, text};
 
 /// Build a day, or a range of days in one pass.
 ///
@@ -121,13 +121,18 @@ enum Device {
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let plan = Plan::new(arguments.options()?)?;
-    interrupt::listen()?;
     let (quiet, as_json) = (arguments.quiet, arguments.json);
-    let summary = pipeline::build(&plan, arguments.tables(), &Progress::new(quiet))?;
+    let tables = arguments.tables();
+    places::check(&plan.options().out, &tables)?;
+    interrupt::listen()?;
+    let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
     if as_json {
-        println!("{:#}", json(&summary));
+        print::out(&format!("{:#}\n", json(&summary)))?;
     } else if !quiet {
-        print!("{}", describe(&summary));
+        print::out(&describe(&summary))?;
+    }
+    if !quiet {
+        places::other_builds(&plan.options().out, &summary).iter().for_each(|note| print::err(note));
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! `shardback demo`: the bundled sample, built and shown.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
@@ -12,6 +13,7 @@ use super::build;
 use super::exit::Exit;
 use super::inspect;
 use super::interrupt;
+use super::print;
 use super::progress::Progress;
 
 static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/sample");
@@ -30,10 +32,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     unpack(&SAMPLE, &tables)?;
     let (from, to) = ("2025-08-14".parse::<Day>()?, "2025-08-16".parse::<Day>()?);
     let (out, shown) = (arguments.out.display(), tables.display());
-    println!("The sample's tables are in {shown}. This builds three days of them in all formats:\n");
-    println!("  shardback build --impressions {shown}/impressions --clicks {shown}/clicks \\");
-    println!("    --add-to-carts {shown}/add_to_carts --previous-orders {shown}/previous_orders \\");
-    println!("    --from {from} --to {to} --format parquet,dense,jagged --out {out}\n");
+    say(format!("The sample's tables are in {shown}. This builds three days of them in all formats:\n"))?;
+    say(format!("  shardback build --impressions {shown}/impressions --clicks {shown}/clicks \\"))?;
+    say(format!("    --add-to-carts {shown}/add_to_carts --previous-orders {shown}/previous_orders \\"))?;
+    say(format!("    --from {from} --to {to} --format parquet,dense,jagged --out {out}\n"))?;
     let plan = Plan::new(Options { formats: Format::ALL.to_vec(), ..Options::new(&arguments.out, from, to) })?;
     let table = |name: &str| Input::Path(tables.join(name));
     let inputs = Tables {
@@ -43,14 +45,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             .into(),
     };
     let summary = pipeline::build(&plan, inputs, &Progress::new(false))?;
-    println!("{}", build::describe(&summary));
-    println!("What a day holds:\n\n  shardback inspect {out}/jagged/dt={to}\n");
+    say(build::describe(&summary))?;
+    say(format!("What a day holds:\n\n  shardback inspect {out}/jagged/dt={to}\n"))?;
     inspect::show(&arguments.out.join(format!("jagged/dt={to}")))?;
-    println!("\nTry next:\n");
-    println!("  shardback inspect {out}/jagged/dt={to} --customer 1003    one customer's history");
-    println!("  shardback verify {out}                                    every hash, count and rule");
-    println!("  shardback generate tables && shardback build --help       your own tables, any size");
+    say("\nTry next:\n")?;
+    say(format!("  shardback inspect {out}/jagged/dt={to} --customer 1003    one customer's history"))?;
+    say(format!("  shardback verify {out}                                    every hash, count and rule"))?;
+    say("  shardback generate tables && shardback build --help       your own tables, any size")?;
     Ok(Exit::Done)
+}
+
+fn say(line: impl Display) -> anyhow::Result<()> {
+    print::out(&format!("{line}\n"))
 }
 
 /// Writes the bundled files that are not there yet.

@@ -9,7 +9,7 @@ use shardback::event::Day;
 use shardback::generate::{self, Options, TableFormat};
 
 use super::exit::Exit;
-use super::text;
+use super::{print, text};
 
 /// Make synthetic tables of any size: heavy-tailed, seeded, the same bytes each time.
 #[derive(clap::Args)]
@@ -91,16 +91,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             "files": summary.files,
             "bytes": summary.bytes,
         });
-        println!("{json:#}");
+        print::out(&format!("{json:#}\n"))?;
     } else if !arguments.quiet {
         let (actions, rows) =
             (text::counted(summary.actions, "action"), text::counted(summary.impression_rows, "impression row"));
         let (files, bytes) = (text::counted(summary.files, "file"), text::bytes(summary.bytes));
-        println!(
-            "{}: {actions}, {rows} with {}, {files}, {bytes}",
-            arguments.out.display(),
-            text::counted(summary.samples, "item")
-        );
+        let (out, items) = (arguments.out.display(), text::counted(summary.samples, "item"));
+        print::out(&format!("{out}: {actions}, {rows} with {items}, {files}, {bytes}\n"))?;
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use shardback::inspect::{Wanted, inspect};
 
 use super::exit::Exit;
+use super::print;
 
 /// Show what a shard, a day or an output holds: figures, history lengths, the first samples.
 #[derive(clap::Args)]
@@ -28,15 +29,14 @@ const ROWS: usize = 5;
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let inspection = inspect(&arguments.path, Wanted { rows: arguments.rows, customer: arguments.customer })?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
+        print::out(&format!("{}\n", serde_json::to_string_pretty(&inspection)?))?;
     } else {
-        print!("{inspection}");
+        print::out(&inspection.to_string())?;
     }
     Ok(Exit::Done)
 }
 
 /// Shows a path as the command does with its defaults.
 pub(super) fn show(path: &Path) -> anyhow::Result<()> {
-    print!("{}", inspect(path, Wanted { rows: ROWS, customer: None })?);
-    Ok(())
+    print::out(&inspect(path, Wanted { rows: ROWS, customer: None })?.to_string())
 }

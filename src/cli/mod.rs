@@ -6,6 +6,8 @@ mod exit;
 mod generate;
 mod inspect;
 mod interrupt;
+mod places;
+mod print;
 mod progress;
 mod text;
 mod verify;
@@ -52,7 +54,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
     };
     let exit = result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        print::err(&format!("error: {error:#}"));
         Exit::of(&error)
     });
     exit.into()

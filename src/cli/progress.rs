@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressStyle};
 use shardback::pipeline::{DaySummary, Observer, Stage, StageTime};
 
-use super::{interrupt, text};
+use super::{interrupt, print, text};
 
 /// How progress is shown.
 pub(super) enum Progress {
@@ -28,9 +28,9 @@ impl Progress {
         match self {
             Self::Bar(bar) => match bar.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
                 Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
+                None => print::err(line),
             },
-            Self::Lines => eprintln!("{line}"),
+            Self::Lines => print::err(line),
             Self::Quiet => {}
         }
     }

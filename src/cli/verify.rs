@@ -1,12 +1,12 @@
 //! `shardback verify`: whether published days are what their manifests say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use shardback::verify::{Report, verify};
 
 use super::exit::Exit;
-use super::text;
+use super::{print, text};
 
 /// Check days: hashes, structure, invariants; exits with 1 and every fault named where there is any.
 #[derive(clap::Args)]
@@ -29,30 +29,30 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     if arguments.json {
         let reports: Vec<_> = reports.iter().map(|(path, report)| json!({ "path": path, "report": report })).collect();
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        print::out(&format!("{}\n", serde_json::to_string_pretty(&reports)?))?;
     } else {
         for (path, report) in &reports {
-            print(path, report, arguments.quiet);
+            tell(path, report, arguments.quiet)?;
         }
     }
     let sound = reports.iter().all(|(_, report)| report.faults.is_empty());
     Ok(if sound { Exit::Done } else { Exit::Failed })
 }
 
-fn print(path: &std::path::Path, report: &Report, quiet: bool) {
+fn tell(path: &Path, report: &Report, quiet: bool) -> anyhow::Result<()> {
     for fault in &report.faults {
-        eprintln!("fault: `{}`: {}", fault.path.display(), fault.problem);
+        print::err(&format!("fault: `{}`: {}", fault.path.display(), fault.problem));
     }
     if quiet {
-        return;
+        return Ok(());
     }
     for note in &report.notes {
-        println!("note: {note}");
+        print::out(&format!("note: {note}\n"))?;
     }
     let verdict = match report.faults.len() as u64 {
         0 => "no fault".to_owned(),
         faults => text::counted(faults, "fault"),
     };
     let (days, rows) = (text::counted(report.days, "day"), text::counted(report.rows, "row"));
-    println!("{}: {verdict} in {days} with {rows}, {}", path.display(), text::bytes(report.bytes));
+    print::out(&format!("{}: {verdict} in {days} with {rows}, {}\n", path.display(), text::bytes(report.bytes)))
 }

@@ -40,8 +40,12 @@ fn day_line(f: &mut Formatter<'_>, day: &DayLine) -> fmt::Result {
     let build = day.build.get(..8).unwrap_or(&day.build);
     writeln!(
         f,
-        "  {}  {:<7}  {samples:>14} samples  {:>5} shards  {size:>10}  build {build}",
-        day.dt, day.format, day.shards
+        "  {}  {:<7}  {samples:>14} {:<7}  {:>5} {:<6}  {size:>10}  build {build}",
+        day.dt,
+        day.format,
+        noun(day.samples, "sample"),
+        day.shards,
+        noun(u64::from(day.shards), "shard"),
     )
 }
 
@@ -56,9 +60,9 @@ fn shard_figures(f: &mut Formatter<'_>, shard: &ShardFigures) -> fmt::Result {
     if let Some(history) = shard.history {
         write!(f, ", K = {history}")?;
     }
-    write!(f, ", items {}: {} samples", shard.item_dtype, thousands(shard.samples))?;
+    write!(f, ", items {}: {}", shard.item_dtype, counted(shard.samples, "sample"))?;
     if let Some(actions) = shard.actions {
-        write!(f, ", {} actions", thousands(actions))?;
+        write!(f, ", {}", counted(actions, "action"))?;
     }
     writeln!(f, ", {}", size(shard.bytes))
 }
@@ -66,10 +70,10 @@ fn shard_figures(f: &mut Formatter<'_>, shard: &ShardFigures) -> fmt::Result {
 fn manifest_figures(f: &mut Formatter<'_>, manifest: &Manifest) -> fmt::Result {
     let statistics = &manifest.statistics;
     let format = manifest.format.strip_prefix("shardback.").unwrap_or(&manifest.format);
-    let lookback = manifest.lookback_days.map_or_else(|| "all days".to_owned(), |days| format!("{days} days"));
+    let lookback = manifest.lookback_days.map_or_else(|| "all days".to_owned(), |days| counted(u64::from(days), "day"));
     writeln!(f, "{format} of {}", manifest.dt)?;
     line(f, "history", format!("K = {}, of {lookback} before, items {}", manifest.history, manifest.item_dtype))?;
-    line(f, "files", format!("{} shards, {}", manifest.shards.len(), size(total_bytes(manifest))))?;
+    line(f, "files", format!("{}, {}", counted(manifest.shards.len() as u64, "shard"), size(total_bytes(manifest))))?;
     line(f, "samples", samples(statistics))?;
     let without = thousands(statistics.customers_without_history);
     line(f, "customers", format!("{}, {without} without history", thousands(statistics.customers)))?;
@@ -103,7 +107,7 @@ fn table_rows(table: &Table) -> String {
     let reasons: Vec<String> =
         table.rejected.iter().map(|(reason, &count)| format!("{} {reason}", thousands(count))).collect();
     let rejected = if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") };
-    format!("{} rows seen, rejected: {rejected}", thousands(table.rows))
+    format!("{} seen, rejected: {rejected}", counted(table.rows, "row"))
 }
 
 fn gap(micros: Option<i64>) -> String {
@@ -163,15 +167,15 @@ fn customer(f: &mut Formatter<'_>, found: &Customer) -> fmt::Result {
     }
     writeln!(
         f,
-        "\ncustomer {} in shard {}: {} samples",
+        "\ncustomer {} in shard {}: {}",
         found.customer_id,
         found.shard,
-        thousands(found.samples.len() as u64)
+        counted(found.samples.len() as u64, "sample")
     )?;
     for sample in &found.samples {
         writeln!(f, "  row {}, item {}{}", sample.row, sample.item_id, if sample.is_order { ", ordered" } else { "" })?;
     }
-    writeln!(f, "history of {} actions, newest first", thousands(found.history.len() as u64))?;
+    writeln!(f, "history of {}, newest first", counted(found.history.len() as u64, "action"))?;
     let mut width = 0;
     for (place, found_action) in found.history.iter().enumerate() {
         let text = action(found_action);
@@ -205,6 +209,15 @@ fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `1 sample`, `2 samples`.
+fn counted(number: u64, name: &str) -> String {
+    format!("{} {}", thousands(number), noun(number, name))
+}
+
+fn noun(number: u64, name: &str) -> String {
+    format!("{name}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A number of bytes in the unit that leaves one to four digits before the point.

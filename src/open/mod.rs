@@ -13,6 +13,7 @@ mod part;
 mod shard;
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -65,6 +66,9 @@ pub struct Found {
 /// # Errors
 /// [`Error::Io`] when a folder cannot be read, [`Error::Corrupt`] when the path is none of the three.
 pub fn find_days(path: &Path) -> Result<Found> {
+    if !fs::metadata(path).map_err(Error::io("read", path))?.is_dir() {
+        return Err(corrupt(path, format!("it is not a folder: expected {PLACES}")));
+    }
     let mut found = Found { kind: PlaceKind::Day, days: Vec::new(), foreign: Vec::new(), staging: None };
     let entries = entries(path)?;
     let named = |name: &str| entries.iter().any(|entry| entry.file_name().is_some_and(|file| file == name));
@@ -82,15 +86,15 @@ pub fn find_days(path: &Path) -> Result<Found> {
     }
     let format = Format::ALL.into_iter().find(|format| folder_name(path).as_deref() == Some(format.name()));
     if format.is_none() && !entries.iter().any(|entry| day_of_name(entry).is_some()) {
-        return Err(corrupt(
-            path,
-            "no days here: expected a day's folder (`dt=2025-08-15`), the folder of a format, or an output folder",
-        ));
+        return Err(corrupt(path, format!("no days here: expected {PLACES}")));
     }
     found.kind = PlaceKind::Format;
     days_of_format(path, format, &mut found)?;
     Ok(found)
 }
+
+/// What [`find_days`] takes.
+const PLACES: &str = "a day's folder (`dt=2025-08-15`), the folder of a format, or an output folder";
 
 fn days_of_format(folder: &Path, format: Option<Format>, found: &mut Found) -> Result<()> {
     for entry in entries(folder)? {
@@ -144,7 +148,7 @@ impl DayFolder {
     /// [`Error::Io`] when something cannot be read, [`Error::Corrupt`] when it is not what the manifest says.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST_FILE);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let bytes = read_file(&path)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|problem| corrupt(&path, problem))?;
         let Meaning { format, day, item_dtype } = Meaning::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
         if let Some(named) = day_of_name(folder).filter(|&named| named != day) {
@@ -155,7 +159,11 @@ impl DayFolder {
                 return Err(corrupt(&path, wrong_file_name(index, &shard.file, format)));
             }
             let file = folder.join(&shard.file);
-            let bytes = fs::metadata(&file).map_err(Error::io("read", &file))?.len();
+            let data = fs::metadata(&file).map_err(Error::io("read", &file))?;
+            if !data.is_file() {
+                return Err(corrupt(&file, "it is not a file"));
+            }
+            let bytes = data.len();
             if bytes != shard.bytes {
                 return Err(corrupt(&file, wrong_size(bytes, shard.bytes)));
             }
@@ -275,9 +283,24 @@ pub(crate) fn wrong_size(bytes: u64, expected: u64) -> String {
     format!("it has {bytes} bytes, the manifest says {expected}")
 }
 
-/// Maps a file.
+/// Opens a regular file: a pipe in its place would block, and a folder can be opened but not read.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    if !fs::metadata(path).map_err(Error::io("read", path))?.is_file() {
+        return Err(corrupt(path, "it is not a file"));
+    }
+    File::open(path).map_err(Error::io("read", path))
+}
+
+/// The bytes of a regular file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+/// Maps a regular file.
 pub(crate) fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    let file = open_file(path)?;
     // SAFETY: the mapping is only read, and published files are never changed in place: a day is replaced by renaming
     // whole folders, which leaves the mapped file itself as it was.
     unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))

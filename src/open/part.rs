@@ -1,6 +1,5 @@
 //! A Parquet part: its columns checked, its rows decoded in batches.
 
-use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,8 +12,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use super::{Items, corrupt};
-use crate::error::{Error, Result};
+use super::{Items, corrupt, open_file};
+use crate::error::Result;
 use crate::event::{ItemDtype, PADDING};
 
 /// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
@@ -33,9 +32,10 @@ impl Part {
     /// Opens a part: reads its footer and checks its columns.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read, [`Error::Corrupt`] when it is no Parquet of these columns.
+    /// [`Error::Io`](crate::error::Error::Io) when it cannot be read, [`Error::Corrupt`](crate::error::Error::Corrupt)
+    /// when it is no Parquet of these columns.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = open_file(path)?;
         // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string()))?;
@@ -76,7 +76,8 @@ impl Part {
     /// Decodes some consecutive rows, in batches.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read; it, and each batch, [`Error::Corrupt`] when it cannot be decoded.
+    /// [`Error::Io`](crate::error::Error::Io) when it cannot be read; it, and each batch,
+    /// [`Error::Corrupt`](crate::error::Error::Corrupt) when it cannot be decoded.
     pub fn batches(&self, rows: Range<u64>) -> Result<impl Iterator<Item = Result<PartBatch>>> {
         Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.map(PartBatch::new)))
     }
@@ -94,7 +95,7 @@ impl Part {
     }
 
     fn read(&self, columns: ProjectionMask, rows: Range<u64>) -> Result<Batches> {
-        let file = File::open(&self.path).map_err(Error::io("open", &self.path))?;
+        let file = open_file(&self.path)?;
         let number = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let reader = guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())

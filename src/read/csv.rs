@@ -86,7 +86,7 @@ impl CsvFile {
             match std::str::from_utf8(records.field(place)) {
                 Ok("") => column.append_null(),
                 Ok(value) => column.append_value(value),
-                Err(_) => return Err(self.file.bad_text(line, format!("field {} is not valid UTF-8", place + 1))),
+                Err(_) => return Err(self.file.bad_text(line, format!("field {} is not UTF-8", place + 1))),
             }
         }
         Ok(Some(line))

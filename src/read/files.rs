@@ -11,6 +11,7 @@ use crate::event::Day;
 use crate::read::csv::CsvFile;
 use crate::read::discover::{DataFile, Format, discover};
 use crate::read::json::JsonFile;
+use crate::read::keys::{self, Looked};
 use crate::read::parquet::RowGroup;
 use crate::read::{Part, Source, Visitor, Wanted};
 
@@ -28,37 +29,47 @@ pub struct Files {
 /// last, and none further up does. Files of a day that `keep` refuses are not opened, and where none is left the table has
 /// no parts.
 ///
-/// Here footers, headers and the first lines of JSON files are read. A JSON file without rows has no part.
+/// Here footers, headers and the first lines of JSON files are read. A JSON file without rows has no part. A key that
+/// some lines or files lack is null there; where none of the first lines has a wanted one, it is looked for in the others.
 ///
 /// # Errors
 /// [`Error::NoFiles`](crate::error::Error::NoFiles) where there is no data file at all,
 /// [`Error::UnknownFormat`](crate::error::Error::UnknownFormat) for a name that says no format,
 /// [`Error::MissingColumn`](crate::error::Error::MissingColumn) or
-/// [`Error::ColumnType`](crate::error::Error::ColumnType) for a file without a wanted column, and
+/// [`Error::ColumnType`](crate::error::Error::ColumnType) for a file without a wanted column, or JSON files of which none
+/// has it, and
 /// [`Error::Unreadable`](crate::error::Error::Unreadable), [`Error::Parquet`](crate::error::Error::Parquet) or
 /// [`Error::Text`](crate::error::Error::Text) for one that cannot be read; of several the first in the order of the paths.
 pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
     let files = discover(path, &wanted, keep)?;
     // Collected in order, so that the first error does not depend on the threads.
-    let opened: Vec<Result<Vec<Box<dyn Part>>>> = files.par_iter().map(|file| open_file(file, &wanted)).collect();
-    let mut parts = Vec::new();
-    for file_parts in opened {
-        parts.extend(file_parts?);
+    let opened: Vec<Result<Opened<'_>>> = files.par_iter().map(|file| open_file(file, &wanted)).collect();
+    let (mut parts, mut looked) = (Vec::new(), Vec::new());
+    for opened in opened {
+        let (file_parts, file_looked) = opened?;
+        parts.extend(file_parts);
+        looked.extend(file_looked);
     }
+    keys::require(path, &looked, &wanted)?;
+    drop(looked);
     Ok(Files { paths: files.into_iter().map(|file| file.path).collect(), parts })
 }
 
-fn open_file(file: &DataFile, wanted: &Wanted) -> Result<Vec<Box<dyn Part>>> {
+/// The parts of a file, and of JSON what its first lines have.
+type Opened<'a> = (Vec<Box<dyn Part>>, Option<Looked<'a>>);
+
+fn open_file<'a>(file: &'a DataFile, wanted: &'a Wanted) -> Result<Opened<'a>> {
     let bytes = || {
         let metadata = fs::metadata(file.path.as_path());
         metadata.map(|metadata| metadata.len()).map_err(|source| file.unreadable("read", source))
     };
     Ok(match file.format {
-        Format::Parquet => RowGroup::open(file, wanted)?.into_iter().map(boxed).collect(),
-        Format::Json(compression) => {
-            JsonFile::open(file, compression, bytes()?, wanted)?.into_iter().map(boxed).collect()
-        }
-        Format::Csv(compression) => vec![boxed(CsvFile::open(file, compression, bytes()?, wanted)?)],
+        Format::Parquet => (RowGroup::open(file, wanted)?.into_iter().map(boxed).collect(), None),
+        Format::Json(compression) => match keys::look(file, compression, wanted)? {
+            Some(looked) => (vec![boxed(JsonFile::new(file, compression, bytes()?, wanted))], Some(looked)),
+            None => (Vec::new(), None),
+        },
+        Format::Csv(compression) => (vec![boxed(CsvFile::open(file, compression, bytes()?, wanted)?)], None),
     })
 }
 

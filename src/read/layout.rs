@@ -40,6 +40,17 @@ pub(super) fn choose(
     Ok(std::iter::once(day).chain(layout.iter().cloned()).collect())
 }
 
+/// The columns of all layouts, each once, and the day, unless the path gives it.
+pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool) -> Vec<Column> {
+    let mut columns = if day_in_path { Vec::new() } else { vec![day(wanted)] };
+    for column in wanted.layouts.iter().flatten() {
+        if !columns.contains(column) {
+            columns.push(column.clone());
+        }
+    }
+    columns
+}
+
 fn day(wanted: &Wanted) -> Column {
     Column { name: wanted.day_column.clone(), shape: Shape::Scalar }
 }
@@ -72,7 +83,13 @@ pub(super) fn choose_fields(
 
 /// The error for a column that is not there.
 pub(super) fn missing(wanted: &Wanted, file: Option<&Path>, column: Column, present: Vec<String>) -> Error {
-    Error::MissingColumn { table: wanted.table.clone(), file: file.map(Path::to_owned), column: column.name, present }
+    Error::MissingColumn {
+        table: wanted.table.clone(),
+        from_folder: file.is_some() && column.name == wanted.day_column,
+        file: file.map(Path::to_owned),
+        column: column.name,
+        present,
+    }
 }
 
 fn find(schema: &Schema, column: &Column) -> Option<usize> {

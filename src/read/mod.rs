@@ -9,6 +9,7 @@ mod csv;
 mod discover;
 mod files;
 mod json;
+mod keys;
 mod layout;
 mod parquet;
 mod stream;
@@ -35,7 +36,8 @@ pub struct Wanted {
     pub table: String,
     /// The column with the day. Where the path has a part `{day_column}=…`, that is the day and the column is not read.
     pub day_column: String,
-    /// The columns beside the day, as sets of which the first that a file has in full is read; at least one.
+    /// The columns beside the day, as sets of which the first that a file has in full is read; at least one. Of JSON
+    /// all are read, as each line may have another.
     pub layouts: Vec<Vec<Column>>,
 }
 
@@ -112,7 +114,8 @@ impl RowNumbers {
 /// Some consecutive rows of a source.
 #[derive(Clone, Debug)]
 pub struct Chunk {
-    /// The day column, unless the path has the day, and the columns of one layout, in any order, found by name.
+    /// The day column, unless the path has the day, and the columns of one layout, or of JSON those of all, null where
+    /// a line lacks them; in any order, found by name.
     pub batch: RecordBatch,
     /// Where they come from.
     pub origin: Origin,

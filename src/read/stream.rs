@@ -94,9 +94,10 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// The lines with their numbers.
-    pub(super) fn numbered_lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        (self.first_line..).zip(self.text.split_inclusive(|&byte| byte == b'\n'))
+    /// The lines that hold rows, which are those that are not blank, with their numbers.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let lines = self.text.split_inclusive(|&byte| byte == b'\n');
+        (self.first_line..).zip(lines).filter(|(_, line)| !line.trim_ascii().is_empty())
     }
 }
 

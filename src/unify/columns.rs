@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
 
     /// Labels as 0 and 1.
     pub(super) fn labels(&self, column: &str) -> Result<Cells> {
-        self.label_cells(column, &self.column(column)?, &|row| row)
+        self.label_cells(column, &self.column(column)?)
     }
 
     pub(super) fn has(&self, column: &str) -> bool {
@@ -166,6 +166,7 @@ impl<'a> Reader<'a> {
             table: self.table.to_owned(),
             file: self.origin.path().map(ToOwned::to_owned),
             column: column.to_owned(),
+            from_folder: false,
             present: self.batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect(),
         })
     }
@@ -191,7 +192,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn id_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+    pub(super) fn id_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
         self.id_cells_at(column, array, &|row| row)
     }
 
@@ -229,7 +230,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn label_cells(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
+    pub(super) fn label_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        self.label_cells_at(column, array, &|row| row)
+    }
+
+    pub(super) fn label_cells_at(
+        &self,
+        column: &str,
+        array: &ArrayRef,
+        row_of: &dyn Fn(usize) -> usize,
+    ) -> Result<Cells> {
         match array.data_type() {
             DataType::Null => Ok(Cells::all_null(array)),
             DataType::Boolean => {
@@ -430,7 +440,8 @@ fn text(array: &ArrayRef, row: usize) -> Option<String> {
         }),
         _ => {
             let options = FormatOptions::default();
-            ArrayFormatter::try_new(array, &options).ok().map(|formatter| formatter.value(row).to_string())
+            // Plain texts and numbers only, which can always be printed; else there would be no text, and none of an error.
+            ArrayFormatter::try_new(array, &options).ok()?.value(row).try_to_string().ok()
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
+use arrow::array::Array;
+use serde_json::{Map, Value};
 
 use super::columns::{Cell, Cells, Days, Reader};
 use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, label_value, valid_day};
@@ -106,7 +107,7 @@ fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Resul
                     }
                 }
                 Err(fault) => {
-                    whole = table.slates.is_some();
+                    whole = matches!(element, Element::OfList(_));
                     rejects.add(&reader, row, day, fault, || table.element_contents(row, element))?;
                 }
             }
@@ -118,7 +119,19 @@ fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Resul
     Ok((samples, found))
 }
 
-/// The columns of a chunk: a list of items in each row, or an item in each row.
+/// An item that was shown.
+#[derive(Clone, Copy)]
+enum Element {
+    /// One of a row's list, by its place among the elements of all lists.
+    OfList(usize),
+    /// The one of a row.
+    OfRow(usize),
+}
+
+/// The columns of a chunk: a list of items in each row, or an item in each row, or both.
+///
+/// Where there are both, each row is what it holds: one with a list has the items of the list; one without has its own,
+/// unless both item and label are null, and then none.
 struct Table {
     days: Days,
     customers: Cells,
@@ -129,38 +142,66 @@ struct Table {
 impl Table {
     fn new(reader: &Reader<'_>) -> Result<Self> {
         let slates = reader.has("impressions").then(|| Slates::read(reader, "impressions")).transpose()?;
-        let flat = match slates {
-            Some(_) => None,
+        let flat = match &slates {
             None => Some((reader.ids("item_id")?, reader.labels("is_order")?)),
+            Some(slates) if reader.has("item_id") && reader.has("is_order") => {
+                // Beside a list they are columns like any other that is not asked for: whatever they hold is no fault.
+                let column = |name: &str| {
+                    let array = reader.column(name)?;
+                    slates.without_lists(&array).map_err(|_| reader.wrong_type(name, &array, "text"))
+                };
+                let (items, labels) = (column("item_id")?, column("is_order")?);
+                let any = items.null_count() < items.len() || labels.null_count() < labels.len();
+                let cells = || -> Result<_> {
+                    Ok((reader.id_cells("item_id", &items)?, reader.label_cells("is_order", &labels)?))
+                };
+                any.then(cells).transpose()?
+            }
+            Some(_) => None,
         };
         Ok(Self { days: reader.days("dt")?, customers: reader.ids("customer_id")?, slates, flat })
     }
 
-    fn elements(&self, row: usize) -> Range<usize> {
-        match &self.slates {
-            Some(slates) => slates.ranges.get(row).map_or(0..0, |&(start, end)| start..end),
-            None => row..row + 1,
+    /// The elements of a row's list; `None` where it has none.
+    fn list(&self, row: usize) -> Option<Range<usize>> {
+        self.slates.as_ref().and_then(|slates| slates.elements(row))
+    }
+
+    /// Whether a row without a list is an item.
+    fn is_item(&self, row: usize) -> bool {
+        match &self.flat {
+            Some((items, labels)) => {
+                self.slates.is_none() || items.get(row) != Cell::Null || labels.get(row) != Cell::Null
+            }
+            None => false,
         }
     }
 
-    fn cells(&self, element: usize) -> (Cell, Cell) {
-        match (&self.slates, &self.flat) {
-            (Some(slates), _) => (slates.item(element), slates.label(element)),
-            (None, Some((items, labels))) => (items.get(element), labels.get(element)),
-            (None, None) => (Cell::Null, Cell::Null),
+    fn elements(&self, row: usize) -> impl Iterator<Item = Element> {
+        let list = self.list(row);
+        let of_list = list.is_some();
+        let places = list.unwrap_or(if self.is_item(row) { row..row + 1 } else { 0..0 });
+        places.map(move |place| if of_list { Element::OfList(place) } else { Element::OfRow(place) })
+    }
+
+    fn cells(&self, element: Element) -> (Cell, Cell) {
+        match (element, &self.slates, &self.flat) {
+            (Element::OfList(element), Some(slates), _) => (slates.item(element), slates.label(element)),
+            (Element::OfRow(row), _, Some((items, labels))) => (items.get(row), labels.get(row)),
+            _ => (Cell::Null, Cell::Null),
         }
     }
 
-    fn item_text(&self, element: usize) -> Option<String> {
-        match (&self.slates, &self.flat) {
-            (Some(slates), _) => slates.item_text(element),
-            (None, flat) => flat.as_ref().and_then(|(items, _)| items.text(element)),
+    fn item_text(&self, element: Element) -> Option<String> {
+        match element {
+            Element::OfList(element) => self.slates.as_ref().and_then(|slates| slates.item_text(element)),
+            Element::OfRow(row) => self.flat.as_ref().and_then(|(items, _)| items.text(row)),
         }
     }
 
     /// The item and label of an element, checked.
-    fn sample<I: ItemId>(&self, element: usize) -> Result<(I, bool), Fault> {
-        let prefix = if self.slates.is_some() { "impressions." } else { "" };
+    fn sample<I: ItemId>(&self, element: Element) -> Result<(I, bool), Fault> {
+        let prefix = if matches!(element, Element::OfList(_)) { "impressions." } else { "" };
         let fault = |reason, column: &str, value| Fault { reason, column: format!("{prefix}{column}"), value };
         let (item, label) = self.cells(element);
         let item = match item {
@@ -182,7 +223,7 @@ impl Table {
         ])
     }
 
-    fn item_contents(&self, element: usize) -> Map<String, Value> {
+    fn item_contents(&self, element: Element) -> Map<String, Value> {
         let (item, label) = self.cells(element);
         Map::from_iter([
             ("item_id".to_owned(), id_value(item, self.item_text(element))),
@@ -190,19 +231,20 @@ impl Table {
         ])
     }
 
-    fn element_contents(&self, row: usize, element: usize) -> Map<String, Value> {
+    fn element_contents(&self, row: usize, element: Element) -> Map<String, Value> {
         let mut contents = self.key_contents(row);
         contents.extend(self.item_contents(element));
         contents
     }
 
     fn row_contents(&self, row: usize) -> Map<String, Value> {
-        if self.slates.is_none() {
-            return self.element_contents(row, row);
+        let list = self.list(row);
+        if list.is_none() && self.is_item(row) {
+            return self.element_contents(row, Element::OfRow(row));
         }
+        let item = |element| Value::Object(self.item_contents(Element::OfList(element)));
         let mut contents = self.key_contents(row);
-        let items: Vec<_> = self.elements(row).map(|element| self.item_contents(element)).collect();
-        contents.insert("impressions".to_owned(), json!(items));
+        contents.insert("impressions".to_owned(), list.map(|list| list.map(item).collect::<Value>()).into());
         contents
     }
 }

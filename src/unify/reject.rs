@@ -55,6 +55,7 @@ impl Rejects {
                 file: reader.origin.path().map(ToOwned::to_owned),
                 row: reader.origin.rows.number(row),
                 is_line: reader.origin.text,
+                in_path: reader.origin.day.is_some() && matches!(fault.reason, Reason::NullDay | Reason::UnparsableDay),
                 column: fault.column,
                 value: fault.value.unwrap_or_else(|| "null".to_owned()),
                 reason: fault.reason,

@@ -1,10 +1,13 @@
 //! The lists of an impressions column: for each row a range of items and labels.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, OffsetSizeTrait, StructArray};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, OffsetSizeTrait, StructArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::nullif;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 
 use super::columns::{Cell, Cells, Reader};
 use crate::error::{Error, Result};
@@ -12,10 +15,13 @@ use crate::error::{Error, Result};
 /// The lists of an impressions column.
 pub(super) struct Slates {
     /// For each row the start and end of its elements; empty where the list is null.
-    pub(super) ranges: Vec<(usize, usize)>,
+    ranges: Vec<(usize, usize)>,
+    /// Which lists are null.
+    nulls: Option<NullBuffer>,
     items: Cells,
     labels: Cells,
-    nulls: Option<NullBuffer>,
+    /// Which elements are null.
+    null_elements: Option<NullBuffer>,
 }
 
 impl Slates {
@@ -33,6 +39,7 @@ impl Slates {
                 table: reader.table.to_owned(),
                 file: reader.origin.path().map(ToOwned::to_owned),
                 column: format!("{column}.{name}"),
+                from_folder: false,
                 present: elements.column_names().iter().map(|present| format!("{column}.{present}")).collect(),
             })
         };
@@ -40,10 +47,27 @@ impl Slates {
         let row_of = |element: usize| ranges.partition_point(|&(start, end)| start <= element && end <= element);
         Ok(Self {
             items: reader.id_cells_at(&format!("{column}.item_id"), &field("item_id")?, &row_of)?,
-            labels: reader.label_cells(&format!("{column}.is_order"), &field("is_order")?, &row_of)?,
-            nulls: elements.nulls().cloned(),
+            labels: reader.label_cells_at(&format!("{column}.is_order"), &field("is_order")?, &row_of)?,
+            null_elements: elements.nulls().cloned(),
+            nulls: array.logical_nulls(),
             ranges,
         })
+    }
+
+    /// The elements of a row; `None` where its list is null.
+    pub(super) fn elements(&self, row: usize) -> Option<Range<usize>> {
+        let &(start, end) = self.ranges.get(row).filter(|_| !self.has_null_list(row))?;
+        Some(start..end)
+    }
+
+    fn has_null_list(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// A column beside the lists, null in the rows that have a list.
+    pub(super) fn without_lists(&self, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        let has_list = BooleanBuffer::collect_bool(column.len(), |row| !self.has_null_list(row));
+        nullif(column, &BooleanArray::new(has_list, None))
     }
 
     pub(super) fn item(&self, element: usize) -> Cell {
@@ -59,14 +83,20 @@ impl Slates {
     }
 
     fn is_null(&self, element: usize) -> bool {
-        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(element))
+        self.null_elements.as_ref().is_some_and(|nulls| nulls.is_null(element))
     }
 }
 
 /// For each row of a list-like array the range of its elements, and the elements; `None` for other arrays.
+///
+/// The range of a null list is empty where the list would be, so that ranges of lists that lie in order ascend.
 fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
     let ranges = |range: &dyn Fn(usize) -> (usize, usize)| {
-        (0..array.len()).map(|row| if array.is_null(row) { (0, 0) } else { range(row) }).collect()
+        let range = |row| {
+            let (start, end) = range(row);
+            (start, if array.is_null(row) { start } else { end })
+        };
+        (0..array.len()).map(range).collect()
     };
     match array.data_type() {
         DataType::List(_) => Some((ranges(&offsets::<i32>(array)), Arc::clone(array.as_list::<i32>().values()))),

@@ -13,9 +13,14 @@ pub(super) struct Findings(Vec<(&'static str, String, u64)>);
 impl Findings {
     /// Notes a fault; `kind` tells those of one kind.
     pub(super) fn add(&mut self, kind: &'static str, problem: impl FnOnce() -> String) {
+        self.add_many(kind, 1, problem);
+    }
+
+    /// Notes `count` faults, at least one, of which `problem` describes the first.
+    pub(super) fn add_many(&mut self, kind: &'static str, count: u64, problem: impl FnOnce() -> String) {
         match self.0.iter_mut().find(|(known, ..)| *known == kind) {
-            Some((_, _, more)) => *more += 1,
-            None => self.0.push((kind, problem(), 0)),
+            Some((_, _, more)) => *more += count,
+            None => self.0.push((kind, problem(), count - 1)),
         }
     }
 
@@ -101,7 +106,7 @@ impl<'a> Rows<'a> {
             self.tally.customers += 1;
             let shard = shard_of(hash, self.shard.shards);
             if shard != self.shard.shard {
-                self.findings.add("shard", || format!("row {row}: customer {customer} belongs into shard {shard}"));
+                self.findings.add("shard", || format!("row {row}: customer {customer} belongs in shard {shard}"));
             }
         }
         if label > 1 {
@@ -150,7 +155,9 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
             let kind = kind.into();
             match u8::try_from(kind).ok().filter(|_| is_action(kind)) {
                 Some(kind) => counts[usize::from(kind)] += 1,
-                None => rows.findings.add("type", || format!("row {row}: `action_types` {place} is {kind}, no action")),
+                None => rows
+                    .findings
+                    .add("type", || format!("row {row}: `action_types` {place} is {kind}, which is no type of action")),
             }
         }
         if let Some(place) = pad.iter().position(|&kind| kind.into() != padding) {

@@ -13,7 +13,7 @@ use super::rejected;
 use crate::config::Format;
 use crate::event::ActionType;
 use crate::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Statistics, length_ranges};
-use crate::open::{Header, Meaning, Place, day_of_name, entries, wrong_file_name};
+use crate::open::{Header, Meaning, Place, day_of_name, entries, read_file, wrong_file_name};
 
 /// What looking at a day brought.
 pub(super) struct DayOutcome {
@@ -43,10 +43,10 @@ pub(super) fn check(place: &Place) -> DayOutcome {
     let folder = &place.folder;
     let mut day = DayOutcome { folder: folder.clone(), manifest: None, rows: 0, bytes: 0, faults: Vec::new() };
     let path = folder.join(MANIFEST_FILE);
-    let bytes = match fs::read(&path) {
+    let bytes = match read_file(&path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            day.add(&path, format!("cannot read it, so nothing else in the folder was checked: {error}"));
+            day.add(&path, format!("{}; nothing else in the folder was checked", problem(error)));
             return day;
         }
     };
@@ -130,12 +130,12 @@ fn presence(manifest: &Manifest, format: Format, day: &mut DayOutcome) {
         Err(error) => return day.add(&folder, problem(error)),
     };
     for path in found.iter().filter(|path| !expected.contains(*path)) {
-        day.add(path, "it does not belong into a day's folder");
+        day.add(path, "it does not belong in a day's folder");
     }
     for path in [RUN_FILE, SUCCESS_FILE].map(|name| folder.join(name)) {
         match fs::metadata(&path) {
             Err(error) => day.add(&path, format!("cannot read it: {error}")),
-            Ok(data) if !data.is_file() => day.add(&path, "it is no file"),
+            Ok(data) if !data.is_file() => day.add(&path, "it is not a file"),
             Ok(data) if path.ends_with(SUCCESS_FILE) && data.len() > 0 => {
                 day.add(&path, format!("it has {} bytes, it should be empty", data.len()));
             }

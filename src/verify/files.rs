@@ -123,8 +123,8 @@ fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) {
     for (kind, &count) in (0_i64..).zip(&counts).filter(|(_, count)| **count > 0) {
         if !is_action(kind) {
             let place = shard.action_types.iter().position(|&found| i64::from(found) == kind).unwrap_or_default();
-            let more = count - 1;
-            rows.findings.add("type", || format!("`action_types` {place} is {kind}, no action; {more} more are"));
+            rows.findings
+                .add_many("type", count, || format!("`action_types` {place} is {kind}, which is no type of action"));
         }
         rows.tally.count_actions(kind, count);
     }

@@ -189,9 +189,47 @@ fn a_day_without_impressions_is_named() {
     assert_snapshot!(between, @"error: no impressions on 2025-08-15 (the table has 2025-08-14 to 2025-08-16); name other days, or pass `--allow-empty-days` to write empty ones");
     let after = build("2025-09-01", "2025-09-01");
     assert_snapshot!(after, @"error: no impressions on 2025-09-01 (the table has 2025-08-14 to 2025-08-16); name other days, or pass `--allow-empty-days` to write empty ones");
+    let empty = r#"{"dt":"2025-08-16","customer_id":1,"impressions":[]}"#;
+    fs::write(world.root.join("impressions.json"), empty).unwrap();
+    let no_item = build("2025-08-16", "2025-08-16");
+    assert_snapshot!(no_item, @"error: no impressions on 2025-08-16: the table has rows of that day, but no item that can be used; name other days, or pass `--allow-empty-days` to write empty ones");
     fs::write(world.root.join("impressions.json"), "").unwrap();
     let none = build("2025-08-14", "2025-08-14");
     assert_snapshot!(none, @"error: no impressions on 2025-08-14; name other days, or pass `--allow-empty-days` to write empty ones");
+}
+
+/// What a message shows of a value can be seen, on one line, and is no longer than a line.
+#[test]
+fn values_in_messages_can_be_read() {
+    let world = World::new();
+    let table = world.root.join("values");
+    let time = |time: &str| {
+        fs::create_dir_all(&table).unwrap();
+        let click = format!(r#"{{"dt":"2025-08-10","customer_id":1,"item_id":7,"click_time":"{time}"}}"#);
+        fs::write(table.join("clicks.json"), click).unwrap();
+        let message = world.message(&mut world.build(Some(&table), &world.out()));
+        message.split_once("column `click_time`: ").unwrap().1.to_owned()
+    };
+    let said = |value: &str| {
+        format!("not a time (RFC 3339): {value}; mend the row, or leave such rows out with `--invalid skip`")
+    };
+    assert_eq!(time(""), said("``"));
+    assert_eq!(time("  "), said("`  `"));
+    assert_eq!(time("a\\nb\\u001b[1mé"), said("`a\\nb\\u{1b}[1mé`"));
+    assert_eq!(time(&"x".repeat(5000)), said(&format!("`{}…`", "x".repeat(100))));
+    assert_eq!(time(&"é".repeat(100)), said(&format!("`{}`", "é".repeat(100))));
+}
+
+/// Orders below folders of another table's kind of day: the message says which folders would give theirs.
+#[test]
+fn a_table_without_days_says_what_folders_could_give_them() {
+    let world = World::new();
+    let orders = world.root.join("orders/dt=2025-08-10");
+    fs::create_dir_all(&orders).unwrap();
+    fs::write(orders.join("a.json"), r#"{"customer_id":1,"config_id":7}"#).unwrap();
+    let mut build = world.build(None, &world.out());
+    let message = world.message(build.arg("--previous-orders").arg(world.root.join("orders")));
+    assert_snapshot!(message, @"error: previous_orders: no column `order_date` in `WORLD/orders/dt=2025-08-10/a.json`, and no folder `order_date=…`; its columns: customer_id, config_id");
 }
 
 /// An absent table is named with the path that was given.

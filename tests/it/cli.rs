@@ -353,3 +353,97 @@ fn generated_tables_can_be_built() {
     let Run { code, stderr, .. } = run(shardback().arg("generate").arg(&tables).args(small));
     assert!(code != 0 && stderr.starts_with("error: ") && stderr.lines().count() == 1, "{code} {stderr}");
 }
+
+/// Whoever has heard enough may close the pipe: that is no panic, no error, and no other end.
+#[test]
+fn a_closed_pipe_is_no_fault() {
+    let world = World::new();
+    let demo = world.folder.path().join("demo");
+    let out = demo.to_str().unwrap();
+    let build = world.build(&["--date", "2025-08-16"]);
+    let build: Vec<_> = build.get_args().map(|argument| argument.to_str().unwrap()).collect();
+    let commands: [&[&str]; 6] = [
+        &["demo", "--out", out],
+        &build,
+        &["inspect", out],
+        &["inspect", out, "--json"],
+        &["verify", out],
+        &["generate", &format!("{out}/generated"), "--customers", "5", "--rows-per-day", "5"],
+    ];
+    for arguments in commands {
+        let mut command = shardback();
+        // The reading end is closed before the program has begun.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("error") && !stderr.contains("panic"), "{arguments:?}: {stderr}");
+    }
+    // The verdict stands, though nobody hears of the faults either.
+    fs::remove_file(demo.join("dense/dt=2025-08-16/_SUCCESS")).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = shardback().args(["verify", out]).stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+/// Results inside a table would be read by the next run; a table among results would be in their way.
+#[test]
+fn an_output_among_the_tables_is_refused() {
+    let world = World::new();
+    let root = world.folder.path().canonicalize().unwrap();
+    let tables = root.join("tables");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample");
+    assert!(Command::new("cp").arg("-r").arg(sample).arg(&tables).status().unwrap().success());
+    std::os::unix::fs::symlink(&tables, root.join("link")).unwrap();
+    let build = |impressions: &str, out: &str| {
+        let mut command = shardback();
+        command.args(["build", "--quiet", "--date", "2025-08-16", "--history", "5"]).current_dir(&root);
+        command.args(["--clicks", "tables/clicks", "--impressions", impressions, "--out", out]);
+        let Run { code, stderr, .. } = run(&mut command);
+        (code, stderr.replace(&*root.to_string_lossy(), "ROOT"))
+    };
+    let mut said = String::new();
+    for (impressions, out) in [
+        ("tables/impressions", "tables/impressions"),
+        ("tables/impressions", "tables/impressions/new/out"),
+        ("tables/impressions", "link/clicks/../clicks"),
+        ("link/impressions", "tables/impressions/dt=2025-08-16"),
+    ] {
+        let (code, stderr) = build(impressions, out);
+        assert_eq!(code, 2, "{stderr}");
+        said.push_str(&stderr);
+    }
+    let moved = root.join("out/dense/tables");
+    fs::create_dir_all(moved.parent().unwrap()).unwrap();
+    fs::rename(tables.join("impressions"), &moved).unwrap();
+    let (code, stderr) = build("out/dense/tables", "out");
+    assert_eq!(code, 2, "{stderr}");
+    said.push_str(&stderr);
+    assert_snapshot!(said);
+    fs::rename(&moved, tables.join("impressions")).unwrap();
+    assert!(!tables.join("impressions/new").exists() && !tables.join("impressions/dense").exists());
+    // Beside them, around them and where no table looks is no harm.
+    for out in ["out", "tables", "tables/clicks/_out"] {
+        assert_eq!(build("tables/impressions", out), (0, String::new()), "{out}");
+    }
+}
+
+/// A day of which some formats were built otherwise is said to be one, as `verify` does; the same again is not.
+#[test]
+fn formats_of_another_build_are_noted() {
+    let world = World::new();
+    let notes = |more: &[&str]| {
+        let mut command = shardback();
+        command.args(["build", "--impressions", "data/sample/impressions", "--clicks", "data/sample/clicks"]);
+        command.arg("--out").arg(world.out()).args(["--date", "2025-08-16"]).args(more);
+        let stderr = done(&mut command).stderr;
+        stderr.lines().filter(|line| line.starts_with("note: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(notes(&["--history", "5"]).is_empty());
+    assert!(notes(&["--history", "5", "--format", "jagged"]).is_empty());
+    let of = |format: &str| format!("note: {format} of 2025-08-16 comes from another build; `verify` will say so");
+    assert_eq!(notes(&["--history", "6", "--format", "dense"]), [of("parquet"), of("jagged")]);
+    assert!(notes(&["--history", "6", "--format", "parquet,jagged"]).is_empty());
+}

@@ -113,6 +113,16 @@ fn an_output_lists_its_days_and_shows_the_last() {
     assert!(text.contains("2025-08-17  dense") && text.contains("dense of 2025-08-17"), "{text}");
 }
 
+/// One of a thing is not many.
+#[test]
+fn one_shard_is_no_shards() {
+    let out = tempfile::tempdir().unwrap();
+    fixture::write_day(out.path(), Format::Dense, DAY, &fixture::Content { shards: 1, ..fixture::small() });
+    let text = inspect(out.path(), THREE).unwrap().to_string();
+    assert!(text.contains(" 1 shard   ") && text.contains("files            1 shard, "), "{text}");
+    assert!(!text.contains("1 shards") && text.contains("9 samples"), "{text}");
+}
+
 /// A program reads the same, with names that stay.
 #[test]
 fn a_day_as_json() {

@@ -358,6 +358,10 @@ fn of_several_faults_the_first_counts() {
             let row: Vec<&str> = (0..4)
                 .map(|column| picks[column].checked_sub(1).map_or(good[column], |pick| columns[column][pick].0))
                 .collect();
+            if table == "impressions" && picks[..2] == [0, 0] && row[2..] == ["-", "-"] {
+                // Of NDJSON a row with neither an item nor a label shows nothing, as one with a null list.
+                continue;
+            }
             let first = (0..4).find(|&column| picks[column] > 0).unwrap();
             let reason = columns[first][picks[first] - 1].1;
             *expected.entry(reason.name().to_owned()).or_insert(0u64) += 1;

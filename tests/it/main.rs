@@ -15,6 +15,7 @@ mod fsio;
 mod generate;
 mod inspect;
 mod invalid;
+mod json_tables;
 mod layers;
 mod manifest;
 mod memory;

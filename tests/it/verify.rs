@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use shardback::config::Format;
+use shardback::open::DayFolder;
 use shardback::verify::{Report, verify};
 
 use crate::fixture::{self, Content, DAY};
@@ -112,7 +113,7 @@ fn files_that_are_cut_missing_or_foreign() {
             "nothing else in the folder was checked",
         ),
         (|day| fixture::write(&day.join("_manifest.json"), "{"), "_manifest.json", "not a manifest"),
-        (|day| fixture::remove(&day.join("_rejected.jsonl")), "_rejected.jsonl", "cannot open it"),
+        (|day| fixture::remove(&day.join("_rejected.jsonl")), "_rejected.jsonl", "cannot read it"),
         (|day| fixture::write(&day.join("notes.txt"), ""), "notes.txt", "does not belong"),
         (|day| fixture::create_folder(&day.join("more")), "more", "does not belong"),
         (|day| fixture::edit_manifest(day, |m| m.rejected = None), "_rejected.jsonl", "does not belong"),
@@ -128,7 +129,7 @@ fn files_that_are_cut_missing_or_foreign() {
         false,
         &content,
         &[
-            (|day| fixture::remove(&day.join("shard-00001.safetensors")), "shard-00001.safetensors", "cannot open it"),
+            (|day| fixture::remove(&day.join("shard-00001.safetensors")), "shard-00001.safetensors", "cannot read it"),
             (
                 |day| fixture::cut(&day.join("shard-00000.safetensors")),
                 "shard-00000.safetensors",
@@ -151,11 +152,52 @@ fn files_that_are_cut_missing_or_foreign() {
         false,
         &content,
         &[
-            (|day| fixture::remove(&day.join("part-00001.parquet")), "part-00001.parquet", "cannot open it"),
+            (|day| fixture::remove(&day.join("part-00001.parquet")), "part-00001.parquet", "cannot read it"),
             (|day| fixture::cut(&day.join("part-00000.parquet")), "part-00000.parquet", "not readable Parquet"),
             (|day| fixture::write(&day.join("part-00000.parquet"), ""), "part-00000.parquet", "not readable Parquet"),
         ],
     );
+}
+
+/// A pipe would block whoever opens it, and a folder can be opened but not read.
+#[test]
+fn only_files_are_opened() {
+    let replace = |path: &Path, by: &str| {
+        fixture::remove(path);
+        let made = std::process::Command::new(by).arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    for format in Format::ALL {
+        let shard = format.shard_file(0);
+        for name in [shard.as_str(), "_manifest.json", "_rejected.jsonl", "_run.json", "_SUCCESS"] {
+            for by in ["mkfifo", "mkdir"] {
+                let out = tempfile::tempdir().unwrap();
+                let folder = fixture::write_day(out.path(), format, DAY, &fixture::with_rejects());
+                replace(&folder.join(name), by);
+                let report = verify(&folder).unwrap();
+                assert!(named(&report, name, "it is not a file"), "{by} {name}: {}", faults(&report));
+                let opened = DayFolder::open(&folder).err();
+                let needed = name == "_manifest.json" || name == shard;
+                assert_eq!(
+                    opened.is_some_and(|error| error.to_string().contains("it is not a file")),
+                    needed,
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+/// Whoever checks a single file, or something that is none, is told what can be checked.
+#[test]
+fn a_file_is_no_day() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = fixture::write_day(out.path(), Format::Dense, DAY, &fixture::small());
+    let shard = folder.join("shard-00000.safetensors");
+    let error = verify(&shard).unwrap_err().to_string();
+    let expected =
+        "it is not a folder: expected a day's folder (`dt=2025-08-15`), the folder of a format, or an output folder";
+    assert_eq!(error, format!("`{}`: {expected}", shard.display()));
 }
 
 /// A manifest that lies under a hash that agrees.

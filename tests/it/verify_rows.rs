@@ -69,8 +69,8 @@ fn windows_of_jagged_shards() {
             SECOND,
             "the histories end at 2, there are 3 actions",
         ),
-        (|day| set(day, SECOND, "action_types", 2, [4]), SECOND, "`action_types` 2 is 4, no action; 0 more are"),
-        (|day| set(day, SECOND, "action_types", 0, [0]), SECOND, "`action_types` 0 is 0, no action; 0 more are"),
+        (|day| set(day, SECOND, "action_types", 2, [4]), SECOND, "`action_types` 2 is 4, which is no type of action"),
+        (|day| set(day, SECOND, "action_types", 0, [0]), SECOND, "`action_types` 0 is 0, which is no type of action"),
         (
             |day| set(day, SECOND, "action_types", 1, [2]),
             "_manifest.json",
@@ -93,7 +93,11 @@ fn padding_of_dense_shards() {
             SECOND,
             "row 2: `action_types` 2 is not 0 behind padding at 1",
         ),
-        (|day| set(day, SECOND, "action_types", 8, [7]), SECOND, "row 2: `action_types` 0 is 7, no action"),
+        (
+            |day| set(day, SECOND, "action_types", 8, [7]),
+            SECOND,
+            "row 2: `action_types` 0 is 7, which is no type of action",
+        ),
         (
             |day| set(day, FIRST, "actions", 4, 99_i32.to_le_bytes()),
             FIRST,
@@ -124,7 +128,7 @@ fn rows_and_headers_of_mapped_shards() {
                 set(day, FIRST, "customer_id", 1, 2_i64.to_le_bytes());
             },
             FIRST,
-            "row 0: customer 2 belongs into shard 1",
+            "row 0: customer 2 belongs in shard 1",
         ),
         (
             |day| fixture::edit_header(&day.join(FIRST), DAY, "2025-08-17"),
@@ -169,8 +173,16 @@ fn types_with(place: usize, kind: i32) -> arrow::array::ArrayRef {
 fn rows_and_columns_of_parts() {
     let cases: [Case; 9] = [
         (|day| replace(day, 4, false, types_with(3, 0)), "_SUCCESS", ""),
-        (|day| replace(day, 4, false, types_with(8, 300)), PART, "row 2: `action_types` 0 is 300, no action"),
-        (|day| replace(day, 4, false, types_with(8, -1)), PART, "row 2: `action_types` 0 is -1, no action"),
+        (
+            |day| replace(day, 4, false, types_with(8, 300)),
+            PART,
+            "row 2: `action_types` 0 is 300, which is no type of action",
+        ),
+        (
+            |day| replace(day, 4, false, types_with(8, -1)),
+            PART,
+            "row 2: `action_types` 0 is -1, which is no type of action",
+        ),
         (|day| replace(day, 4, false, types_with(1, 0)), PART, "row 0: `action_types` 2 is not 0 behind padding at 1"),
         (|day| replace(day, 4, false, types_with(2, 0)), PART, "row 0: `actions` 2 is not 0 in the padding"),
         (

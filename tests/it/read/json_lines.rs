@@ -39,13 +39,13 @@ fn json_slates_are_lists_of_texts() {
     assert_eq!(
         table.rows(impressions()),
         [
-            "1: customer_id=1 dt=d impressions=[{item_id: 5, is_order: true}, , {item_id: , is_order: 0}]",
-            "2: customer_id=2 dt=d impressions=[]",
-            "3: customer_id=3 dt=d impressions=null",
+            "1: customer_id=1 dt=d impressions=[{item_id: 5, is_order: true}, , {item_id: , is_order: 0}] is_order=null item_id=null",
+            "2: customer_id=2 dt=d impressions=[] is_order=null item_id=null",
+            "3: customer_id=3 dt=d impressions=null is_order=null item_id=null",
         ]
     );
     let table = Table::new().file("a.json", r#"{"dt":"d","customer_id":1,"item_id":5,"is_order":false}"#);
-    assert_eq!(table.rows(impressions()), ["1: customer_id=1 dt=d is_order=false item_id=5"]);
+    assert_eq!(table.rows(impressions()), ["1: customer_id=1 dt=d impressions=null is_order=false item_id=5"]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn json_of_many_blocks_keeps_every_line_and_its_number() {
     let broken = text.replace("\"item_id\":70000}", "\"item_id\":[7]}").replace("\"item_id\":119000}", "\"item_id\"}");
     assert_eq!(
         Table::new().file("a.json", broken).error(wanted),
-        "clicks: `TABLE/a.json`, line 70001: whilst decoding field 'item_id': expected string got [7]"
+        "clicks: `TABLE/a.json`, line 70001: column `item_id`: expected one value, found: `[7]`"
     );
 }
 
@@ -106,9 +106,12 @@ fn a_bad_json_line_is_named() {
         ("7", "not one JSON object: invalid type: integer `7`, expected a JSON object, column 1"),
         ("null", "not one JSON object: invalid type: null, expected a JSON object, column 4"),
         ("{} {}", "not one JSON object: trailing characters, column 4"),
+        (r#"{"dt":"d" "x":1}"#, "not one JSON object: expected `,` or `}`, column 11"),
+        (r#"{"dt":"d",,"x":1}"#, "not one JSON object: key must be a string, column 11"),
+        (r#"{"dt":"d","x":[1 2]}"#, "not one JSON object: expected `,` or `]`, column 18"),
         ("{\n}", "not one JSON object: EOF while parsing an object, column 1"),
-        (r#"{"customer_id":{"a":1}}"#, "whilst decoding field 'customer_id': expected string got {\"a\": 1}"),
-        ("{\"customer_id\":\"\u{fffd}\"}", "Encountered non-UTF-8 data"),
+        (r#"{"customer_id":{"a":1}}"#, "column `customer_id`: expected one value, found: `{\"a\": 1}`"),
+        ("{\"customer_id\":\"\u{fffd}\"}", "not UTF-8"),
     ] {
         let bad = if bad.contains('\u{fffd}') {
             bad.bytes().filter(|byte| *byte != 0xbf && *byte != 0xbd).collect()
@@ -124,7 +127,7 @@ fn a_bad_json_line_is_named() {
     let table = Table::new().file("a.json", format!("{slates}{}", r#"{"impressions":"none"}"#));
     assert_eq!(
         table.error(impressions()),
-        "impressions: `TABLE/a.json`, line 2001: whilst decoding field 'impressions': expected [ got \"none\""
+        "impressions: `TABLE/a.json`, line 2001: column `impressions`: expected a list, found: `\"none\"`"
     );
 }
 
@@ -136,7 +139,7 @@ fn deep_nesting_is_an_error_and_no_stack_overflow() {
     assert_eq!(Table::new().file("a.json", format!("{lines}{deep}\n")).error(clicks()), expected);
     let below = format!("{{\"customer_id\":{}1{}}}", "[".repeat(4000), "]".repeat(4000));
     let error = Table::new().file("a.json", format!("{lines}{below}\n")).error(clicks());
-    assert!(error.contains("line 2001: whilst decoding field 'customer_id': expected string got [[[["), "{error}");
+    assert!(error.contains("line 2001: column `customer_id`: expected one value, found: `[[[["), "{error}");
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn a_json_column_is_missing_only_if_no_line_has_it() {
     let table = Table::new().file("a.json", r#"{"customer_id":1,"item_id":2,"click_time":3}"#);
     assert_eq!(
         table.error(clicks()),
-        "clicks: no column `dt` in `TABLE/a.json`; its columns: customer_id, item_id, click_time"
+        "clicks: no column `dt` in `TABLE/a.json`, and no folder `dt=…`; its columns: customer_id, item_id, click_time"
     );
 }
 
@@ -173,4 +176,40 @@ fn truncated_and_damaged_compression_is_an_error() {
             assert!(error.starts_with(&format!("clicks: cannot decompress `TABLE/{name}`: ")), "{error}");
         }
     }
+}
+
+/// Keys are looked for in all files together, and beyond the first lines only where they must be.
+#[test]
+fn a_key_that_some_file_has_is_null_in_the_others() {
+    let without = r#"{"dt":"d","customer_id":1,"item_id":2}"#;
+    let late = format!("{}{LINE}\n", format!("{without}\n").repeat(5000));
+    for (first, second) in [(LINE, without), (without, LINE), (without, late.as_str())] {
+        let table = Table::new().file("a.json", first).file("b/c.json.gz", gzip(second.as_bytes()));
+        let rows = table.rows(clicks());
+        assert!(rows.iter().any(|row| row.contains("click_time=null")), "{rows:?}");
+        assert!(rows.iter().any(|row| row.contains("click_time=t")), "{rows:?}");
+    }
+    // Many files, and the key in the last line of the last: found; and nowhere: the folder is named.
+    let many = (0..40).fold(Table::new(), |table, file| table.file(&format!("{file}.json"), without));
+    assert_eq!(
+        many.error(clicks()),
+        "clicks: no column `click_time` in `TABLE/`; its columns: dt, customer_id, item_id"
+    );
+    assert_eq!(many.file("z.json", &late).rows(clicks()).len(), 40 + 5001);
+    // Other formats say nothing of the JSON files, nor do files of other days, nor those of which the path has the day.
+    let csv = "dt,customer_id,item_id,click_time\nd,1,2,t\n";
+    let error = Table::new().file("a.csv", csv).file("b.json", without).error(clicks());
+    assert_eq!(error, "clicks: no column `click_time` in `TABLE/b.json`; its columns: dt, customer_id, item_id");
+    let table = Table::new().file("dt=2025-08-15/a.json", LINE).file("dt=2025-08-16/a.json", without);
+    assert_eq!(table.rows(clicks()).len(), 2);
+    let keep = |day: shardback::event::Day| day.to_string() == "2025-08-16";
+    assert!(open(&table.path(""), clicks(), &keep).is_err());
+    let bare = r#"{"customer_id":1,"item_id":2,"click_time":null}"#;
+    let table = Table::new().file("dt=2025-08-15/a.json", LINE).file("b.json", bare);
+    assert_eq!(
+        table.error(clicks()),
+        "clicks: no column `dt` in `TABLE/`, and no folder `dt=…`; its columns: customer_id, item_id, click_time"
+    );
+    let table = table.file("c.json", without);
+    assert_eq!(table.rows(clicks())[0], "1: click_time=null customer_id=1 dt=null item_id=2");
 }

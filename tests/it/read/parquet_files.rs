@@ -103,7 +103,7 @@ fn a_layout_is_taken_only_in_full_and_a_slate_must_be_a_list() {
     let table = Table::new().file("a.parquet", parquet_bytes(&flat.project(&[1, 3, 4]).unwrap(), 10));
     assert_eq!(
         table.error(impressions()),
-        "impressions: no column `dt` in `TABLE/a.parquet`; its columns: customer_id, item_id, is_order"
+        "impressions: no column `dt` in `TABLE/a.parquet`, and no folder `dt=…`; its columns: customer_id, item_id, is_order"
     );
 }
 

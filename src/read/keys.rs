@@ -1,0 +1,167 @@
+//! Which of the wanted columns the JSON files of a table have.
+//!
+//! A line may lack any key: an absent one is null. Only what no line of any file has is a missing column, so it does not
+//! matter how the lines are spread over files.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor as JsonVisitor};
+
+use crate::error::Result;
+use crate::read::Wanted;
+use crate::read::discover::{Compression, DataFile};
+use crate::read::layout::{Lists, choose, missing};
+use crate::read::stream::Blocks;
+
+/// Bytes of each file in which keys are looked for at first.
+const FIRST_LOOK: usize = 64 << 10;
+
+/// Files that are searched in parallel for keys that no first look has found; how far the search goes must not depend on
+/// the number of threads.
+const GROUP: usize = 16;
+
+/// How many names of a table's columns an error lists at most, beside the wanted ones.
+const NAMES_LISTED: usize = 64;
+
+/// A file with rows, and the keys that have been seen in it.
+pub(super) struct Looked<'a> {
+    file: &'a DataFile,
+    compression: Compression,
+    keys: Keys<'a>,
+}
+
+/// Looks at the first lines of a file; `None` where it has no rows.
+pub(super) fn look<'a>(file: &'a DataFile, compression: Compression, wanted: &'a Wanted) -> Result<Option<Looked<'a>>> {
+    let keys = Keys::new(wanted);
+    let mut looked = Looked { file, compression, keys };
+    let any_rows = looked.search(|_, any_rows| any_rows)?;
+    Ok(any_rows.then_some(looked))
+}
+
+/// Checks that the files of the table at `path`, taken together, have every column of some layout, and the day where a
+/// path lacks it.
+pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let day_in_path = files.iter().all(|looked| looked.file.day.is_some());
+    let choose_among = |keys: &Keys<'_>| {
+        choose(wanted, day_in_path, Lists::Possible, |column| keys.names.contains(&column.name)).map(|_| ())
+    };
+    let mut known = Keys::new(wanted);
+    files.iter().for_each(|looked| known.take(&looked.keys.names));
+    for group in files.chunks(GROUP) {
+        if choose_among(&known).is_ok() {
+            return Ok(());
+        }
+        let search = |looked: &Looked<'_>| {
+            let mut more = Looked { file: looked.file, compression: looked.compression, keys: known.clone() };
+            more.search(|keys, _| choose_among(keys).is_ok())?;
+            Ok(more.keys.names)
+        };
+        let found: Vec<Result<Vec<String>>> = group.par_iter().map(search).collect();
+        for names in found {
+            known.take(&names?);
+        }
+    }
+    let file = if let [looked] = files { looked.file.path.as_path() } else { path };
+    choose_among(&known).map_err(|column| missing(wanted, Some(file), column, known.names))
+}
+
+impl Looked<'_> {
+    /// Notes the keys of one block of lines after the other, until `enough` says so of them and of whether there were
+    /// rows; returns whether there were.
+    fn search(&mut self, enough: impl Fn(&Keys<'_>, bool) -> bool) -> Result<bool> {
+        let mut blocks = Blocks::open(self.file, self.compression, FIRST_LOOK)?;
+        let mut any_rows = false;
+        while !enough(&self.keys, any_rows)
+            && let Some(block) = blocks.next()?
+        {
+            for (number, line) in block.rows() {
+                any_rows = true;
+                // Where the path has the day the key is not read, so it says nothing of the other files.
+                let day_in_path = self.file.day.is_some();
+                let read = read_keys(line, |key| {
+                    if !(day_in_path && key == self.keys.wanted.day_column) {
+                        self.keys.note(key);
+                    }
+                });
+                read.map_err(|problem| self.file.bad_text(number, problem))?;
+            }
+        }
+        Ok(any_rows)
+    }
+}
+
+/// Keys in the order in which they were seen: all the wanted ones, and some of the others.
+#[derive(Clone)]
+struct Keys<'a> {
+    wanted: &'a Wanted,
+    names: Vec<String>,
+}
+
+impl<'a> Keys<'a> {
+    fn new(wanted: &'a Wanted) -> Self {
+        Self { wanted, names: Vec::new() }
+    }
+
+    fn note(&mut self, key: &str) {
+        let mut columns = self.wanted.layouts.iter().flatten();
+        let is_new = !self.names.iter().any(|name| name == key);
+        if is_new
+            && (self.names.len() < NAMES_LISTED
+                || key == self.wanted.day_column
+                || columns.any(|column| column.name == key))
+        {
+            self.names.push(key.to_owned());
+        }
+    }
+
+    fn take(&mut self, names: &[String]) {
+        names.iter().for_each(|name| self.note(name));
+    }
+}
+
+/// Whether a line is JSON: the decoder of blocks takes some text that is not, as missing commas and too many.
+pub(super) fn is_json(line: &[u8]) -> bool {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    IgnoredAny::deserialize(&mut json).and_then(|_| json.end()).is_ok()
+}
+
+/// Hands the keys of the object on a line to `note`, or says why the line is no object.
+pub(super) fn read_keys(line: &[u8], note: impl FnMut(&str)) -> Result<(), String> {
+    // Without its end, so that a fault at the end is placed there.
+    let line = line.trim_ascii_end();
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let read = json.deserialize_map(KeyVisitor(note)).and_then(|()| json.end());
+    read.map_err(|error| {
+        // The parser counts lines within what it is given, which is one line.
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+        match error.column() {
+            0 => format!("not one JSON object: {text}"),
+            column => format!("not one JSON object: {text}, column {column}"),
+        }
+    })
+}
+
+struct KeyVisitor<F>(F);
+
+impl<'de, F: FnMut(&str)> JsonVisitor<'de> for KeyVisitor<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
+            (self.0)(&key);
+        }
+        Ok(())
+    }
+}
