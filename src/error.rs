@@ -247,10 +247,12 @@ pub enum Error {
         problem: String,
     },
     /// A requested day without any valid sample.
-    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(day, .first_and_last.as_ref()))]
+    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(*rows, .first_and_last.as_ref()))]
     EmptyDay {
         /// The day.
         day: String,
+        /// Its valid rows, all without an item.
+        rows: u64,
         /// The first and last day that the table has rows of, where it has any.
         first_and_last: Option<(String, String)>,
     },
@@ -334,12 +336,10 @@ fn list(names: &[String]) -> String {
 }
 
 /// What a message about a day without an item says of the table. Days as text are in the order of time.
-fn known_days(day: &str, days: Option<&(String, String)>) -> String {
+fn known_days(rows: u64, days: Option<&(String, String)>) -> String {
     match days {
+        _ if rows > 0 => ": the table has rows of that day, but no item in them".to_owned(),
         None => String::new(),
-        Some((first, last)) if first == day || last == day => {
-            ": the table has rows of that day, but no item that can be used".to_owned()
-        }
         Some((first, last)) => format!(" (the table has {first} to {last})"),
     }
 }

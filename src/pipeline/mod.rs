@@ -174,10 +174,11 @@ impl Run<'_> {
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
             unify::read_impressions::<I>(source, plan, &sink, progress)
         })?;
-        let empty = plan.days().iter().zip(&impressions.samples).find(|&(_, &samples)| samples == 0);
-        if let (Some((day, _)), false) = (empty, plan.options().allow_empty_days) {
+        let empty = impressions.samples.iter().position(|&samples| samples == 0);
+        if let (Some(index), false) = (empty, plan.options().allow_empty_days) {
+            let (day, rows) = (plan.days()[index].to_string(), impressions.rows[index]);
             let first_and_last = impressions.first_and_last.map(|(first, last)| (first.to_string(), last.to_string()));
-            return Err(Error::EmptyDay { day: day.to_string(), first_and_last });
+            return Err(Error::EmptyDay { day, rows, first_and_last });
         }
         summary.add_table(unify::IMPRESSIONS, source, impressions.rows.iter().sum(), impressions.rejects.len());
         Ok(impressions)

@@ -192,7 +192,7 @@ fn a_day_without_impressions_is_named() {
     let empty = r#"{"dt":"2025-08-16","customer_id":1,"impressions":[]}"#;
     fs::write(world.root.join("impressions.json"), empty).unwrap();
     let no_item = build("2025-08-16", "2025-08-16");
-    assert_snapshot!(no_item, @"error: no impressions on 2025-08-16: the table has rows of that day, but no item that can be used; name other days, or pass `--allow-empty-days` to write empty ones");
+    assert_snapshot!(no_item, @"error: no impressions on 2025-08-16: the table has rows of that day, but no item in them; name other days, or pass `--allow-empty-days` to write empty ones");
     fs::write(world.root.join("impressions.json"), "").unwrap();
     let none = build("2025-08-14", "2025-08-14");
     assert_snapshot!(none, @"error: no impressions on 2025-08-14; name other days, or pass `--allow-empty-days` to write empty ones");

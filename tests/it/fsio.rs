@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use shardback::config::Format;
@@ -38,8 +39,18 @@ fn build(output: &Output, text: &str, replace_non_atomic: bool) -> Result<()> {
 }
 
 /// A run from its start to its end, as the pipeline makes it.
+///
+/// A process that another test has just forked holds the lock of a run that is over until it becomes its program.
 fn run(out: &Path, text: &str, replace_non_atomic: bool) -> Result<()> {
-    let output = Output::open(out)?;
+    let mut opened = Output::open(out);
+    for _ in 0..100 {
+        if !matches!(opened, Err(Error::Locked { .. })) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        opened = Output::open(out);
+    }
+    let output = opened?;
     let result = build(&output, text, replace_non_atomic);
     let cleaned = output.clean();
     result.and(cleaned)
