@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 const BASE_BYTES: u64 = 64 << 20;
 /// What a thread needs beside the data: pages being decoded, rows being padded or encoded.
 const BYTES_PER_THREAD: u64 = 40 << 20;
+/// The allocator rounds up and keeps some of what is freed: one part in so many of all memory.
+const SLACK: u64 = 24;
 /// The least that is of use for the data itself.
 const LEAST_DATA_BYTES: u64 = 64 << 20;
 
@@ -27,12 +29,12 @@ impl Budget {
     /// [`Error::Memory`] when it is too little to work with.
     pub fn new(memory: Option<u64>, threads: usize) -> Result<Self> {
         let memory = memory.unwrap_or_else(|| machine_memory() / 4 * 3);
-        let overhead = BASE_BYTES + BYTES_PER_THREAD * threads as u64;
-        let needed = overhead + LEAST_DATA_BYTES;
+        let fixed = BASE_BYTES + BYTES_PER_THREAD * threads as u64;
+        let needed = (fixed + LEAST_DATA_BYTES).div_ceil(SLACK - 1) * SLACK;
         if memory < needed {
             return Err(Error::Memory { given: memory, needed });
         }
-        Ok(Self { memory, limit: memory - overhead, taken: AtomicU64::new(0) })
+        Ok(Self { memory, limit: memory - fixed - memory / SLACK, taken: AtomicU64::new(0) })
     }
 
     /// Takes bytes if there are as many.

@@ -100,7 +100,7 @@ fn the_least_memory_gives_the_same_bytes() {
         output
     };
     run("roomy", "8GiB");
-    assert!(spilled(&run("least", "168MiB").stdout) > 0);
+    assert!(spilled(&run("least", "176MiB").stdout) > 0);
     assert!(published(&folder.path().join("least")) == published(&folder.path().join("roomy")), "other bytes");
 }
 
@@ -111,7 +111,7 @@ fn too_little_memory_is_refused_with_what_is_needed() {
     let output = build(&folder.path().join("out"), "2", &["--memory", "100MiB"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    let expected = "error: the memory is too small: 100 MiB, and 208 MiB are needed; raise `--memory`, \
+    let expected = "error: the memory is too small: 100 MiB, and 218 MiB are needed; raise `--memory`, \
                     or build fewer days at a time\n";
     assert_eq!(error, expected);
 }
@@ -126,7 +126,7 @@ fn a_full_spill_disk_publishes_nothing() {
     fs::create_dir(&spill).unwrap();
     let run = || {
         FaultRun::new(
-            build(&out, "2", &["--memory", "208MiB", "--quiet", "--spill-dir", spill.to_str().unwrap()]),
+            build(&out, "2", &["--memory", "218MiB", "--quiet", "--spill-dir", spill.to_str().unwrap()]),
             &spill,
         )
     };
