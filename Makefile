@@ -12,9 +12,9 @@ check: ## Formatting, lints and documentation, without any warning.
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
 test: $(VENV)/.installed ## The Rust tests, then stock Python readers on what the program writes.
 	cargo test --workspace
-	cargo build
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
 
 bench: ## The benchmarks of the stages.

@@ -14,6 +14,7 @@ use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use rayon::ThreadPoolBuilder;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Result};
@@ -200,7 +201,9 @@ impl Run<'_> {
                 let read = unify::read_actions(table, source.as_ref(), plan, &place, &sink, progress)?;
                 Ok(ReadTable { name: table.name.clone(), read })
             };
-            sources.iter().map(read).collect::<Result<Vec<_>>>()
+            // Together, so that a table with few parts does not keep the others waiting; the first fault is that of the first
+            // table, whatever the threads.
+            sources.par_iter().map(read).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()
         })?;
         for (ReadTable { name, read }, (_, source)) in tables.iter().zip(sources) {
             summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len());
