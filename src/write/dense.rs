@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::safetensors::{Dtype, Tensor, head, ordered};
-use super::{BLOCK, DayLayout, FORMAT_VERSION, Reported};
+use super::safetensors::{Dtype, Tensor, head, metadata, ordered};
+use super::{BLOCK, DayLayout, Reported};
 use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
@@ -22,15 +22,7 @@ pub(super) fn write<I: ItemId>(
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     let tensors = tensors::<I>(rows.rows, layout.history as u64);
-    let metadata = [
-        ("format", "shardback.dense".to_owned()),
-        ("version", FORMAT_VERSION.to_string()),
-        ("dt", layout.day.to_string()),
-        ("history", layout.history.to_string()),
-        ("shard", rows.shard.to_string()),
-        ("shards", layout.shards.to_string()),
-        ("rows", rows.rows.to_string()),
-    ];
+    let metadata = metadata("shardback.dense", rows, layout);
     let (head, bytes) = head(&metadata, &tensors);
     let mut file = Reported { file: FileWriter::create(path, Some(bytes))?, progress };
     file.write(&head)?;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::safetensors::{Dtype, Tensor, head, ordered};
-use super::{DayLayout, FORMAT_VERSION, Reported};
+use super::safetensors::{Dtype, Tensor, head, metadata, ordered};
+use super::{DayLayout, Reported};
 use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
@@ -17,16 +17,8 @@ pub(super) fn write<I: ItemId>(
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     let tensors = tensors::<I>(rows.rows, rows.actions);
-    let metadata = [
-        ("format", "shardback.jagged".to_owned()),
-        ("version", FORMAT_VERSION.to_string()),
-        ("dt", layout.day.to_string()),
-        ("history", layout.history.to_string()),
-        ("shard", rows.shard.to_string()),
-        ("shards", layout.shards.to_string()),
-        ("rows", rows.rows.to_string()),
-        ("actions", rows.actions.to_string()),
-    ];
+    let mut metadata = metadata("shardback.jagged", rows, layout);
+    metadata.push(("actions", rows.actions.to_string()));
     let (head, bytes) = head(&metadata, &tensors);
     let mut file = Reported { file: FileWriter::create(path, Some(bytes))?, progress };
     file.write(&head)?;

@@ -6,6 +6,10 @@
 
 use std::fmt::Write;
 
+use super::{DayLayout, FORMAT_VERSION};
+use crate::cut::ShardRows;
+use crate::event::ItemDtype;
+
 /// The data starts on a multiple of this.
 const ALIGNMENT: usize = 4096;
 
@@ -27,10 +31,10 @@ pub(super) enum Dtype {
 }
 
 impl Dtype {
-    pub(super) fn of_item(item: crate::event::ItemDtype) -> Self {
+    pub(super) fn of_item(item: ItemDtype) -> Self {
         match item {
-            crate::event::ItemDtype::I32 => Self::I32,
-            crate::event::ItemDtype::I64 => Self::I64,
+            ItemDtype::I32 => Self::I32,
+            ItemDtype::I64 => Self::I64,
         }
     }
 
@@ -62,6 +66,19 @@ impl Tensor {
 pub(super) fn ordered(mut tensors: Vec<Tensor>) -> Vec<Tensor> {
     tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.dtype.bytes()));
     tensors
+}
+
+/// What the header says of a shard beside its tensors, as text.
+pub(super) fn metadata<I>(format: &str, rows: &ShardRows<'_, I>, layout: DayLayout) -> Vec<(&'static str, String)> {
+    vec![
+        ("format", format.to_owned()),
+        ("version", FORMAT_VERSION.to_string()),
+        ("dt", layout.day.to_string()),
+        ("history", layout.history.to_string()),
+        ("shard", rows.shard.to_string()),
+        ("shards", layout.shards.to_string()),
+        ("rows", rows.rows.to_string()),
+    ]
 }
 
 /// The bytes before the data, and the length of the whole file.
