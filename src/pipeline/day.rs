@@ -1,6 +1,7 @@
 //! One day: its shards in every format, its manifest, and its place in the output.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::Path;
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
@@ -240,7 +241,7 @@ pub(super) fn run_record(summary: &Summary) -> Vec<u8> {
 fn sync_all(files: Vec<Unsynced>) -> Result<()> {
     std::thread::scope(|scope| {
         let syncing: Vec<_> = files.into_iter().map(|file| scope.spawn(|| file.sync())).collect();
-        syncing.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(Error::Interrupted)))
+        syncing.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 

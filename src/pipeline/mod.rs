@@ -9,6 +9,7 @@
 mod day;
 mod report;
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
@@ -249,7 +250,7 @@ impl Run<'_> {
         summary: &mut Summary,
     ) -> Result<()> {
         let Some(finishing) = finishing else { return Ok(()) };
-        let built = finishing.join().unwrap_or(Err(Error::Interrupted))?;
+        let built = finishing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         self.observer.published(&built);
         summary.days.push(built);
         Ok(())
