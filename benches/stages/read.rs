@@ -22,7 +22,7 @@ fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
     world.customers(|plan, customers| {
         let source = world.actions(&table, plan);
         let place = |customer| customers.place(customer);
-        let sink = |actions: Vec<Action<i32>>| {
+        let sink = |actions: &[Action<i32>]| {
             std::hint::black_box(actions);
             Ok(())
         };
@@ -40,7 +40,7 @@ fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
 fn bench_impressions(criterion: &mut Criterion, world: &World) {
     let plan = &world.plan(14);
     let source = world.impressions(plan);
-    let sink = |samples: Vec<Sample<i32>>| {
+    let sink = |samples: &[Sample<i32>]| {
         std::hint::black_box(samples);
         Ok(())
     };

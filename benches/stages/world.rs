@@ -79,7 +79,7 @@ impl World {
 
         let spool = Spool::new(buckets, budget, folder);
         let place = |customer| customers.place(customer);
-        let sink = |actions| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
+        let sink = |actions: &[Action<i32>]| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
         for table in [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()] {
             let source = self.actions(&table, plan);
             unify::read_actions(&table, &source, plan, &place, &sink, &|_| Ok(())).unwrap();
@@ -103,7 +103,7 @@ impl World {
 
     fn samples<'a>(&self, plan: &Plan, spool: Spool<'a, Sample<i32>>) -> Spooled<'a, Sample<i32>> {
         let bucket = |sample: &Sample<i32>| bucket_of(sample.customer(), spool.buckets());
-        let sink = |samples| spool.push(samples, bucket);
+        let sink = |samples: &[Sample<i32>]| spool.push(samples, bucket);
         unify::read_impressions(&self.impressions(plan), plan, &sink, &|_| Ok(())).unwrap();
         spool.finish(u64::MAX).unwrap()
     }

@@ -148,14 +148,14 @@ impl<'a, I: ItemId> Builder<'a, I> {
         let actions = &self.input.actions;
         if !actions.is_spilled() {
             let pieces: Vec<&[Action<I>]> = actions.memory(bucket).collect();
-            return Ok(Grouped::new(&pieces, customers));
+            return Ok(Grouped::new(&pieces, customers, self.input.plan));
         }
         let room = room.saturating_sub(self.sample_bytes(bucket)) as usize;
         let most = (room / size_of::<Action<I>>() / COPIES).max(2 * RECORDS_AT_A_TIME);
         let mut kept: Vec<Action<I>> = Vec::with_capacity(actions.len(bucket).min(most));
         actions.visit(bucket, RECORDS_AT_A_TIME, |piece| {
             if kept.len() + piece.len() > most {
-                kept = Grouped::new(&[std::mem::take(&mut kept)], customers).pruned(self.input.plan);
+                kept = Grouped::new(&[&kept], customers, self.input.plan).pruned(self.input.plan);
             }
             if kept.len() + piece.len() > most {
                 return Err(self.budget.too_little((kept.len() * size_of::<Action<I>>() * COPIES) as u64));
@@ -163,7 +163,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
             kept.extend_from_slice(&piece);
             Ok(())
         })?;
-        Ok(Grouped::new(&[kept], customers))
+        Ok(Grouped::new(&[&kept], customers, self.input.plan))
     }
 }
 

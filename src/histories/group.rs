@@ -1,65 +1,82 @@
 //! The actions of a bucket by customer, newest first.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use rayon::slice::ParallelSliceMut;
 
 use super::windows;
 use crate::config::Plan;
-use crate::event::{Action, ItemId};
+use crate::event::{Action, ActionKey, ItemId};
 
 /// The actions of a bucket, by customer, newest first.
 pub(super) struct Grouped<I: ItemId> {
     /// The place of the bucket's first customer.
     first: u32,
     keys: Vec<I::Key>,
-    /// For each customer of the bucket where its actions end.
-    ends: Vec<usize>,
+    /// For each customer of the bucket where those of its actions are that days of the plan can need.
+    ranges: Vec<Range<usize>>,
 }
 
 impl<I: ItemId> Grouped<I> {
-    /// Groups pieces of actions of the customers in a range, and sorts each customer's.
-    pub(super) fn new<P: AsRef<[Action<I>]>>(pieces: &[P], customers: &Range<u32>) -> Self {
+    /// Groups pieces of actions of the customers in a range, and sorts each customer's as far as any day of the plan needs
+    /// them.
+    pub(super) fn new(pieces: &[&[Action<I>]], customers: &Range<u32>, plan: &Plan) -> Self {
         let place_of = |action: &Action<I>| (action.customer() - customers.start) as usize;
         let mut ends = vec![0usize; customers.len()];
-        let all = || pieces.iter().flat_map(|piece| piece.as_ref());
-        let mut any = None;
-        for action in all() {
-            ends[place_of(action)] += 1;
-            any = Some(action.key());
+        let (mut any, mut by_day, mut mixed) = (None, Vec::new(), Vec::new());
+        for &piece in pieces {
+            let Some(first) = piece.first().map(Action::key) else { continue };
+            let mut is_mixed = false;
+            for action in piece {
+                ends[place_of(action)] += 1;
+                is_mixed |= action.key().day() != first.day();
+            }
+            any = Some(first);
+            if is_mixed {
+                mixed.extend_from_slice(piece);
+            } else {
+                by_day.push((first.day(), piece));
+            }
         }
+        mixed.sort_by_key(|action| action.key().day());
+        let day_of = |of_day: &[Action<I>]| of_day.first().map(|action| action.key().day());
+        let of_days = mixed.chunk_by(|a, b| a.key().day() == b.key().day());
+        by_day.extend(of_days.filter_map(|of_day| Some((day_of(of_day)?, of_day))));
+        by_day.sort_by_key(|&(day, _)| Reverse(day));
+
         let mut total = 0;
         for end in &mut ends {
             total += std::mem::replace(end, total);
         }
-        let Some(any) = any else { return Self { first: customers.start, keys: Vec::new(), ends } };
+        let Some(any) = any else { return Self { first: customers.start, keys: Vec::new(), ranges: vec![0..0; customers.len()] } };
         // `ends` holds the starts now, and each start moves to its end as its customer's actions come.
         let mut keys = vec![any; total];
-        for action in all() {
+        for action in by_day.iter().flat_map(|&(_, piece)| piece) {
             let place = &mut ends[place_of(action)];
             keys[*place] = action.key();
             *place += 1;
         }
-        let mut rest = keys.as_mut_slice();
         let mut start = 0;
-        for &end in &ends {
-            let (of_one, others) = rest.split_at_mut(end - start);
-            newest_first(of_one);
-            (rest, start) = (others, end);
-        }
-        Self { first: customers.start, keys, ends }
+        let ranges = ends.into_iter().map(|end| {
+            let needed = newest_first(&mut keys[start..end], plan);
+            let range = start..start + needed;
+            start = end;
+            range
+        });
+        let ranges = ranges.collect();
+        Self { first: customers.start, keys, ranges }
     }
 
     /// The actions of the bucket's customer number `place`.
     pub(super) fn of(&self, place: usize) -> &[I::Key] {
-        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.keys[start..self.ends[place]]
+        &self.keys[self.ranges[place].clone()]
     }
 
     /// The actions that any of the plan's days can use: what a customer did beyond them changes nothing.
     pub(super) fn pruned(&self, plan: &Plan) -> Vec<Action<I>> {
         let mut kept = Vec::new();
-        for (customer, place) in (self.first..).zip(0..self.ends.len()) {
+        for (customer, place) in (self.first..).zip(0..self.ranges.len()) {
             let keys = windows::visible_to_any(plan, self.of(place));
             kept.extend(keys.map(|key| Action::from_key(customer, key)));
         }
@@ -67,13 +84,37 @@ impl<I: ItemId> Grouped<I> {
     }
 }
 
-/// A customer with more actions than this is sorted by several threads.
+/// Sorts the newest of a customer's actions to the front, as many as days of the plan can need, and gives their number.
+///
+/// Actions that come by day, newest first, are mostly sorted: where no action arrived late, sorting each day is all. Then
+/// sorting also ends as soon as the first day of the plan has K actions to see.
+fn newest_first<K: ActionKey>(keys: &mut [K], plan: &Plan) -> usize {
+    let first_day = plan.days()[0];
+    let history = plan.options().history;
+    let (mut sorted, mut seen) = (0, 0);
+    while sorted < keys.len() && seen < history {
+        let day = keys[sorted].day();
+        let count = keys[sorted..].iter().take_while(|key| key.day() == day).count();
+        sort(&mut keys[sorted..sorted + count]);
+        if sorted > 0 && keys[sorted - 1] > keys[sorted] {
+            break;
+        }
+        sorted += count;
+        seen += if day < first_day { count } else { 0 };
+    }
+    let (newer, older) = keys.split_at(sorted);
+    let is_late = newer.last().is_some_and(|last| older.iter().any(|key| key < last));
+    if is_late {
+        sort(keys);
+        return keys.len();
+    }
+    sorted
+}
+
+/// More actions than this are sorted by several threads.
 const GIANT: usize = 1 << 16;
 
-fn newest_first<K: Ord + Send>(keys: &mut [K]) {
-    if keys.is_sorted() {
-        return;
-    }
+fn sort<K: Ord + Send>(keys: &mut [K]) {
     if keys.len() > GIANT {
         keys.par_sort_unstable();
     } else {

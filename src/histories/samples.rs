@@ -79,36 +79,53 @@ fn bytes<I>(days: &[DaySamples<I>]) -> u64 {
     days.iter().map(|day| of_day(day) as u64).sum()
 }
 
+/// Counts the samples of each customer on each day, places each sample among its own, and sorts those few.
 fn pack<I: ItemId>(
     spooled: &Spooled<'_, Sample<I>>,
     bucket: u32,
     customers: &Customers,
     plan: &Plan,
 ) -> Result<Vec<DaySamples<I>>> {
-    let mut samples: Vec<(u32, u32, I, bool)> = Vec::with_capacity(spooled.len(bucket));
+    let places = customers.of_bucket(bucket);
+    let mut samples: Vec<(usize, (I, bool))> = Vec::with_capacity(spooled.len(bucket));
+    let mut ends = vec![0usize; plan.days().len() * places.len()];
     spooled.visit(bucket, RECORDS_AT_A_TIME, |piece| {
-        samples.extend(piece.iter().filter_map(|sample| {
-            let place = customers.place(sample.customer())?;
-            Some((sample.day(), place, sample.item(), sample.is_order()))
-        }));
+        // Items come in lists, so that neighbours often are of one customer.
+        for list in piece.chunk_by(|a, b| a.customer() == b.customer()) {
+            let Some(place) = list.first().and_then(|sample| customers.place(sample.customer())) else { continue };
+            for sample in list {
+                let group = sample.day() as usize * places.len() + (place - places.start) as usize;
+                ends[group] += 1;
+                samples.push((group, (sample.item(), sample.is_order())));
+            }
+        }
         Ok(())
     })?;
-    samples.sort_unstable();
-    let mut rest = samples.as_slice();
-    let days = 0..plan.days().len() as u32;
-    Ok(days
-        .map(|day| {
-            let (of_day, others) = rest.split_at(rest.partition_point(|sample| sample.0 == day));
-            rest = others;
-            let mut customers = Vec::new();
-            let mut end = 0;
-            for of_one in of_day.chunk_by(|a, b| a.1 == b.1) {
-                end += of_one.len();
-                customers.extend(of_one.first().map(|sample| (sample.1, end)));
+    let mut total = 0;
+    for end in &mut ends {
+        total += std::mem::replace(end, total);
+    }
+    // `ends` holds the starts now, and each start moves to its end as its samples come.
+    let mut grouped = vec![(I::zeroed(), false); total];
+    for (group, sample) in samples {
+        grouped[ends[group]] = sample;
+        ends[group] += 1;
+    }
+    let mut start = 0;
+    let days = (0..plan.days().len()).map(|day| {
+        let day_start = start;
+        let mut customers = Vec::new();
+        for (place, &end) in places.clone().zip(&ends[day * places.len()..]) {
+            if start < end {
+                grouped[start..end].sort_unstable();
+                customers.push((place, end - day_start));
             }
-            customers.shrink_to_fit();
-            let items = of_day.iter().map(|sample| sample.2).collect();
-            DaySamples { customers, items, labels: of_day.iter().map(|sample| u8::from(sample.3)).collect() }
-        })
-        .collect())
+            start = end;
+        }
+        customers.shrink_to_fit();
+        let of_day = &grouped[day_start..start];
+        let items = of_day.iter().map(|sample| sample.0).collect();
+        DaySamples { customers, items, labels: of_day.iter().map(|sample| u8::from(sample.1)).collect() }
+    });
+    Ok(days.collect())
 }

@@ -60,12 +60,11 @@ impl<'a, T: Pod + Send + Sync> Spool<'a, T> {
     ///
     /// # Errors
     /// [`Error::Io`] when spilling fails, [`Error::Memory`] when not even one batch fits.
-    pub fn push(&self, records: Vec<T>, bucket_of: impl Fn(&T) -> u32) -> Result<()> {
+    pub fn push(&self, records: &[T], bucket_of: impl Fn(&T) -> u32) -> Result<()> {
         if records.is_empty() {
             return Ok(());
         }
-        let run = split(&records, self.buckets, bucket_of)?;
-        drop(records);
+        let run = split(records, self.buckets, bucket_of)?;
         let bytes = run.bytes();
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.budget.take(bytes) {
@@ -210,9 +209,10 @@ fn split<T: Pod>(records: &[T], buckets: u32, bucket_of: impl Fn(&T) -> u32) -> 
     if records.len() as u64 > u64::from(limit) {
         return Err(Error::TooMany { what: "rows of a batch", count: records.len() as u64, limit: u64::from(limit) });
     }
+    let bucket_of_record: Vec<u32> = records.iter().map(bucket_of).collect();
     let mut ends = vec![0u32; buckets as usize];
-    for record in records {
-        ends[bucket_of(record) as usize] += 1;
+    for &bucket in &bucket_of_record {
+        ends[bucket as usize] += 1;
     }
     let mut start = 0;
     for end in &mut ends {
@@ -220,8 +220,8 @@ fn split<T: Pod>(records: &[T], buckets: u32, bucket_of: impl Fn(&T) -> u32) -> 
     }
     // `ends` holds the starts now, and each start moves to its end as its bucket fills.
     let mut ordered = vec![T::zeroed(); records.len()];
-    for record in records {
-        let place = &mut ends[bucket_of(record) as usize];
+    for (record, &bucket) in records.iter().zip(&bucket_of_record) {
+        let place = &mut ends[bucket as usize];
         ordered[*place as usize] = *record;
         *place += 1;
     }

@@ -1,6 +1,6 @@
 //! Tables of actions as one stream of checked actions of the customers that matter.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
@@ -39,21 +39,41 @@ pub fn read_actions<I: ItemId>(
 ) -> Result<Actions> {
     let rejects = Rejects::new(plan.options().invalid);
     let rows = Mutex::new(FxHashMap::<Day, u64>::default());
+    let idle = Mutex::new(Vec::new());
     read_all(source, &|chunk| {
-        let (actions, runs) = read_chunk(&chunk, table, plan, place, &rejects)?;
-        let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-        for (day, more) in runs {
+        let mut found = lock(&idle).pop().unwrap_or_default();
+        read_chunk(&chunk, table, plan, place, &rejects, &mut found)?;
+        let mut rows = lock(&rows);
+        for &(day, more) in &found.runs {
             *rows.entry(day).or_default() += more;
         }
         drop(rows);
-        sink(actions)?;
+        sink(&found.actions)?;
+        lock(&idle).push(found);
         progress(chunk.bytes)
     })?;
     Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects: rejects.into_inner() })
 }
 
-/// The wanted actions of a chunk, and how many valid rows each run of rows with one day has.
-type Found<I> = (Vec<Action<I>>, Vec<(Day, u64)>);
+/// What a chunk holds. Chunks follow each other in the same memory, which is in the cache then.
+struct Found<I: ItemId> {
+    /// The wanted actions.
+    actions: Vec<Action<I>>,
+    /// How many valid rows each run of rows with one day has.
+    runs: Vec<(Day, u64)>,
+    /// The rows of a run that are wanted, each with the place of its customer.
+    wanted: Vec<(u32, u32)>,
+}
+
+impl<I: ItemId> Default for Found<I> {
+    fn default() -> Self {
+        Self { actions: Vec::new(), runs: Vec::new(), wanted: Vec::new() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn read_chunk<I: ItemId>(
     chunk: &Chunk,
@@ -61,14 +81,18 @@ fn read_chunk<I: ItemId>(
     plan: &Plan,
     place: &impl Fn(i64) -> Option<u32>,
     rejects: &Rejects,
-) -> Result<Found<I>> {
+    found: &mut Found<I>,
+) -> Result<()> {
     let reader = Reader::new(&table.name, chunk);
     let columns = Columns::new(&reader, table)?;
     let rows = chunk.batch.num_rows();
+    found.actions.clear();
+    found.runs.clear();
     match columns.plain::<I>(rows) {
-        Some(plain) => Ok(plain.read(table.kind, plan, place)),
-        None => read_rows(&columns, &reader, rows, plan, place, rejects),
+        Some(plain) => plain.read(table.kind, plan, place, found),
+        None => read_rows(&columns, &reader, rows, plan, place, rejects, found)?,
     }
+    Ok(())
 }
 
 /// Reads a chunk row by row, each checked.
@@ -79,9 +103,9 @@ fn read_rows<I: ItemId>(
     plan: &Plan,
     place: &impl Fn(i64) -> Option<u32>,
     rejects: &Rejects,
-) -> Result<Found<I>> {
-    let mut actions = Vec::new();
-    let mut runs: Vec<(Day, u64)> = Vec::new();
+    found: &mut Found<I>,
+) -> Result<()> {
+    let Found { actions, runs, .. } = found;
     let mut day_is_seen = false;
     for row in 0..rows {
         let (day, customer, item, time) = match columns.row::<I>(row) {
@@ -102,7 +126,7 @@ fn read_rows<I: ItemId>(
             actions.push(Action::new(customer, day, time, item, columns.table.kind));
         }
     }
-    Ok((actions, runs))
+    Ok(())
 }
 
 /// The values of a chunk without any fault or null: what nearly all chunks are, and quick to read.
@@ -119,10 +143,24 @@ enum PlainDays<'a> {
     Each(&'a [i64]),
 }
 
+/// The rows whose customers have a place, each with it.
+///
+/// Whether one has is as good as random, so every row is written down, and counted only if it has one.
+fn pick(customers: &[i64], place: &impl Fn(i64) -> Option<u32>, wanted: &mut Vec<(u32, u32)>) {
+    wanted.resize(customers.len(), (0, 0));
+    let mut count = 0;
+    for (row, &customer) in (0..).zip(customers) {
+        let found = place(customer);
+        wanted[count] = (row, found.unwrap_or_default());
+        count += usize::from(found.is_some());
+    }
+    wanted.truncate(count);
+}
+
 impl Plain<'_> {
     /// Reads the rows a run of one day at a time; days that nothing sees are only counted.
-    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, place: &impl Fn(i64) -> Option<u32>) -> Found<I> {
-        let (mut actions, mut runs) = (Vec::new(), Vec::new());
+    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, place: &impl Fn(i64) -> Option<u32>, found: &mut Found<I>) {
+        let Found { actions, runs, wanted } = found;
         let mut start = 0;
         while start < self.rows {
             let (day, end) = match self.days {
@@ -135,19 +173,18 @@ impl Plain<'_> {
             };
             runs.push((day, (end - start) as u64));
             if plan.any_sees(day) {
-                actions.reserve(end - start);
+                pick(&self.customers[start..end], place, wanted);
                 let midnight = day.midnight();
-                for row in start..end {
-                    if let (Some(customer), Ok(item)) = (place(self.customers[row]), I::try_from(self.items[row])) {
-                        let time = self.times.map_or(midnight, |times| times[row]);
-                        actions.push(Action::new(customer, day, time, item, kind));
-                    }
-                }
+                actions.extend(wanted.iter().map(|&(row, customer)| {
+                    let row = start + row as usize;
+                    let time = self.times.map_or(midnight, |times| times[row]);
+                    // All items fit, or the chunk would not be plain.
+                    let item = I::try_from(self.items[row]).unwrap_or_else(|_| I::zeroed());
+                    Action::new(customer, day, time, item, kind)
+                }));
             }
             start = end;
         }
-        actions.shrink_to_fit();
-        (actions, runs)
     }
 }
 

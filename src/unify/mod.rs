@@ -35,7 +35,7 @@ pub const IMPRESSIONS: &str = "impressions";
 pub type Progress<'a> = dyn Fn(u64) -> Result<()> + Sync + 'a;
 
 /// Takes a batch of what a table holds; several threads call it at once.
-pub type Sink<'a, T> = dyn Fn(Vec<T>) -> Result<()> + Sync + 'a;
+pub type Sink<'a, T> = dyn Fn(&[T]) -> Result<()> + Sync + 'a;
 
 /// What the impressions table is read for.
 #[must_use]
