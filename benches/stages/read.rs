@@ -21,12 +21,12 @@ fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
     let table = ActionTable::clicks();
     world.customers(|plan, customers| {
         let source = world.actions(&table, plan);
-        let place = |customer| customers.place(customer);
+        let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
         let sink = |actions: &[Action<i32>]| {
             std::hint::black_box(actions);
             Ok(())
         };
-        let read = || unify::read_actions(&table, &source, plan, &place, &sink, &|_| Ok(())).unwrap();
+        let read = || unify::read_actions(&table, &source, plan, &pick, &sink, &|_| Ok(())).unwrap();
         let rows = read().rows.values().sum();
 
         let mut group = criterion.benchmark_group("read");

@@ -78,11 +78,11 @@ impl World {
         let customers = &Customers::new(&samples, buckets, budget).unwrap();
 
         let spool = Spool::new(buckets, budget, folder);
-        let place = |customer| customers.place(customer);
+        let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
         let sink = |actions: &[Action<i32>]| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
         for table in [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()] {
             let source = self.actions(&table, plan);
-            unify::read_actions(&table, &source, plan, &place, &sink, &|_| Ok(())).unwrap();
+            unify::read_actions(&table, &source, plan, &pick, &sink, &|_| Ok(())).unwrap();
         }
         // As records, from which they are packed anew each time.
         let samples = Samples::Spilled(samples);

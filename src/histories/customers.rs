@@ -38,6 +38,8 @@ pub struct Customers {
 
 /// Customers behind a slot that are compared without asking whether they are the slot's; few slots have more.
 const AT_ONCE: usize = 4;
+/// Rows that are looked up side by side.
+const SIDE_BY_SIDE: usize = 64;
 /// What a customer takes: its id, its bucket, and up to two slots.
 const BYTES_PER_CUSTOMER: u64 = 8 + 2 + 8;
 
@@ -94,18 +96,49 @@ impl Customers {
     /// The place of a customer, or `None` where no requested day concerns it.
     #[must_use]
     pub fn place(&self, customer: i64) -> Option<u32> {
+        self.place_behind(self.slot(customer), customer)
+    }
+
+    /// Picks the rows whose customers have a place, each with it: `rows` is emptied, and filled with (row, place).
+    ///
+    /// Whether a customer has a place, and how far from its slot, is as good as random, and so is where in memory. So no
+    /// branch depends on it, and some rows are looked up side by side, for their waits to overlap.
+    pub fn pick(&self, customers: &[i64], rows: &mut Vec<(u32, u32)>) {
+        rows.clear();
+        rows.resize(customers.len(), (0, 0));
+        let mut count = 0;
+        let mut slots = [(0, 0); SIDE_BY_SIDE];
+        for (block, customers) in (0..).step_by(SIDE_BY_SIDE).zip(customers.chunks(SIDE_BY_SIDE)) {
+            for (slot, &customer) in slots.iter_mut().zip(customers) {
+                *slot = self.slot(customer);
+            }
+            for ((row, &customer), &slot) in (block..).zip(customers).zip(&slots) {
+                let place = self.place_behind(slot, customer);
+                rows[count] = (row, place.unwrap_or_default());
+                count += usize::from(place.is_some());
+            }
+        }
+        rows.truncate(count);
+    }
+
+    /// The places that lie behind a customer's slot, first and end.
+    #[inline]
+    fn slot(&self, customer: i64) -> (u32, u32) {
         let slot = (customer_hash(customer) >> self.shift) as usize;
-        let (start, end) = (self.slots[slot], self.slots[slot + 1]);
-        // Whether a row's customer is there, and how far from its slot, is as good as random. So the first few are compared
-        // whatever they are, with nothing for the processor to guess.
+        (self.slots[slot], self.slots[slot + 1])
+    }
+
+    #[inline]
+    fn place_behind(&self, (start, end): (u32, u32), customer: i64) -> Option<u32> {
+        let Some(&[a, b, c, d]) = self.ids[start as usize..].first_chunk::<AT_ONCE>() else { return None };
         let mut place = end;
-        for next in (start..start + AT_ONCE as u32).rev() {
-            place = if self.ids[next as usize] == customer { next } else { place };
+        for (next, id) in [(3, d), (2, c), (1, b), (0, a)] {
+            place = if id == customer { start + next } else { place };
         }
-        if end - start <= AT_ONCE as u32 || place < end {
-            return (place < end).then_some(place);
+        if place >= end && end - start > AT_ONCE as u32 {
+            return (start..end).find(|&place| self.ids[place as usize] == customer);
         }
-        (start..end).find(|&place| self.ids[place as usize] == customer)
+        (place < end).then_some(place)
     }
 
     /// The customer at a place.

@@ -195,11 +195,11 @@ impl Run<'_> {
         summary: &mut Summary,
     ) -> Result<Vec<ReadTable>> {
         let sink = |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
-        let place = |customer| customers.place(customer);
+        let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
         let bytes = sources.iter().map(|(_, source)| source.bytes()).sum();
         let tables = self.stage(Stage::Actions, bytes, summary, |progress| {
             let read = |(table, source): &OpenTable| {
-                let read = unify::read_actions(table, source.as_ref(), plan, &place, &sink, progress)?;
+                let read = unify::read_actions(table, source.as_ref(), plan, &pick, &sink, progress)?;
                 Ok(ReadTable { name: table.name.clone(), read })
             };
             // Together, so that a table with few parts does not keep the others waiting; the first fault is that of the first

@@ -22,9 +22,12 @@ pub struct Actions {
     pub rejects: Vec<Reject>,
 }
 
+/// Picks the rows of customers that matter: empties the list, and puts each such row there with its customer's place.
+pub type Pick<'a> = dyn Fn(&[i64], &mut Vec<(u32, u32)>) + Sync + 'a;
+
 /// Reads a table of actions.
 ///
-/// `place` numbers the customers that matter; `sink` takes their actions that some day of the plan can see, in no order.
+/// `pick` knows the customers that matter; `sink` takes their actions that some day of the plan can see, in no order.
 ///
 /// # Errors
 /// Whatever the source, `sink` or `progress` returns, and [`crate::error::Error::BadRow`] where bad rows are not to be left
@@ -33,7 +36,7 @@ pub fn read_actions<I: ItemId>(
     table: &ActionTable,
     source: &dyn Source,
     plan: &Plan,
-    place: &(impl Fn(i64) -> Option<u32> + Sync),
+    pick: &Pick<'_>,
     sink: &Sink<'_, Action<I>>,
     progress: &Progress<'_>,
 ) -> Result<Actions> {
@@ -42,7 +45,7 @@ pub fn read_actions<I: ItemId>(
     let idle = Mutex::new(Vec::new());
     read_all(source, &|chunk| {
         let mut found = lock(&idle).pop().unwrap_or_default();
-        read_chunk(&chunk, table, plan, place, &rejects, &mut found)?;
+        read_chunk(&chunk, table, plan, pick, &rejects, &mut found)?;
         let mut rows = lock(&rows);
         for &(day, more) in &found.runs {
             *rows.entry(day).or_default() += more;
@@ -79,7 +82,7 @@ fn read_chunk<I: ItemId>(
     chunk: &Chunk,
     table: &ActionTable,
     plan: &Plan,
-    place: &impl Fn(i64) -> Option<u32>,
+    pick: &Pick<'_>,
     rejects: &Rejects,
     found: &mut Found<I>,
 ) -> Result<()> {
@@ -89,8 +92,8 @@ fn read_chunk<I: ItemId>(
     found.actions.clear();
     found.runs.clear();
     match columns.plain::<I>(rows) {
-        Some(plain) => plain.read(table.kind, plan, place, found),
-        None => read_rows(&columns, &reader, rows, plan, place, rejects, found)?,
+        Some(plain) => plain.read(table.kind, plan, pick, found),
+        None => read_rows(&columns, &reader, rows, plan, pick, rejects, found)?,
     }
     Ok(())
 }
@@ -101,11 +104,11 @@ fn read_rows<I: ItemId>(
     reader: &Reader<'_>,
     rows: usize,
     plan: &Plan,
-    place: &impl Fn(i64) -> Option<u32>,
+    pick: &Pick<'_>,
     rejects: &Rejects,
     found: &mut Found<I>,
 ) -> Result<()> {
-    let Found { actions, runs, .. } = found;
+    let Found { actions, runs, wanted } = found;
     let mut day_is_seen = false;
     for row in 0..rows {
         let (day, customer, item, time) = match columns.row::<I>(row) {
@@ -122,8 +125,9 @@ fn read_rows<I: ItemId>(
                 day_is_seen = plan.any_sees(day);
             }
         }
-        if day_is_seen && let Some(customer) = place(customer) {
-            actions.push(Action::new(customer, day, time, item, columns.table.kind));
+        if day_is_seen {
+            pick(&[customer], wanted);
+            actions.extend(wanted.iter().map(|&(_, place)| Action::new(place, day, time, item, columns.table.kind)));
         }
     }
     Ok(())
@@ -143,23 +147,9 @@ enum PlainDays<'a> {
     Each(&'a [i64]),
 }
 
-/// The rows whose customers have a place, each with it.
-///
-/// Whether one has is as good as random, so every row is written down, and counted only if it has one.
-fn pick(customers: &[i64], place: &impl Fn(i64) -> Option<u32>, wanted: &mut Vec<(u32, u32)>) {
-    wanted.resize(customers.len(), (0, 0));
-    let mut count = 0;
-    for (row, &customer) in (0..).zip(customers) {
-        let found = place(customer);
-        wanted[count] = (row, found.unwrap_or_default());
-        count += usize::from(found.is_some());
-    }
-    wanted.truncate(count);
-}
-
 impl Plain<'_> {
     /// Reads the rows a run of one day at a time; days that nothing sees are only counted.
-    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, place: &impl Fn(i64) -> Option<u32>, found: &mut Found<I>) {
+    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) {
         let Found { actions, runs, wanted } = found;
         let mut start = 0;
         while start < self.rows {
@@ -173,7 +163,7 @@ impl Plain<'_> {
             };
             runs.push((day, (end - start) as u64));
             if plan.any_sees(day) {
-                pick(&self.customers[start..end], place, wanted);
+                pick(&self.customers[start..end], wanted);
                 let midnight = day.midnight();
                 actions.extend(wanted.iter().map(|&(row, customer)| {
                     let row = start + row as usize;

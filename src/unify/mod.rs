@@ -23,7 +23,7 @@ use crate::config::ActionTable;
 use crate::error::Result;
 use crate::read::{Column, Shape, Source, Visitor, Wanted};
 
-pub use actions::{Actions, read_actions};
+pub use actions::{Actions, Pick, read_actions};
 pub use impressions::{Impressions, read_impressions};
 pub use reject::Reject;
 pub use time::{format_time, parse_time};
