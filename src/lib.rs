@@ -24,6 +24,8 @@ pub mod manifest;
 
 pub mod open;
 
+pub mod load;
+
 pub mod pipeline;
 
 pub mod verify;

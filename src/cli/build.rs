@@ -80,7 +80,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// The most memory to use, as 8GiB or 512MiB; three quarters of what the machine has if not given
-    #[arg(long, value_name = "SIZE", value_parser = text::size)]
+    #[arg(long, value_name = "SIZE", value_parser = config::parse_size)]
     memory: Option<u64>,
     /// A folder for what memory has no room for; inside OUT if not given
     #[arg(long, value_name = "DIR")]
@@ -123,7 +123,6 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let plan = Plan::new(arguments.options()?)?;
     let (quiet, as_json) = (arguments.quiet, arguments.json);
     let tables = arguments.tables();
-    places::check(&plan.options().out, &tables)?;
     interrupt::listen()?;
     let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
     if as_json {

@@ -1,46 +1,10 @@
-//! Where a build reads and where it writes: that the two do not mix, and what else is at the place.
+//! What else is at the place where a build wrote.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use shardback::config::Format;
-use shardback::error::{Error, Result};
 use shardback::open::DayFolder;
-use shardback::pipeline::{Input, Summary, Tables};
-
-/// Refuses an output inside a table, whose results the next run would read, and a table where results are written.
-pub(super) fn check(out: &Path, tables: &Tables) -> Result<()> {
-    let named = tables.actions.iter().map(|(table, input)| (table.name.as_str(), input));
-    let whole_out = absolute(out);
-    for (name, input) in std::iter::once(("impressions", &tables.impressions)).chain(named) {
-        let Input::Path(path) = input else { continue };
-        let table = absolute(path);
-        let is_read = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));
-        let is_written = Format::ALL.iter().any(|format| table.starts_with(whole_out.join(format.name())));
-        let problem = match (is_read, is_written) {
-            (true, _) => format!("`{}` is in the table {name}, `{}`", out.display(), path.display()),
-            (_, true) => format!("the table {name}, `{}`, is among the results in `{}`", path.display(), out.display()),
-            _ => continue,
-        };
-        return Err(Error::Option { option: "--out", problem: format!("{problem}; choose a folder of its own") });
-    }
-    Ok(())
-}
-
-/// Names of which nothing is read.
-fn is_hidden(name: &std::ffi::OsStr) -> bool {
-    matches!(name.as_encoded_bytes().first(), Some(b'_' | b'.'))
-}
-
-/// The path without links, as far as it is there.
-fn absolute(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut folders = path.ancestors();
-    let there = folders.find_map(|folder| Some((folder, folder.canonicalize().ok()?)));
-    match there {
-        Some((folder, real)) => path.strip_prefix(folder).map_or_else(|_| path.clone(), |below| real.join(below)),
-        None => path,
-    }
-}
+use shardback::pipeline::Summary;
 
 /// A note for each format that a published day has from another build.
 pub(super) fn other_builds(out: &Path, summary: &Summary) -> Vec<String> {

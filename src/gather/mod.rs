@@ -4,7 +4,7 @@
 
 mod cpu;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, pad_row};
 
 use crate::event::ItemId;
 use crate::histories::{Values, Window};

@@ -52,12 +52,17 @@ pub struct Header {
 /// The name of a tensor, and where its bytes lie.
 pub(super) type TensorRange = (&'static str, Range<usize>);
 
-/// A tensor of a layout.
-struct Tensor {
-    name: &'static str,
-    dtype: &'static str,
-    width: u64,
-    shape: Vec<u64>,
+/// A tensor of a shard, as its header describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: &'static str,
+    /// The dtype as safetensors names it: `I64`, `I32`, `U8`, `BOOL`.
+    pub dtype: &'static str,
+    /// The bytes of an element.
+    pub width: u64,
+    /// Its shape.
+    pub shape: Vec<u64>,
 }
 
 impl Tensor {
@@ -81,7 +86,9 @@ impl Header {
             .or_else(|| differs("rows", found.rows.to_string(), self.rows.to_string()))
     }
 
-    fn tensors(&self) -> Vec<Tensor> {
+    /// The tensors of such a shard, in the order in which they lie in the file.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<Tensor> {
         let rows = self.rows;
         let (item, item_width) = match self.item_dtype {
             ItemDtype::I32 => ("I32", 4),

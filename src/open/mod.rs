@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! find_days(path) ─► DayFolder::open(folder) ─┬─► Shard ─► ShardView::{Jagged, Dense}   mapped, zero-copy slices
-//!                    manifest, sizes          └─► Part  ─► PartBatch                    Parquet, decoded in batches
+//!                    manifest, sizes       │  └─► Part  ─► PartBatch                    Parquet, decoded in batches
+//!                                          └────► MappedDay                           all shards, as one table of rows
 //! ```
 //!
 //! What is opened has been checked for its form: a manifest's hash, file sizes, a shard's header, a part's columns. What
 //! the rows hold is the business of [`crate::verify`].
 
 mod header;
+mod mapped;
 mod part;
 mod shard;
 
@@ -24,7 +26,8 @@ use crate::event::{Day, ItemDtype};
 use crate::fsio::STAGING_FOLDER;
 use crate::manifest::{MANIFEST_FILE, Manifest};
 
-pub use header::Header;
+pub use header::{Header, Tensor};
+pub use mapped::MappedDay;
 pub use part::{Part, PartBatch};
 pub use shard::{DenseShard, History, Items, JaggedShard, Shard, ShardView};
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytemuck::AnyBitPattern;
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap};
 
 use super::header::{Header, TensorRange, parse};
 use super::{corrupt, map};
@@ -33,6 +33,12 @@ impl Shard {
     /// [`crate::error::Error::Io`] when it cannot be mapped, [`crate::error::Error::Corrupt`] when it is no whole shard.
     pub fn open(path: &Path) -> Result<Self> {
         Self::from_map(path, map(path)?)
+    }
+
+    /// Tells the system that the whole file will be read soon, so that it is read ahead; only a hint.
+    pub fn will_need(&self) {
+        // Where the system does not take the hint, reading is slower and no less right.
+        let _ = self.map.advise(Advice::WillNeed);
     }
 
     pub(crate) fn from_map(path: &Path, map: Mmap) -> Result<Self> {
@@ -86,7 +92,9 @@ impl Shard {
         }
     }
 
-    fn bytes(&self, name: &str) -> &[u8] {
+    /// The bytes of a tensor, little-endian, row by row; none where the shard has no such tensor.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> &[u8] {
         let range = self.tensors.iter().find(|(tensor, _)| *tensor == name).map(|(_, range)| range.clone());
         range.and_then(|range| self.map.get(range)).unwrap_or_default()
     }

@@ -7,6 +7,7 @@
 //! Nothing is published before every table has been read, and a day is published only when all its formats are complete.
 
 mod day;
+mod places;
 mod report;
 
 use std::panic::resume_unwind;
@@ -53,6 +54,7 @@ pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Sum
         let problem = "name at least one of --clicks, --add-to-carts, --previous-orders".to_owned();
         return Err(Error::Option { option: "--clicks", problem });
     }
+    places::check(&plan.options().out, &tables)?;
     let threads = plan.options().threads.unwrap_or(0);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
@@ -172,7 +174,9 @@ impl Run<'_> {
         spool: &Spool<'_, Sample<I>>,
         summary: &mut Summary,
     ) -> Result<Impressions> {
-        let sink = |samples: &[Sample<I>]| spool.push(samples, |sample: &Sample<I>| bucket_of(sample.customer(), spool.buckets()));
+        let sink = |samples: &[Sample<I>]| {
+            spool.push(samples, |sample: &Sample<I>| bucket_of(sample.customer(), spool.buckets()))
+        };
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
             unify::read_impressions::<I>(source, plan, &sink, progress)
         })?;
@@ -194,7 +198,8 @@ impl Run<'_> {
         spool: &Spool<'_, Action<I>>,
         summary: &mut Summary,
     ) -> Result<Vec<ReadTable>> {
-        let sink = |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
+        let sink =
+            |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
         let bytes = sources.iter().map(|(_, source)| source.bytes()).sum();
         let tables = self.stage(Stage::Actions, bytes, summary, |progress| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "error",
     "event",
     "config",
@@ -17,6 +17,7 @@ const ORDER: [&str; 16] = [
     "write",
     "manifest",
     "open",
+    "load",
     "pipeline",
     "verify",
     "inspect",

@@ -1,0 +1,27 @@
+"""shardback turns event logs into training tensors: for every impression, the customer's last K actions as they stood
+when its day began.
+
+`build` makes days from tables, `open` reads them as numpy arrays, and `shardback.torch.Loader`, for which PyTorch has to
+be installed, trains on them.
+"""
+
+from shardback.building import ArrowStream, build
+from shardback.days import Day, Days, Shard, open
+from shardback.errors import CorruptError, InputError, IoError, OptionError, ShardbackError
+from shardback.manifest import Manifest, Statistics
+
+__all__ = [
+    "ArrowStream",
+    "CorruptError",
+    "Day",
+    "Days",
+    "InputError",
+    "IoError",
+    "Manifest",
+    "OptionError",
+    "Shard",
+    "ShardbackError",
+    "Statistics",
+    "build",
+    "open",
+]

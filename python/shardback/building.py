@@ -1,0 +1,143 @@
+"""`build`: days from tables."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from shardback import _native
+from shardback.errors import OptionError
+from shardback.manifest import Manifest
+from shardback.progress import Bar
+
+Day = datetime.date | str
+"""A day, as a date or as `YYYY-MM-DD`."""
+
+
+class ArrowStream(Protocol):
+    """Anything that yields Arrow record batches: a frame of Polars or pandas, a relation of DuckDB, a table of pyarrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The stream, as a capsule."""
+
+
+Table = str | os.PathLike[str] | ArrowStream
+"""A table: the path of a file or folder, or anything that yields Arrow."""
+
+Progress = Callable[[str, int, int], object]
+"""Called with the name of a stage, the units done and all of them; 0 of 0 where a stream does not say how much it has."""
+
+FORMATS = ("parquet", "dense", "jagged")
+
+
+def build(
+    *,
+    impressions: Table,
+    clicks: Table | None = None,
+    add_to_carts: Table | None = None,
+    previous_orders: Table | None = None,
+    out: str | os.PathLike[str],
+    date: Day | None = None,
+    from_: Day | None = None,
+    to: Day | None = None,
+    format: str | Iterable[str] = ("parquet", "dense"),
+    history: int = 1000,
+    lookback_days: int | None = None,
+    item_dtype: str = "i32",
+    invalid: str = "fail",
+    shard_rows: int | None = None,
+    shards: int | None = None,
+    skip_existing: bool = False,
+    allow_empty_days: bool = False,
+    replace_non_atomic: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    memory: int | str | None = None,
+    spill_dir: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> list[Manifest]:
+    """Builds a day, or a range of days in one pass, and publishes each of them whole under `out`/FORMAT/dt=DAY.
+
+    The tables and rules are those of the command line. The work is done in Rust threads without the interpreter's lock;
+    Ctrl-C stops it, and cleans up.
+
+    Args:
+        impressions: `dt`, `customer_id`, and `impressions` (a list of structs of `item_id` and `is_order`) or `item_id`
+            and `is_order`.
+        clicks: `dt`, `customer_id`, `item_id`, `click_time`.
+        add_to_carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
+        previous_orders: `order_date`, `customer_id`, `config_id`.
+        out: the folder for the results.
+        date: the day to build; or else `from_` and `to`.
+        from_: the first day to build.
+        to: the last day to build, inclusive.
+        format: what to write: some of `parquet`, `dense`, `jagged`.
+        history: K, how many actions a row has.
+        lookback_days: how many days back a sample sees; all of them if not given.
+        item_dtype: `i32` or `i64`, the width of item ids.
+        invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
+        shard_rows: about how many samples a shard holds; 131,072 if neither this nor `shards` is given.
+        shards: how many shards a day has.
+        skip_existing: leave days alone that an earlier run with the same options has published.
+        allow_empty_days: write days without impressions, with no rows, instead of failing.
+        replace_non_atomic: replace a day in two steps where the file system cannot do it in one.
+        device: what pads histories: `auto`, `cpu` or `cuda`.
+        threads: how many threads work; one for each processor if not given.
+        memory: the most memory to use, in bytes or as "8GiB"; three quarters of what the machine has if not given.
+        spill_dir: a folder for what memory has no room for; inside `out` if not given.
+        progress: true for a bar on standard error, or what is to be called with a stage, the units done and their total.
+            What it raises stops the build.
+
+    Returns:
+        The manifest of each format of each day asked for, day by day, those left alone by `skip_existing` included.
+
+    Raises:
+        OptionError: an argument makes no sense.
+        InputError: a table cannot be used, or has a bad row.
+        IoError: the system refused something.
+        ShardbackError: anything else that stops the build; days published before stay, whole.
+    """
+    first, last = _range(date, from_, to)
+    if shards is not None and shard_rows is not None:
+        raise OptionError("shards: it excludes shard_rows; give one of them")
+    formats = [format] if isinstance(format, str) else list(format)
+    arguments = {
+        "out": os.fspath(out),
+        "from_": str(first),
+        "to": str(last),
+        "format": formats,
+        "history": history,
+        "lookback_days": lookback_days,
+        "item_dtype": item_dtype,
+        "invalid": invalid,
+        "shard_rows": 131_072 if shard_rows is None else shard_rows,
+        "shards": shards,
+        "skip_existing": skip_existing,
+        "allow_empty_days": allow_empty_days,
+        "replace_non_atomic": replace_non_atomic,
+        "device": device,
+        "threads": threads,
+        "memory": None if memory is None else str(memory),
+        "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
+    }
+    tables = [impressions, clicks, add_to_carts, previous_orders]
+    if isinstance(progress, bool):
+        with Bar(shown=progress) as bar:
+            _native.build(tables, arguments, bar if progress else None)
+    else:
+        _native.build(tables, arguments, progress)
+    start, end = datetime.date.fromisoformat(str(first)), datetime.date.fromisoformat(str(last))
+    days = [start + datetime.timedelta(day) for day in range((end - start).days + 1)]
+    folders = [Path(out, name, f"dt={day}") for day in days for name in FORMATS if name in formats]
+    return [Manifest.parse(folder, _native.manifest(folder)) for folder in folders]
+
+
+def _range(date: Day | None, first: Day | None, last: Day | None) -> tuple[Day, Day]:
+    if date is not None and first is None and last is None:
+        return date, date
+    if date is None and first is not None and last is not None:
+        return first, last
+    raise OptionError("date: name the day to build, or the first and the last with from_ and to")

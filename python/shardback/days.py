@@ -1,0 +1,248 @@
+"""Published days as read-only numpy arrays over the mapped files."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from shardback import _native
+from shardback.errors import CorruptError, OptionError
+from shardback.manifest import Manifest, Statistics
+
+Array = npt.NDArray[Any]
+"""A numpy array; each function says its shape and dtype."""
+
+_DTYPES = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1"), "BOOL": np.dtype("bool")}
+_COLUMNS = ("customer_id", "item_id", "is_order", "history_length")
+
+
+class Shard(Mapping[str, Array]):
+    """The tensors of one shard by name: read-only views of the mapped file, which copy nothing.
+
+    N is the number of rows, A that of actions, K the length of a padded history. Jagged: `customer_id` int64 [N],
+    `history_start` int64 [N], `history_length` int32 [N], `item_id` int32 [N], `actions` int32 [A], `action_types` uint8
+    [A], `is_order` bool [N]. Dense: `customer_id`, `item_id`, `is_order`, `actions` [N, K], `action_types` [N, K].
+    Items are int64 where the day was built so.
+    """
+
+    def __init__(self, day: _native.Day, number: int) -> None:
+        self.path = day.shard_paths[number]
+        self.rows = day.shard_rows[number]
+        self._tensors = {
+            name: _view(day.tensor(number, name), dtype, shape) for name, dtype, shape in day.tensors(number)
+        }
+
+    def __getitem__(self, name: str) -> Array:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        return f"<Shard {self.path}: {self.rows} rows>"
+
+
+def _view(memory: _native.Memory, dtype: str, shape: list[int]) -> Array:
+    if len(memory) == 0:
+        empty = np.empty(shape, _DTYPES[dtype])
+        empty.flags.writeable = False
+        return empty
+    return np.frombuffer(memory, _DTYPES[dtype]).reshape(shape)
+
+
+class Day:
+    """One day, dense or jagged, whose shards are mapped. Rows are numbered through all shards in order.
+
+    The folder may be replaced while it is open: the day keeps the files that it has opened.
+
+    Args:
+        path: the day's folder, `dt=2025-08-16`.
+        verify: also read every byte: hashes, structure and the rules of the content.
+
+    Raises:
+        IoError: something cannot be read.
+        CorruptError: it is not what its manifest says.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, verify: bool = False) -> None:
+        self.path = Path(path)
+        self._day = _native.Day(self.path)
+        self.manifest = Manifest.parse(self.path, self._day.manifest)
+        self.shards = tuple(Shard(self._day, number) for number in range(len(self.manifest.shards)))
+        if verify:
+            _verify(self.path)
+
+    @property
+    def native(self) -> _native.Day:
+        """The day as the extension module knows it; for the package's own use."""
+        return self._day
+
+    @property
+    def date(self) -> datetime.date:
+        """The day."""
+        return self.manifest.date
+
+    @property
+    def format(self) -> str:
+        """`dense` or `jagged`."""
+        return self.manifest.format
+
+    @property
+    def statistics(self) -> Statistics:
+        """The figures in its manifest."""
+        return self.manifest.statistics
+
+    def __len__(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    def __repr__(self) -> str:
+        return f"<Day {self.date}: {len(self)} rows, {self.format}, K = {self.manifest.history}>"
+
+    def column(self, name: str) -> Array:
+        """A column of all shards, copied into one array.
+
+        Args:
+            name: `customer_id` int64, `item_id` int32 or int64, `is_order` bool, or, of a jagged day, `history_length` int32.
+
+        Returns:
+            [N], one value per row.
+
+        Raises:
+            OptionError: the day has no such column.
+        """
+        known = [column for column in _COLUMNS if all(column in shard for shard in self.shards)]
+        if name not in known:
+            raise OptionError(f"name: `{name}` is none of {', '.join(known)}; other tensors are in each of `shards`")
+        return np.concatenate([shard[name] for shard in self.shards])
+
+    def history(self, row: int) -> tuple[Array, Array]:
+        """The actions that a row sees, newest first, without padding.
+
+        Returns:
+            Items [L] int32 or int64, and types [L] uint8 (1 click, 2 add to cart, 3 order): read-only views, no copies.
+
+        Raises:
+            IndexError: there is no such row.
+            CorruptError: the file says a window that it does not have.
+        """
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"no row {row}: {self.date} has {len(self)} rows")
+        number, start, stop = self._day.window(row % len(self))
+        shard = self.shards[number]
+        return shard["actions"].reshape(-1)[start:stop], shard["action_types"].reshape(-1)[start:stop]
+
+    def dense(
+        self, rows: npt.ArrayLike | slice, out: tuple[Array, Array] | None = None, *, threads: int | None = None
+    ) -> tuple[Array, Array]:
+        """The padded histories of some rows, gathered in Rust by several threads.
+
+        Args:
+            rows: their numbers [B], in any order and with repetitions, or a slice.
+            out: the arrays to write, C-contiguous: items [B, K] in the day's dtype and types [B, K] uint8. They must not be
+                used elsewhere meanwhile.
+            threads: how many threads work; one for each processor if not given.
+
+        Returns:
+            Items [B, K] int32 or int64, and types [B, K] uint8, zeros behind the history: `out` where it was given.
+
+        Raises:
+            OptionError: there is no such row, or `out` is of another shape or dtype.
+        """
+        numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
+        if numbers.ndim != 1 or (numbers.size and not np.issubdtype(numbers.dtype, np.integer)):
+            raise OptionError(f"rows: expected whole numbers [B], found {numbers.dtype} {list(numbers.shape)}")
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
+            raise OptionError(f"rows: expected 0 to {len(self) - 1}, found {numbers.min()} to {numbers.max()}")
+        shape = (len(numbers), self.manifest.history)
+        dtype = np.dtype("<i8" if self.manifest.item_dtype == "i64" else "<i4")
+        actions, types = (np.empty(shape, dtype), np.empty(shape, np.uint8)) if out is None else out
+        for array, expected in ((actions, dtype), (types, np.dtype(np.uint8))):
+            if array.shape != shape or array.dtype != expected or not array.flags.carray:
+                raise OptionError(
+                    f"out: expected {expected} {list(shape)}, contiguous and writable, found {array.dtype} {list(array.shape)}"
+                )
+        if numbers.size:
+            flat = [array.reshape(-1).view(np.uint8) for array in (actions, types)]
+            self._day.dense(numbers.tolist(), *flat, threads=threads or 0)
+        return actions, types
+
+
+class Days(Sequence[Day]):
+    """Days of one format in order, such as those of an output: a sequence, also by date.
+
+    `days["2025-08-16"]` is the day of that date, `days.between("2025-08-01", "2025-08-14")` a range of which every day has
+    to be there.
+    """
+
+    def __init__(self, days: Sequence[Day]) -> None:
+        self._days = sorted(days, key=lambda day: day.date)
+        for day, following in zip(self._days, self._days[1:], strict=False):
+            if day.date == following.date:
+                raise OptionError(f"days: {day.date} is there twice: `{day.path}` and `{following.path}`")
+
+    @overload
+    def __getitem__(self, key: int | str | datetime.date) -> Day: ...
+    @overload
+    def __getitem__(self, key: slice) -> Days: ...
+    def __getitem__(self, key: int | str | datetime.date | slice) -> Day | Days:
+        if isinstance(key, slice):
+            return Days(self._days[key])
+        if isinstance(key, int):
+            return self._days[key]
+        return self.between(key, key)._days[0]
+
+    def __len__(self) -> int:
+        return len(self._days)
+
+    def __repr__(self) -> str:
+        return f"<Days {', '.join(str(day.date) for day in self)}>"
+
+    def between(self, first: str | datetime.date, last: str | datetime.date) -> Days:
+        """The days from `first` to `last`, both inclusive.
+
+        Raises:
+            OptionError: a day of the range is missing; the message names all that are.
+        """
+        start, end = (datetime.date.fromisoformat(str(day)) for day in (first, last))
+        wanted = [start + datetime.timedelta(day) for day in range((end - start).days + 1)]
+        known = {day.date: day for day in self}
+        missing = [str(date) for date in wanted if date not in known]
+        if missing or not wanted:
+            have = f"{self[0].date} to {self[-1].date}" if len(self) else "none"
+            raise OptionError(f"days: no {', '.join(missing) or 'day'} between {start} and {end}; there are {have}; build what is missing")
+        return Days([known[date] for date in wanted])
+
+
+def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
+    """Opens a day's folder as a `Day`; the folder of a format, or an output, as `Days`, jagged ones where there are any.
+
+    Manifests are checked, and that files have the sizes and shards the rows that they say.
+
+    Args:
+        path: `out/jagged/dt=2025-08-16`, `out/jagged`, or `out`.
+        verify: also read every byte: hashes, structure and the rules of the content.
+
+    Raises:
+        IoError: something cannot be read.
+        CorruptError: a day is not what its manifest says, or there is none.
+    """
+    is_day, folders = _native.find_days(path)
+    if is_day:
+        return Day(folders[0], verify=verify)
+    return Days([Day(folder, verify=verify) for folder in folders])
+
+
+def _verify(path: Path) -> None:
+    faults = _native.verify(path)
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise CorruptError(f"`{faults[0][0]}`: {faults[0][1]}{more}")

@@ -1,0 +1,21 @@
+"""What this package raises: one base class, and a class for each kind of cause."""
+
+
+class ShardbackError(Exception):
+    """The base of every exception that this package raises on purpose."""
+
+
+class OptionError(ShardbackError, ValueError):
+    """An argument, or a combination of arguments, that makes no sense; the message names the argument."""
+
+
+class InputError(ShardbackError, ValueError):
+    """A table that cannot be used: a missing column, a bad row, a broken file or stream; the message says where."""
+
+
+class CorruptError(ShardbackError):
+    """A published day that is not what it should be; the message names the file."""
+
+
+class IoError(ShardbackError, OSError):
+    """The system refused something; the message names the path."""

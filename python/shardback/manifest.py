@@ -1,0 +1,127 @@
+"""The record of a day in one format, typed; `docs/format.md` says what each figure means."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """A file of the day: its name, its samples, its size in bytes, and the XXH3 (128 bits) of all its bytes."""
+
+    file: str
+    rows: int
+    bytes: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a day sees of a table: its valid rows, and those left out by reason."""
+
+    rows: int
+    rejected: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedEntry:
+    """The file of the rows left out: its name, its lines, its size in bytes, and its hash."""
+
+    file: str
+    rows: int
+    bytes: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class LengthRange:
+    """How many customers have a history of `from_` to `to` actions, both inclusive."""
+
+    from_: int
+    to: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Figures of a day.
+
+    `actions` counts the actions in the histories by type, each customer's history once. `smallest_gap_micros` is the
+    time between the newest action used and the start of the day, in microseconds.
+    """
+
+    samples: int
+    positives: int
+    positive_rate: float | None
+    customers: int
+    customers_without_history: int
+    actions: Mapping[str, int]
+    history_lengths: tuple[LengthRange, ...]
+    smallest_gap_micros: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One format of one day.
+
+    Attributes:
+        path: the day's folder.
+        format: `parquet`, `dense` or `jagged`.
+        version: the version of the format.
+        tool: the program and version that wrote the day.
+        date: the day.
+        history: K, the length of a padded history.
+        lookback_days: how many days back a sample sees, or none for all of them.
+        item_dtype: `i32` or `i64`.
+        build: the hash of the day's content and options, the same in all formats of one build.
+        shards: the files, in order.
+        tables: what the day sees of each table.
+        rejected: the file of rows left out, where there is one.
+        statistics: figures of the day.
+        hash: the hash of the manifest itself.
+    """
+
+    path: Path
+    format: str
+    version: int
+    tool: str
+    date: datetime.date
+    history: int
+    lookback_days: int | None
+    item_dtype: str
+    build: str
+    shards: tuple[ShardEntry, ...]
+    tables: Mapping[str, Table]
+    rejected: RejectedEntry | None
+    statistics: Statistics
+    hash: str
+
+    @classmethod
+    def parse(cls, path: Path, text: str) -> Manifest:
+        """Reads the JSON of a manifest that has been checked."""
+        fields: dict[str, Any] = json.loads(text)
+        statistics: dict[str, Any] = fields["statistics"]
+        ranges = statistics.pop("history_lengths")
+        lengths = tuple(LengthRange(entry["from"], entry["to"], entry["customers"]) for entry in ranges)
+        rejected = fields["rejected"]
+        return cls(
+            path=path,
+            format=fields["format"].removeprefix("shardback."),
+            version=fields["version"],
+            tool=fields["tool"],
+            date=datetime.date.fromisoformat(fields["dt"]),
+            history=fields["history"],
+            lookback_days=fields["lookback_days"],
+            item_dtype=fields["item_dtype"],
+            build=fields["build"],
+            shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),
+            tables={name: Table(**table) for name, table in fields["tables"].items()},
+            rejected=None if rejected is None else RejectedEntry(**rejected),
+            statistics=Statistics(**statistics, history_lengths=lengths),
+            hash=fields["hash"],
+        )

@@ -1,0 +1,243 @@
+//! Builds from Python: arguments to a plan, tables to inputs, progress to a callback.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use pyo3::exceptions::PyTypeError;
+use pyo3::types::{PyAnyMethods, PyCapsule, PyCapsuleMethods};
+use pyo3::{Bound, FromPyObject, Py, PyAny, PyErr, PyResult, Python, pyfunction};
+use shardback::config::{self, ActionTable, Device, Format, InvalidRows, Options, Plan, Sharding};
+use shardback::error::Result;
+use shardback::event::{Day, ItemDtype};
+use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
+use shardback::read::{Batches, Wanted};
+use shardback::unify;
+
+use crate::error::{raise, to_python};
+
+/// The options as `shardback.build` hands them over, all of them given.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Arguments {
+    out: PathBuf,
+    from_: String,
+    to: String,
+    format: Vec<String>,
+    history: usize,
+    lookback_days: Option<u32>,
+    item_dtype: String,
+    invalid: String,
+    shard_rows: u64,
+    shards: Option<u32>,
+    skip_existing: bool,
+    allow_empty_days: bool,
+    replace_non_atomic: bool,
+    device: String,
+    threads: Option<usize>,
+    memory: Option<String>,
+    spill_dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn options(self, py: Python<'_>) -> PyResult<Options> {
+        let day = |text: &str| text.parse::<Day>().map_err(|error| to_python(py, &error));
+        let formats = [("parquet", Format::Parquet), ("dense", Format::Dense), ("jagged", Format::Jagged)];
+        let dtypes = [("i32", ItemDtype::I32), ("i64", ItemDtype::I64)];
+        let invalid = [("fail", InvalidRows::Fail), ("skip", InvalidRows::Skip)];
+        let devices = [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)];
+        let memory = self.memory.map(|text| config::parse_size(&text)).transpose();
+        Ok(Options {
+            formats: self
+                .format
+                .iter()
+                .map(|name| choose(py, "format", name, &formats))
+                .collect::<PyResult<Vec<_>>>()?,
+            history: self.history,
+            lookback_days: self.lookback_days,
+            item_dtype: choose(py, "item_dtype", &self.item_dtype, &dtypes)?,
+            invalid: choose(py, "invalid", &self.invalid, &invalid)?,
+            sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
+            skip_existing: self.skip_existing,
+            allow_empty_days: self.allow_empty_days,
+            replace_non_atomic: self.replace_non_atomic,
+            device: choose(py, "device", &self.device, &devices)?,
+            threads: self.threads,
+            memory: memory.map_err(|problem| raise(py, "OptionError", format!("memory: {problem}")))?,
+            spill_dir: self.spill_dir,
+            ..Options::new(self.out, day(&self.from_)?, day(&self.to)?)
+        })
+    }
+}
+
+/// The value that a name stands for.
+fn choose<T: Copy>(py: Python<'_>, option: &str, name: &str, values: &[(&str, T)]) -> PyResult<T> {
+    let found = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = values.iter().map(|(known, _)| *known).collect();
+        raise(py, "OptionError", format!("{option}: `{name}` is none of {}", known.join(", ")))
+    })
+}
+
+/// Builds days; `tables` holds impressions, clicks, add-to-carts and previous orders, each a path, something with
+/// `__arrow_c_stream__`, or none. `progress` is called with a stage, what is done and the total, in this thread.
+#[pyfunction]
+pub(crate) fn build(
+    py: Python<'_>,
+    tables: [Option<Bound<'_, PyAny>>; 4],
+    arguments: Arguments,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let plan = Plan::new(arguments.options(py)?).map_err(|error| to_python(py, &error))?;
+    let [impressions, clicks, add_to_carts, previous_orders] = tables;
+    let Some(impressions) = impressions else {
+        return Err(raise(py, "OptionError", "impressions: name the table".to_owned()));
+    };
+    let actions = [
+        (ActionTable::clicks(), clicks),
+        (ActionTable::add_to_carts(), add_to_carts),
+        (ActionTable::previous_orders(), previous_orders),
+    ];
+    let mut given = Vec::new();
+    for (table, source) in actions {
+        if let Some(source) = source {
+            let input = input(&source, unify::wanted_actions(&table))?;
+            given.push((table, input));
+        }
+    }
+    let tables = Tables { impressions: input(&impressions, unify::wanted_impressions())?, actions: given };
+    run(py, plan, tables, progress.as_ref())
+}
+
+/// A path, or a stream that is taken over.
+fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
+    if let Ok(path) = source.extract::<PathBuf>() {
+        return Ok(Input::Path(path));
+    }
+    let Ok(export) = source.getattr("__arrow_c_stream__") else {
+        let kind = source.get_type();
+        let problem = format!("{}: a table is a path or has `__arrow_c_stream__`, not {kind}", wanted.table);
+        return Err(PyTypeError::new_err(problem));
+    };
+    let capsule = export.call0()?.cast_into::<PyCapsule>()?;
+    let stream = capsule.pointer_checked(Some(c"arrow_array_stream"))?.cast::<FFI_ArrowArrayStream>();
+    // SAFETY: a capsule of this name holds a stream, by the Arrow PyCapsule interface; it is moved out, which leaves one
+    // that is released, as the interface asks.
+    let reader = unsafe { RecordBatchStreamReader::from_raw(stream.as_ptr()) };
+    let reader = reader
+        .map_err(|error| raise(source.py(), "InputError", format!("{}: the source failed: {error}", wanted.table)))?;
+    Ok(Input::Source(Box::new(Batches::new(wanted, reader))))
+}
+
+/// How often the interpreter is asked for signals, and progress is shown.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Builds in a thread of its own; this one shows progress and listens for Ctrl-C.
+fn run(py: Python<'_>, plan: Plan, tables: Tables, progress: Option<&Py<PyAny>>) -> PyResult<()> {
+    let shared = Arc::new(Watch::default());
+    let (done, finished) = channel();
+    let finished = Mutex::new(finished);
+    let watch = Watched { shared: Arc::clone(&shared), _alive: done.clone() };
+    let worker = std::thread::spawn(move || {
+        let result = pipeline::build(&plan, tables, &watch);
+        // Whoever listens may be gone; then nobody asks.
+        let _ = done.send(());
+        result
+    });
+    let mut fault: Option<PyErr> = None;
+    loop {
+        let waited = py.detach(|| finished.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
+        let shown = progress.map_or(Ok(()), |progress| shared.show(py, progress));
+        if let Err(error) = shown.and_then(|()| py.check_signals())
+            && fault.is_none()
+        {
+            shared.cancelled.store(true, Ordering::Relaxed);
+            fault = Some(error);
+        }
+        // A worker that panics drops its end.
+        if waited != Err(RecvTimeoutError::Timeout) {
+            break;
+        }
+    }
+    let result: Result<Summary> = py.detach(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    match (fault, result) {
+        (Some(fault), _) => Err(fault),
+        (None, Err(error)) => Err(to_python(py, &error)),
+        (None, Ok(_)) => Ok(()),
+    }
+}
+
+/// Where a build stands.
+#[derive(Default)]
+struct Watch {
+    stages: Mutex<Vec<Progress>>,
+    cancelled: AtomicBool,
+}
+
+/// A stage, and how far it is.
+struct Progress {
+    name: String,
+    done: u64,
+    total: u64,
+    ended: bool,
+}
+
+impl Watch {
+    /// Tells the callback of each stage that is at work or has ended since it was last called.
+    fn show(&self, py: Python<'_>, progress: &Py<PyAny>) -> PyResult<()> {
+        let stages: Vec<(String, u64, u64)> = {
+            let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = stages.iter().map(|stage| (stage.name.clone(), stage.done, stage.total)).collect();
+            stages.retain(|stage| !stage.ended);
+            now
+        };
+        stages.into_iter().try_for_each(|stage| progress.call1(py, stage).map(drop))
+    }
+}
+
+/// The end of the watch that the build holds.
+struct Watched {
+    shared: Arc<Watch>,
+    _alive: Sender<()>,
+}
+
+impl Watched {
+    fn change(&self, change: impl FnOnce(&mut Vec<Progress>)) {
+        change(&mut self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Observer for Watched {
+    fn begin(&self, stage: Stage, total: u64) {
+        self.change(|stages| stages.push(Progress { name: stage.to_string(), done: 0, total, ended: false }));
+    }
+
+    fn advance(&self, stage: Stage, units: u64) {
+        let name = stage.to_string();
+        self.change(|stages| {
+            if let Some(stage) = stages.iter_mut().rfind(|known| known.name == name) {
+                stage.done += units;
+            }
+        });
+    }
+
+    fn end(&self, time: &StageTime) {
+        let name = time.stage.to_string();
+        self.change(|stages| {
+            if let Some(stage) = stages.iter_mut().rfind(|known| known.name == name) {
+                // A stream does not say beforehand how much there is.
+                stage.done = stage.total;
+                stage.ended = true;
+            }
+        });
+    }
+
+    fn published(&self, _: &DaySummary) {}
+
+    fn cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,191 @@
+//! Days opened for reading.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
+use rayon::ThreadPoolBuilder;
+use shardback::config::Format;
+use shardback::error::Result;
+use shardback::load::{self, Dtypes, Index, Item, Out};
+use shardback::open::{self, MappedDay, PlaceKind, ShardView};
+
+use crate::error::{raise, to_python};
+use crate::memory::{Lender, Memory};
+
+/// A dense or jagged day whose shards are mapped.
+#[pyclass(frozen, module = "shardback._native")]
+pub(crate) struct Day(pub(crate) Arc<MappedDay>);
+
+#[pymethods]
+impl Day {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let day = py.detach(|| MappedDay::open(&path)).map_err(|error| to_python(py, &error))?;
+        Ok(Self(Arc::new(day)))
+    }
+
+    /// The manifest as it is in the folder.
+    #[getter]
+    fn manifest(&self) -> String {
+        String::from_utf8_lossy(&self.0.folder().manifest().to_bytes()).into_owned()
+    }
+
+    /// `dense` or `jagged`.
+    #[getter]
+    fn format(&self) -> &'static str {
+        self.0.folder().format().name()
+    }
+
+    /// The samples of each shard.
+    #[getter]
+    fn shard_rows(&self) -> Vec<usize> {
+        self.0.shards().iter().map(open::Shard::rows).collect()
+    }
+
+    /// The file of each shard.
+    #[getter]
+    fn shard_paths(&self) -> Vec<PathBuf> {
+        self.0.shards().iter().map(|shard| shard.path().to_owned()).collect()
+    }
+
+    /// The tensors of a shard: name, dtype as safetensors names it, shape.
+    fn tensors(&self, py: Python<'_>, shard: usize) -> PyResult<Vec<(&'static str, &'static str, Vec<u64>)>> {
+        let shard = self.0.shards().get(shard).ok_or_else(|| no_shard(py, shard))?;
+        Ok(shard.header().tensors().into_iter().map(|tensor| (tensor.name, tensor.dtype, tensor.shape)).collect())
+    }
+
+    /// The bytes of a tensor, read-only.
+    fn tensor(&self, py: Python<'_>, shard: usize, name: String) -> PyResult<Memory> {
+        if shard >= self.0.shards().len() {
+            return Err(no_shard(py, shard));
+        }
+        Ok(Memory(Arc::new(Mapped { day: Arc::clone(&self.0), shard, name })))
+    }
+
+    /// Where the history of a row lies: the shard, and from where to where in its actions, as if they were one row.
+    fn window(&self, py: Python<'_>, row: usize) -> PyResult<(usize, usize, usize)> {
+        let place = self.0.locate(row).and_then(|(shard, row)| Some((shard, self.0.shards().get(shard)?.view(), row)));
+        let window = place.and_then(|(shard, view, row)| {
+            let start = match &view {
+                ShardView::Jagged(jagged) => jagged.window(row)?.start,
+                ShardView::Dense(dense) => row * dense.history,
+            };
+            Some((shard, start, start + view.history(row)?.types.len()))
+        });
+        window.ok_or_else(|| {
+            raise(py, "CorruptError", format!("row {row}: there is none, or its history is out of range"))
+        })
+    }
+
+    /// Gathers rows into two arrays of `[rows, K]`, given as bytes: items and action types as the day stores them.
+    ///
+    /// Nothing else may use the arrays meanwhile.
+    fn dense(
+        &self,
+        py: Python<'_>,
+        rows: Vec<u64>,
+        actions: PyBuffer<u8>,
+        action_types: PyBuffer<u8>,
+        threads: usize,
+    ) -> PyResult<()> {
+        let wide = rows.len() * self.0.history();
+        let dtypes = Dtypes::stored(self.0.folder().item_dtype());
+        let fits = |buffer: &PyBuffer<u8>, bytes: usize| {
+            buffer.len_bytes() == wide * bytes && buffer.is_c_contiguous() && !buffer.readonly()
+        };
+        if !fits(&actions, dtypes.items.bytes()) || !fits(&action_types, 1) {
+            return Err(raise(py, "OptionError", "out: arrays of another size, or not for writing".to_owned()));
+        }
+        let (actions_at, types_at) = (actions.buf_ptr() as usize, action_types.buf_ptr() as usize);
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| raise(py, "OptionError", format!("threads: {error}")))?;
+        py.detach(|| {
+            // SAFETY: both buffers are held until the end, are for writing, and were found to have these sizes; numpy aligns
+            // arrays to their elements, and the caller leaves them alone meanwhile.
+            let types = unsafe { std::slice::from_raw_parts_mut(types_at as *mut u8, wide) };
+            pool.install(|| match dtypes.items {
+                Index::I64 => {
+                    // SAFETY: as above.
+                    let actions = unsafe { std::slice::from_raw_parts_mut(actions_at as *mut i64, wide) };
+                    gather(&self.0, &rows, actions, types)
+                }
+                _ => {
+                    // SAFETY: as above.
+                    let actions = unsafe { std::slice::from_raw_parts_mut(actions_at as *mut i32, wide) };
+                    gather(&self.0, &rows, actions, types)
+                }
+            })
+        })
+        .map_err(|error| to_python(py, &error))
+    }
+}
+
+fn gather<T: Item + Default>(day: &MappedDay, rows: &[u64], actions: &mut [T], action_types: &mut [u8]) -> Result<()> {
+    let (mut impressions, mut lengths, mut is_order) =
+        (vec![T::default(); rows.len()], vec![0; rows.len()], vec![0; rows.len()]);
+    let (impressions, lengths, is_order) = (&mut impressions[..], &mut lengths[..], &mut is_order[..]);
+    load::fill(day, rows, day.history(), Out { actions, action_types, impressions, lengths, is_order })
+}
+
+fn no_shard(py: Python<'_>, shard: usize) -> PyErr {
+    raise(py, "ShardbackError", format!("no shard {shard}"))
+}
+
+/// A tensor of a mapped shard.
+struct Mapped {
+    day: Arc<MappedDay>,
+    shard: usize,
+    name: String,
+}
+
+// SAFETY: a mapping stays where it is until the day is dropped, and is only read.
+unsafe impl Lender for Mapped {
+    fn bytes(&self) -> (*const u8, usize) {
+        let bytes = self.day.shards().get(self.shard).map(|shard| shard.bytes(&self.name)).unwrap_or_default();
+        (bytes.as_ptr(), bytes.len())
+    }
+
+    fn writable(&self) -> bool {
+        false
+    }
+}
+
+/// The days at or below a path, by day: whether the path is a day itself, and their folders.
+///
+/// Of an output's formats jagged is taken where it is there, else dense.
+#[pyfunction]
+pub(crate) fn find_days(py: Python<'_>, path: PathBuf) -> PyResult<(bool, Vec<PathBuf>)> {
+    let found = py.detach(|| open::find_days(&path)).map_err(|error| to_python(py, &error))?;
+    let of = |format: Format| {
+        let days = found.days.iter().filter(move |place| place.format.is_none_or(|of| of == format));
+        days.map(|place| place.folder.clone()).collect::<Vec<_>>()
+    };
+    let folders = [Format::Jagged, Format::Dense].into_iter().map(of).find(|folders| !folders.is_empty());
+    match folders {
+        Some(folders) => Ok((found.kind == PlaceKind::Day, folders)),
+        None => {
+            let path = path.display();
+            Err(raise(
+                py,
+                "CorruptError",
+                format!("`{path}`: it has no jagged and no dense days; build them with format=[\"jagged\"]"),
+            ))
+        }
+    }
+}
+
+/// Checks everything at or below a path; each fault as a file and what is wrong with it.
+#[pyfunction]
+pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(PathBuf, String)>> {
+    let report = py.detach(|| shardback::verify::verify(&path)).map_err(|error| to_python(py, &error))?;
+    Ok(report.faults.into_iter().map(|fault| (fault.path, fault.problem)).collect())
+}
+
+/// The manifest of a day's folder in any format.
+#[pyfunction]
+pub(crate) fn manifest(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    let folder = py.detach(|| open::DayFolder::open(&path)).map_err(|error| to_python(py, &error))?;
+    Ok(String::from_utf8_lossy(&folder.manifest().to_bytes()).into_owned())
+}

@@ -1,0 +1,63 @@
+//! The library's errors as exceptions: one match, one base class (`shardback.ShardbackError`).
+
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyAnyMethods, PyType};
+use pyo3::{Bound, Py, PyErr, PyResult, Python};
+use shardback::error::Error;
+
+/// The exception of an error. Raises another one where the package itself cannot be imported.
+pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
+    let class = match error {
+        Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
+        Error::Option { .. } | Error::Day { .. } => "OptionError",
+        Error::Corrupt { .. } => "CorruptError",
+        Error::Io { .. } | Error::Unreadable { .. } => "IoError",
+        Error::EmptyDay { .. } | Error::Memory { .. } | Error::TooMany { .. } => "ShardbackError",
+        _ => "InputError",
+    };
+    raise(py, class, in_python(&chain(error)))
+}
+
+/// An exception of the package, by the name of its class.
+pub(crate) fn raise(py: Python<'_>, class: &str, message: String) -> PyErr {
+    match errors(py).and_then(|module| module.getattr(class)).and_then(|class| Ok(class.cast_into::<PyType>()?)) {
+        Ok(class) => PyErr::from_type(class, message),
+        Err(error) => error,
+    }
+}
+
+fn errors(py: Python<'_>) -> PyResult<&Bound<'_, pyo3::PyAny>> {
+    static MODULE: PyOnceLock<Py<pyo3::PyAny>> = PyOnceLock::new();
+    let module =
+        MODULE.get_or_try_init(py, || py.import("shardback.errors").map(|module| module.into_any().unbind()))?;
+    Ok(module.bind(py))
+}
+
+/// The error and what it came from, in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// Options as arguments: `--shard-rows` is `shard_rows`.
+fn in_python(text: &str) -> String {
+    let mut parts = text.split("--");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-').unwrap_or(part.len());
+        let (name, rest) = part.split_at(end);
+        match name {
+            "from" => out.push_str("from_"),
+            name => out.push_str(&name.replace('-', "_")),
+        }
+        out.push_str(rest);
+    }
+    out
+}

@@ -1,0 +1,23 @@
+//! The extension module of the Python package: what Python sees of the library.
+//!
+//! Converts arguments, releases the interpreter's lock, and turns errors into exceptions. Everything that can be said in
+//! Python (typed results, defaults, documentation) is in `python/shardback`; everything that works on data is in the library.
+
+mod batches;
+mod build;
+mod day;
+mod error;
+mod memory;
+
+/// The part of the package that is written in Rust; private, `shardback` is what to use.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::batches::{Batches, steps};
+    #[pymodule_export]
+    use super::build::build;
+    #[pymodule_export]
+    use super::day::{Day, find_days, manifest, verify};
+    #[pymodule_export]
+    use super::memory::Memory;
+}

@@ -1,0 +1,175 @@
+//! Batches of an epoch, made in threads ahead of whoever asks for them.
+//!
+//! One thread goes through the steps and hands each batch over a channel that holds a few; within a batch the rows are
+//! shared out among the threads of a pool. Both end when the receiver is dropped.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::block::{Allocate, Block, Pool};
+use super::fill::{Dtypes, Layout, longest};
+use super::order::Order;
+use super::ranks::{Ranks, Step};
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::open::MappedDay;
+
+/// What a batch holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The tensors of a [`Layout`].
+    Tensors(Dtypes),
+    /// The numbers of the rows, `[rows] i64`, for a device that holds the days and gathers by itself.
+    Rows,
+}
+
+/// An epoch, or what is left of one.
+pub struct Epoch {
+    /// The days in order.
+    pub days: Vec<Arc<MappedDay>>,
+    /// Seeds the order of each day; `None` for rows as they lie.
+    pub seed: Option<u64>,
+    /// The number of the epoch.
+    pub epoch: u64,
+    /// The place of the day to begin with.
+    pub day: usize,
+    /// The rows of it that have been given out before.
+    pub delivered: u64,
+    /// Which rows this rank takes.
+    pub ranks: Ranks,
+    /// What the batches hold.
+    pub content: Content,
+    /// Whether rows are as wide as the longest history of the batch, and not K.
+    pub trim: bool,
+    /// How many batches may wait.
+    pub depth: usize,
+    /// How many threads gather.
+    pub threads: usize,
+    /// What provides the memory; `None` for memory of the process.
+    pub allocate: Option<Allocate>,
+}
+
+/// A batch.
+pub struct Batch {
+    /// Its memory.
+    pub block: Block,
+    /// Its rows.
+    pub rows: usize,
+    /// The width of its rows: K, or with [`Epoch::trim`] less, and at least 1.
+    pub width: usize,
+    /// The place of its day.
+    pub day: usize,
+    /// The rows of the day that all ranks together have been given with it.
+    pub delivered: u64,
+}
+
+/// The batches to come.
+pub struct Ahead {
+    receiver: Receiver<Result<Batch>>,
+}
+
+impl Ahead {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where the threads cannot be started.
+    pub fn new(epoch: Epoch) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(epoch.threads).build().map_err(no_threads)?;
+        let (sender, receiver) = sync_channel(epoch.depth.max(1));
+        let work = move || {
+            if let Err(error) = run(epoch, &pool, &sender) {
+                // Nobody may be there to hear it.
+                let _ = sender.send(Err(error));
+            }
+        };
+        thread::Builder::new().name("shardback-load".to_owned()).spawn(work).map_err(no_threads)?;
+        Ok(Self { receiver })
+    }
+
+    /// The next batch; the outer `None` where none came in time, the inner one after the last.
+    ///
+    /// # Errors
+    /// What went wrong while it was made; nothing comes after that.
+    pub fn next(&self, timeout: Duration) -> Option<Option<Result<Batch>>> {
+        match self.receiver.recv_timeout(timeout) {
+            Ok(batch) => Some(Some(batch)),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(None),
+        }
+    }
+}
+
+fn no_threads(error: impl ToString) -> Error {
+    Error::Option { option: "threads", problem: error.to_string() }
+}
+
+/// Makes all batches of the epoch, until they are done or nobody wants them.
+fn run(mut epoch: Epoch, pool: &ThreadPool, sender: &SyncSender<Result<Batch>>) -> Result<()> {
+    let bytes = epoch.days.iter().map(|day| epoch.block_bytes(day.history())).max().unwrap_or_default();
+    let blocks = match epoch.allocate.take() {
+        Some(allocate) => Pool::of(bytes, allocate),
+        None => Pool::new(bytes),
+    };
+    for place in epoch.day..epoch.days.len() {
+        let day = &epoch.days[place];
+        read_ahead(day);
+        let before = if place == epoch.day { epoch.delivered } else { 0 };
+        let rows = day.rows() as u64;
+        let order = match epoch.seed {
+            Some(seed) => Order::shuffled(seed, day.folder().day(), epoch.epoch, day.rows()),
+            None => Order::as_stored(day.rows()),
+        };
+        for step in 0..epoch.ranks.steps(rows, before) {
+            let Some(step) = epoch.ranks.step(rows, before, step) else { break };
+            let batch = epoch.batch(place, step, &order, pool, &blocks)?;
+            if sender.send(Ok(batch)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows are drawn at random, so a day that is not in memory would be read page by page. Days of padded rows may be larger
+/// than memory, and are.
+fn read_ahead(day: &MappedDay) {
+    if day.folder().format() == Format::Jagged {
+        day.shards().iter().for_each(|shard| shard.will_need());
+    }
+}
+
+impl Epoch {
+    /// The bytes that the largest batch takes.
+    fn block_bytes(&self, history: usize) -> usize {
+        let rows = self.ranks.batch();
+        match self.content {
+            Content::Tensors(dtypes) => Layout { rows, width: history, dtypes }.offsets().end,
+            Content::Rows => rows * size_of::<i64>(),
+        }
+    }
+
+    fn batch(&self, place: usize, step: Step, order: &Order, pool: &ThreadPool, blocks: &Arc<Pool>) -> Result<Batch> {
+        let day = &self.days[place];
+        let rows: Vec<u64> = step.positions(day.rows() as u64).filter_map(|position| order.row(position)).collect();
+        let width = match self.trim {
+            true => pool.install(|| longest(day, &rows))?.max(1),
+            false => day.history(),
+        };
+        let mut block = blocks.take()?;
+        match self.content {
+            Content::Tensors(dtypes) => {
+                let layout = Layout { rows: rows.len(), width, dtypes };
+                pool.install(|| layout.write(day, &rows, &mut block.bytes()[..layout.offsets().end]))?;
+            }
+            Content::Rows => {
+                let bytes: &[u8] = bytemuck::cast_slice(&rows);
+                block.bytes()[..bytes.len()].copy_from_slice(bytes);
+            }
+        }
+        Ok(Batch { block, rows: rows.len(), width, day: place, delivered: step.delivered })
+    }
+}

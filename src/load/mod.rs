@@ -1,0 +1,22 @@
+//! Batches for training: rows of published days in a shuffled order, shared out among ranks, gathered ahead of the step.
+//!
+//! ```text
+//! position ──► Order ──► row ──► MappedDay ──► shard, window ──► fill ──► Block: the tensors of one batch
+//!    ▲         keyed bijection                                   in parallel, into memory that is used again
+//! Ranks: which positions a rank takes at a step
+//! ```
+//!
+//! Nothing here keeps state but a position: an [`Order`] is computed from a key and a number, so where an epoch stands is
+//! one number, whatever the number of ranks. [`Ahead`] runs all of it in threads, some batches ahead of whoever asks.
+
+mod ahead;
+mod block;
+mod fill;
+mod order;
+mod ranks;
+
+pub use ahead::{Ahead, Batch, Content, Epoch};
+pub use block::{Allocate, Block, Memory, Pool};
+pub use fill::{Dtypes, Index, Item, Kind, Layout, Offsets, Out, fill, longest};
+pub use order::Order;
+pub use ranks::{Last, Ranks, Step};
