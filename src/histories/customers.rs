@@ -55,7 +55,9 @@ impl Customers {
                 let mut customers = Vec::new();
                 samples.visit(bucket, RECORDS_AT_A_TIME, |samples| {
                     // A customer's samples come in lists, mostly.
-                    customers.extend(samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()));
+                    customers.extend(
+                        samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()),
+                    );
                     customers.sort_unstable_by_key(|&customer| customer_hash(customer));
                     customers.dedup();
                     Ok(())
