@@ -104,5 +104,5 @@ impl Reported<'_> {
     }
 }
 
-/// Bytes handed to a file at a time: large enough that system calls and parallel gathers cost little beside the copying.
+/// Bytes handed to a file at a time: large enough that system calls cost little beside the copying.
 const BLOCK: usize = 4 << 20;
