@@ -7,7 +7,7 @@ be installed, trains on them.
 
 from shardback.building import ArrowStream, build
 from shardback.days import Day, Days, Shard, open
-from shardback.errors import CorruptError, InputError, IoError, OptionError, ShardbackError
+from shardback.errors import CorruptError, DeviceError, InputError, IoError, OptionError, ShardbackError
 from shardback.manifest import Manifest, Statistics
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "CorruptError",
     "Day",
     "Days",
+    "DeviceError",
     "InputError",
     "IoError",
     "Manifest",

@@ -19,3 +19,7 @@ class CorruptError(ShardbackError):
 
 class IoError(ShardbackError, OSError):
     """The system refused something; the message names the path."""
+
+
+class DeviceError(ShardbackError, RuntimeError):
+    """A CUDA device that is not there, that has no room, or that failed."""

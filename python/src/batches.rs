@@ -19,9 +19,8 @@ pub(crate) struct Batches {
     dtypes: Option<Dtypes>,
 }
 
-/// A batch: its memory, its rows, its width, the place of its day, the rows of the day delivered with it, and where the
-/// tensors begin: actions, action types, impressions, lengths, labels.
-type Parts = (Memory, usize, usize, usize, u64, Option<[usize; 5]>);
+/// A batch: its memory, its rows, its width, the place of its day, and the rows of the day delivered with it.
+type Parts = (Memory, usize, usize, usize, u64);
 
 #[pymethods]
 impl Batches {
@@ -90,18 +89,15 @@ const TICK: Duration = Duration::from_millis(100);
 impl Batches {
     fn parts(&self, batch: Batch) -> Parts {
         let Batch { block, rows, width, day, delivered } = batch;
-        let (bytes, places) = match self.dtypes {
-            Some(dtypes) => {
-                let at = Layout { rows, width, dtypes }.offsets();
-                (at.end, Some([at.actions, at.action_types, at.impressions, at.lengths, at.is_order]))
-            }
-            None => (rows * size_of::<i64>(), None),
+        let bytes = match self.dtypes {
+            Some(dtypes) => Layout { rows, width, dtypes }.offsets().end,
+            None => rows * size_of::<i64>(),
         };
-        (Memory(Arc::new(Lent::new(block, bytes))), rows, width, day, delivered, places)
+        (Memory(Arc::new(Lent::new(block, bytes))), rows, width, day, delivered)
     }
 }
 
-fn index(name: &str) -> Index {
+pub(crate) fn index(name: &str) -> Index {
     match name {
         "i64" => Index::I64,
         "i32" => Index::I32,

@@ -11,7 +11,8 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
         Error::Option { .. } | Error::Day { .. } => "OptionError",
-        Error::Corrupt { .. } => "CorruptError",
+        Error::Corrupt { .. } | Error::Arrays { .. } => "CorruptError",
+        Error::NoCuda(_) | Error::Cuda { .. } | Error::DeviceMemory { .. } => "DeviceError",
         Error::Io { .. } | Error::Unreadable { .. } => "IoError",
         Error::EmptyDay { .. } | Error::Memory { .. } | Error::TooMany { .. } => "ShardbackError",
         _ => "InputError",

@@ -8,6 +8,7 @@ mod build;
 mod day;
 mod error;
 mod memory;
+mod resident;
 
 /// The part of the package that is written in Rust; private, `shardback` is what to use.
 #[pyo3::pymodule]
@@ -20,4 +21,6 @@ mod _native {
     use super::day::{Day, find_days, manifest, verify};
     #[pymodule_export]
     use super::memory::Memory;
+    #[pymodule_export]
+    use super::resident::{Device, Resident, device_bytes, layout};
 }

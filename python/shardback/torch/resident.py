@@ -1,0 +1,167 @@
+"""Jagged days in a device's memory, and batches gathered there: by the project's kernel, or by PyTorch alone."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from shardback import _native
+from shardback.days import Array, Day
+from shardback.errors import CorruptError, OptionError
+from shardback.torch.batch import Layout
+
+
+class Rows(Protocol):
+    """The rows of a day on a device. Both kinds write the same bytes."""
+
+    def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
+        """The rows of these numbers, [B] int64 on the host, as a block [layout.bytes] uint8 on the device."""
+
+    def close(self) -> None:
+        """Waits for the batches that are under way."""
+
+
+class KernelRows:
+    """Rows gathered by the project's kernel, on the current stream of PyTorch."""
+
+    def __init__(self, day: Day, device: torch.device, native: _native.Device) -> None:
+        self._device = device
+        self._rows = _native.Resident(native, day.native)
+
+    def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
+        block = torch.empty(layout.bytes, dtype=torch.uint8, device=self._device)
+        stream = current_stream(self._device)
+        self._rows.gather(rows.numpy(), layout.width, layout.names, block.data_ptr(), stream)
+        return block
+
+    def close(self) -> None:
+        # The rows wait for the device when they are dropped.
+        return
+
+
+class TorchRows:
+    """Rows gathered by operations of PyTorch, on any device that it knows."""
+
+    def __init__(self, day: Day, device: torch.device, index_dtype: torch.dtype | None) -> None:
+        self._device = device
+        actions, starts, at = [], [], 0
+        for shard in day.shards:
+            _check(day, shard["history_start"], shard["history_length"], len(shard["actions"]))
+            actions.append(shard["actions"])
+            starts.append(shard["history_start"] + at)
+            at += len(shard["actions"])
+        if index_dtype == torch.int32:
+            for values in [*actions, *(shard["item_id"] for shard in day.shards)]:
+                _check_fits(values)
+        zero = np.zeros(1, np.uint8)
+        # Padding points at a zero behind the values.
+        self._padding = at
+        self._actions = _upload([*actions, zero.astype(actions[0].dtype)], device)
+        self._types = _upload([*(shard["action_types"] for shard in day.shards), zero], device)
+        self._starts = _upload(starts, device)
+        self._lengths, self._items, self._labels = (
+            _upload([shard[name] for shard in day.shards], device) for name in ("history_length", "item_id", "is_order")
+        )
+        if device.type == "cuda":
+            # Uploaded on a stream of its own; whoever gathers uses another one.
+            torch.cuda.current_stream(device).synchronize()
+
+    def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
+        block = torch.empty(layout.bytes, dtype=torch.uint8, device=self._device)
+        batch = layout.batch(block, _NO_DATE)
+        rows = rows.to(self._device, non_blocking=True)
+        lengths = self._lengths[rows].clamp(max=layout.width)
+        place = torch.arange(layout.width, device=self._device)
+        index = torch.where(place < lengths[:, None], self._starts[rows][:, None] + place, self._padding)
+        batch.actions.copy_(self._actions[index])
+        batch.action_types.copy_(self._types[index])
+        batch.impressions.copy_(self._items[rows])
+        batch.lengths.copy_(lengths)
+        batch.is_order.copy_(self._labels[rows])
+        return block
+
+    def close(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+class Residents:
+    """The days that are on the device: one is asked for, the next one is uploaded behind it.
+
+    Args:
+        days: all days, in order.
+        most: how many may be there at the same time.
+        upload: brings a day to the device; called in a thread of its own.
+    """
+
+    def __init__(self, days: Sequence[Day], most: int, upload: Callable[[Day], Rows]) -> None:
+        self._days = days
+        self._most = most
+        self._upload = upload
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="shardback-upload")
+        self._there: dict[int, Future[Rows]] = {}
+
+    def get(self, place: int) -> Rows:
+        """The rows of the day at a place; waits for its upload, and starts that of the next one where there is room."""
+        following = (place + 1) % len(self._days)
+        wanted = [place] if self._most == 1 else [place, following]
+        if self._most < len(self._days):
+            for other in [other for other in self._there if other not in wanted]:
+                self._there.pop(other).result().close()
+        for other in wanted:
+            if other not in self._there:
+                self._there[other] = self._executor.submit(self._upload, self._days[other])
+        try:
+            return self._there[place].result()
+        except BaseException:
+            self._there.pop(place, None)
+            raise
+
+    def close(self) -> None:
+        """Lets all days go."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._there.clear()
+
+
+_NO_DATE = datetime.date.min
+
+_STAGED = 16 << 20
+"""Values that go to the device at a time, through memory of the process."""
+
+
+def current_stream(device: torch.device) -> int:
+    """PyTorch's current stream of a device, as the driver knows it."""
+    return int(torch.cuda.current_stream(device).cuda_stream)
+
+
+def _upload(parts: Sequence[Array], device: torch.device) -> torch.Tensor:
+    """Arrays one after the other as one tensor. The arrays are read-only, so they go through memory that is not."""
+    total = sum(len(part) for part in parts)
+    staged = np.empty(min(total, _STAGED), parts[0].dtype)
+    target = torch.empty(total, dtype=torch.from_numpy(staged).dtype, device=device)
+    at = 0
+    for part in parts:
+        for start in range(0, len(part), _STAGED):
+            piece = part[start : start + _STAGED]
+            staged[: len(piece)] = piece
+            target[at : at + len(piece)].copy_(torch.from_numpy(staged[: len(piece)]))
+            at += len(piece)
+    return target
+
+
+def _check(day: Day, starts: Array, lengths: Array, actions: int) -> None:
+    """Windows stay inside the actions, and are no longer than K."""
+    wrong = (starts < 0) | (lengths < 0) | (lengths > day.manifest.history) | (starts + lengths > actions)
+    if wrong.any():
+        raise CorruptError(f"`{day.path}`: row {int(wrong.argmax())} of a shard: its history is out of range")
+
+
+def _check_fits(items: Array) -> None:
+    limits = np.iinfo(np.int32)
+    if len(items) and (items.min() < limits.min or items.max() > limits.max):
+        raise OptionError("index_dtype: some items do not fit 32 bits; ask for torch.int64")

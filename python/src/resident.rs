@@ -1,0 +1,139 @@
+//! Days in the memory of a CUDA device, and batches gathered there.
+
+use pyo3::buffer::PyBuffer;
+use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
+use shardback::error::Result;
+use shardback::event::ItemDtype;
+use shardback::gather::cuda::{
+    BatchColumns, CudaDevice, JaggedArrays, ResidentRows, RowNumbers, TypeDtype, resident_bytes,
+};
+use shardback::load::{Dtypes, Index, Layout};
+use shardback::open::{Items, JaggedShard, MappedDay, ShardView};
+
+use crate::batches::index;
+use crate::day::Day;
+use crate::error::{raise, to_python};
+
+/// A CUDA device that has been opened and tried.
+#[pyclass(frozen, module = "shardback._native")]
+pub(crate) struct Device(CudaDevice);
+
+#[pymethods]
+impl Device {
+    #[new]
+    fn new(py: Python<'_>, ordinal: u32) -> PyResult<Self> {
+        py.detach(|| CudaDevice::open(ordinal)).map(Self).map_err(|error| to_python(py, &error))
+    }
+
+    /// Its name, generation and driver.
+    #[getter]
+    fn description(&self) -> &str {
+        self.0.description()
+    }
+}
+
+/// The rows of a jagged day in the memory of a device.
+#[pyclass(frozen, module = "shardback._native")]
+pub(crate) struct Resident(ResidentRows);
+
+#[pymethods]
+impl Resident {
+    /// Uploads the day, and returns when it is there.
+    #[new]
+    fn new(py: Python<'_>, device: &Device, day: &Day) -> PyResult<Self> {
+        let uploaded = py.detach(|| match day.0.folder().item_dtype() {
+            ItemDtype::I32 => {
+                upload(&device.0, &day.0, |items| if let Items::I32(items) = items { items } else { &[] })
+            }
+            ItemDtype::I64 => {
+                upload(&device.0, &day.0, |items| if let Items::I64(items) = items { items } else { &[] })
+            }
+        });
+        uploaded.map(Self).map_err(|error| to_python(py, &error))
+    }
+
+    /// The memory it takes.
+    #[getter]
+    fn bytes(&self) -> u64 {
+        self.0.device_bytes()
+    }
+
+    /// Submits the gathering of rows, whose numbers are 64 bits wide, to a stream of the device, into memory of the device
+    /// that begins at `address` and has a layout's size. The memory must not be used by another stream until the batch is
+    /// done.
+    fn gather(
+        &self,
+        py: Python<'_>,
+        rows: PyBuffer<u8>,
+        width: usize,
+        dtypes: (String, String),
+        address: u64,
+        stream: u64,
+    ) -> PyResult<()> {
+        let numbers: Vec<i64> = rows.to_vec(py)?.chunks_exact(8).map(number).collect();
+        let dtypes = Dtypes { items: index(&dtypes.0), types: index(&dtypes.1) };
+        let at = Layout { rows: numbers.len(), width, dtypes }.offsets();
+        let place = |offset: usize| Some(address + offset as u64);
+        let batch = BatchColumns {
+            item_dtype: if dtypes.items == Index::I64 { ItemDtype::I64 } else { ItemDtype::I32 },
+            type_dtype: if dtypes.types == Index::U8 { TypeDtype::U8 } else { TypeDtype::AsItems },
+            history: width,
+            items: place(at.actions),
+            types: place(at.action_types),
+            item_ids: place(at.impressions),
+            is_order: place(at.is_order),
+            lengths: place(at.lengths),
+        };
+        // SAFETY: the package hands over memory that torch has allocated on this device, of the layout's size, and torch's
+        // current stream, in whose order the memory is freed; the numbers are the host's.
+        let submitted = py.detach(|| unsafe { self.0.gather(RowNumbers::Host(&numbers), &batch, stream) });
+        submitted.map_err(|error| to_python(py, &error))
+    }
+}
+
+fn number(bytes: &[u8]) -> i64 {
+    bytes.try_into().map(i64::from_ne_bytes).unwrap_or_default()
+}
+
+fn upload<'a, I: shardback::event::ItemId>(
+    device: &CudaDevice,
+    day: &'a MappedDay,
+    items: impl Fn(Items<'a>) -> &'a [I],
+) -> Result<ResidentRows> {
+    let parts: Vec<JaggedArrays<'_, I>> = jagged(day)
+        .map(|shard| JaggedArrays {
+            items: items(shard.actions),
+            types: shard.action_types,
+            starts: shard.history_starts,
+            lengths: shard.history_lengths,
+            item_ids: items(shard.item_ids),
+            is_order: shard.is_order,
+        })
+        .collect();
+    ResidentRows::upload(device, day.history(), &parts)
+}
+
+fn jagged(day: &MappedDay) -> impl Iterator<Item = JaggedShard<'_>> {
+    day.shards().iter().filter_map(|shard| match shard.view() {
+        ShardView::Jagged(shard) => Some(shard),
+        ShardView::Dense(_) => None,
+    })
+}
+
+/// The device memory that a jagged day takes.
+#[pyfunction]
+pub(crate) fn device_bytes(day: &Day) -> u64 {
+    let actions = jagged(&day.0).map(|shard| shard.actions.len() as u64).sum();
+    resident_bytes(day.0.folder().item_dtype(), day.0.rows() as u64, actions)
+}
+
+/// Where the tensors of a batch lie: actions, action types, impressions, lengths, labels, and the end of all.
+#[pyfunction]
+pub(crate) fn layout(py: Python<'_>, rows: usize, width: usize, dtypes: (String, String)) -> PyResult<[usize; 6]> {
+    let dtypes = Dtypes { items: index(&dtypes.0), types: index(&dtypes.1) };
+    let too_large =
+        || -> PyErr { raise(py, "OptionError", format!("batch_size: {rows} rows of {width} are too many")) };
+    rows.checked_mul(width).and_then(|wide| wide.checked_mul(24)).ok_or_else(too_large)?;
+    let at = Layout { rows, width, dtypes }.offsets();
+    Ok([at.actions, at.action_types, at.impressions, at.lengths, at.is_order, at.end])
+}
