@@ -13,10 +13,6 @@
 
 #include <stdint.h>
 
-#ifdef SHARDBACK_SHIM
-#include "shim.h"
-#endif
-
 constexpr int THREADS = 256;
 constexpr int WARP = 32;
 constexpr int STORE_BYTES = 16;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, result, sys};
 
+use super::current::{Current, KeepsCurrent};
 use super::kernel::{Batch, Kernels, Source};
 use super::memory::{DeviceBuffer, copy_from_device, copy_to_device};
 use super::{failed, probe};
@@ -14,7 +15,7 @@ use crate::gather::cuda::{DeviceMemory, TypeDtype};
 /// A CUDA device that has been tried; clones are the same one.
 #[derive(Clone, Debug)]
 pub struct CudaDevice {
-    opened: Arc<Opened>,
+    opened: Arc<KeepsCurrent<Opened>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl CudaDevice {
         // SAFETY: everything here orders its uses of memory itself: a batch by its stream, resident rows by their upload.
         unsafe { context.disable_event_tracking() };
         let kernels = Kernels::load(&context)?;
-        let device = Self { opened: Arc::new(Opened { ordinal, description, kernels, context }) };
+        let device = Self { opened: Arc::new(KeepsCurrent::new(Opened { ordinal, description, kernels, context })) };
         if device.pads_as_the_processor()? { Ok(device) } else { Err(Error::NoCuda(NoCuda::SelfTest { name })) }
     }
 
@@ -146,24 +147,4 @@ fn describe(number: i32, driver: i32) -> Result<(String, String)> {
     let (cuda, of_cuda) = (driver / 1000, driver % 1000 / 10);
     let description = format!("{name}, compute capability {major}.{minor}, driver for CUDA {cuda}.{of_cuda}");
     Ok((name, description))
-}
-
-/// Puts the calling thread's current context back at the end: whoever called may work with another device.
-#[derive(Debug)]
-pub(super) struct Current {
-    context: sys::CUcontext,
-}
-
-impl Current {
-    pub(super) fn keep() -> Result<Self> {
-        let context = result::ctx::get_current().map_err(failed("asking for the current context"))?;
-        Ok(Self { context: context.unwrap_or(std::ptr::null_mut()) })
-    }
-}
-
-impl Drop for Current {
-    fn drop(&mut self) {
-        // SAFETY: it was current on this thread before. If the driver no longer knows it, its owner will be told so.
-        let _ = unsafe { result::ctx::set_current(self.context) };
-    }
 }

@@ -16,9 +16,10 @@ pub(super) struct DeviceBuffer {
 }
 
 impl DeviceBuffer {
-    /// Allocates some bytes, 1 or more, that begin on a multiple of 256.
+    /// Allocates at least so many bytes, 1 or more: whole words, as the kernel reads them, from a multiple of 256 on.
     pub(super) fn new(context: &Arc<CudaContext>, bytes: usize) -> Result<Self> {
         context.bind_to_thread().map_err(failed("using the device"))?;
+        let bytes = bytes.next_multiple_of(size_of::<u32>());
         // SAFETY: the context is bound, and the size is not 0.
         let address = unsafe { result::malloc_sync(bytes) }.map_err(failed("allocating device memory"))?;
         Ok(Self { address, context: Arc::clone(context) })
@@ -98,7 +99,7 @@ pub(super) unsafe fn copy_to_device(stream: &CudaStream, address: u64, source: &
 /// Submits a copy from a device.
 ///
 /// # Safety
-/// As [`copy_to_device`], with a pinned target.
+/// As [`copy_to_device`]; a target that is not pinned is written before the call returns.
 pub(super) unsafe fn copy_from_device(stream: &CudaStream, target: &mut [u8], address: u64) -> Result<()> {
     stream.context().bind_to_thread().map_err(failed("using the device"))?;
     // SAFETY: the caller says so.

@@ -4,6 +4,7 @@
 //! calls it before [`probe`] has seen that all of it is there.
 
 mod batches;
+mod current;
 mod device;
 mod kernel;
 mod memory;

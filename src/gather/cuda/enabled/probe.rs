@@ -3,6 +3,7 @@
 //! It opens the library that `cudarc` will open, by the same names in the same order, and looks every function up that is
 //! used here: `cudarc` would do so at their first call, and panic.
 
+use std::error::Error;
 use std::ffi::{CStr, c_int, c_uint};
 use std::sync::OnceLock;
 
@@ -97,7 +98,9 @@ fn open() -> Result<(String, Library), NoCuda> {
         match unsafe { Library::new(&name) } {
             Ok(library) => return Ok((name, library)),
             // What the loader says of the name under which drivers install it.
-            Err(error) if name == "libcuda.so.1" => problem = error.to_string(),
+            Err(error) if name == "libcuda.so.1" => {
+                problem = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            }
             Err(_) => {}
         }
     }

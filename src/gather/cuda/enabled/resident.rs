@@ -7,7 +7,8 @@ use cudarc::driver::{CudaContext, CudaEvent, CudaStream, sys};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use super::device::{CudaDevice, Current};
+use super::current::{Current, KeepsCurrent};
+use super::device::CudaDevice;
 use super::kernel::{Batch, Source};
 use super::memory::{DeviceBuffer, PinnedBuffer, copy_to_device};
 use super::{failed, out_of_memory};
@@ -28,10 +29,17 @@ pub struct ResidentRows {
     items_fit_32: bool,
     source: Source,
     device_bytes: u64,
-    // Holds what `source` names.
-    _buffer: DeviceBuffer,
+    held: KeepsCurrent<Held>,
+}
+
+/// What the device works with.
+#[derive(Debug)]
+struct Held {
     /// Row numbers on their way from the host, a few batches of them.
     numbers: Mutex<Vec<Numbers>>,
+    /// The memory that the source names.
+    _buffer: DeviceBuffer,
+    context: Arc<CudaContext>,
 }
 
 /// So many batches with row numbers from the host may be under way before the next one waits for the first.
@@ -92,8 +100,11 @@ impl ResidentRows {
             items_fit_32: parts.iter().all(|part| fit_32(part.items) && fit_32(part.item_ids)),
             source,
             device_bytes: layout.bytes,
-            _buffer: buffer,
-            numbers: Mutex::new(numbers),
+            held: KeepsCurrent::new(Held {
+                numbers: Mutex::new(numbers),
+                _buffer: buffer,
+                context: Arc::clone(context),
+            }),
         })
     }
 
@@ -176,7 +187,7 @@ impl ResidentRows {
                 unsafe { self.device.kernels().launch(&stream, dtypes, &self.source, &target) }
             }
             RowNumbers::Host(numbers) => {
-                let mut under_way = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut under_way = self.held.numbers.lock().unwrap_or_else(PoisonError::into_inner);
                 under_way.rotate_left(1);
                 let [slot, ..] = under_way.as_mut_slice() else { return Ok(()) };
                 target.numbers = slot.put(&stream, numbers)?;
@@ -230,12 +241,10 @@ impl ResidentRows {
     }
 }
 
-impl Drop for ResidentRows {
+impl Drop for Held {
     fn drop(&mut self) {
-        // A batch may still read the rows; without a context to wait in there is none.
-        let _current = Current::keep();
-        let context = self.device.context();
-        context.record_err(context.synchronize());
+        // A batch may still read the rows.
+        self.context.record_err(self.context.synchronize());
     }
 }
 
