@@ -1,8 +1,6 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Buffer, Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-
-from typing_extensions import Buffer
 
 def build(
     tables: Sequence[object | None],
@@ -13,8 +11,9 @@ def find_days(path: str | PathLike[str]) -> tuple[bool, list[Path]]: ...
 def manifest(path: str | PathLike[str]) -> str: ...
 def verify(path: str | PathLike[str]) -> list[tuple[Path, str]]: ...
 
-class Memory(Buffer):
+class Memory:
     def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Day:
     def __init__(self, path: str | PathLike[str]) -> None: ...

@@ -18,7 +18,7 @@ from shardback.manifest import Manifest, Statistics
 Array = npt.NDArray[Any]
 """A numpy array; each function says its shape and dtype."""
 
-_DTYPES = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1"), "BOOL": np.dtype("bool")}
+_DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1"), "BOOL": np.dtype("bool")}
 _COLUMNS = ("customer_id", "item_id", "is_order", "history_length")
 
 
@@ -53,10 +53,14 @@ class Shard(Mapping[str, Array]):
 
 def _view(memory: _native.Memory, dtype: str, shape: list[int]) -> Array:
     if len(memory) == 0:
-        empty = np.empty(shape, _DTYPES[dtype])
+        empty: Array = np.empty(shape, _DTYPES[dtype])
         empty.flags.writeable = False
         return empty
     return np.frombuffer(memory, _DTYPES[dtype]).reshape(shape)
+
+
+def _bytes(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)
 
 
 class Day:
@@ -171,8 +175,7 @@ class Day:
                     f"out: expected {expected} {list(shape)}, contiguous and writable, found {array.dtype} {list(array.shape)}"
                 )
         if numbers.size:
-            flat = [array.reshape(-1).view(np.uint8) for array in (actions, types)]
-            self._day.dense(numbers.tolist(), *flat, threads=threads or 0)
+            self._day.dense(numbers.tolist(), _bytes(actions), _bytes(types), threads or 0)
         return actions, types
 
 

@@ -196,10 +196,10 @@ class Loader:
             if self._device.type != "cpu":
                 host, block = block, block.to(self._device, non_blocking=pinned)
                 if pinned:
-                    event = torch.cuda.Event()
+                    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
                     event.record(torch.cuda.current_stream(self._device))
                     copied.append((event, host))
-                    while copied and copied[0][0].query():
+                    while copied and copied[0][0].query():  # type: ignore[no-untyped-call]
                         copied.popleft()
             yield self._deliver(start.epoch, place, delivered, self._layout(rows, width).batch(block, self.days[place].date))
         self._end(start.epoch)
@@ -295,7 +295,7 @@ class Loader:
             if native is not None:
                 return KernelRows(day, self._device, native)
             if self._device.type == "cuda":
-                with torch.cuda.stream(torch.cuda.Stream(self._device)):
+                with torch.cuda.stream(torch.cuda.Stream(self._device)):  # type: ignore[no-untyped-call]
                     return TorchRows(day, self._device, self._index_dtype)
             return TorchRows(day, self._device, self._index_dtype)
 

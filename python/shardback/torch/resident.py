@@ -36,7 +36,7 @@ class KernelRows:
     def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
         block = torch.empty(layout.bytes, dtype=torch.uint8, device=self._device)
         stream = current_stream(self._device)
-        self._rows.gather(rows.numpy(), layout.width, layout.names, block.data_ptr(), stream)
+        self._rows.gather(rows.view(torch.uint8).numpy(), layout.width, layout.names, block.data_ptr(), stream)
         return block
 
     def close(self) -> None:
