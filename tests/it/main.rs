@@ -18,6 +18,7 @@ mod inspect;
 mod invalid;
 mod json_tables;
 mod layers;
+mod load;
 mod manifest;
 mod memory;
 mod open;
