@@ -79,7 +79,8 @@ impl World {
 
         let spool = Spool::new(buckets, budget, folder);
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
-        let sink = |actions: &[Action<i32>]| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
+        let sink =
+            |actions: &[Action<i32>]| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
         for table in [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()] {
             let source = self.actions(&table, plan);
             unify::read_actions(&table, &source, plan, &pick, &sink, &|_| Ok(())).unwrap();

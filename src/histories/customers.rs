@@ -55,7 +55,9 @@ impl Customers {
                 let mut customers = Vec::new();
                 samples.visit(bucket, RECORDS_AT_A_TIME, |samples| {
                     // A customer's samples come in lists, mostly.
-                    customers.extend(samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()));
+                    customers.extend(
+                        samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()),
+                    );
                     customers.sort_unstable_by_key(|&customer| customer_hash(customer));
                     customers.dedup();
                     Ok(())
@@ -130,7 +132,7 @@ impl Customers {
 
     #[inline]
     fn place_behind(&self, (start, end): (u32, u32), customer: i64) -> Option<u32> {
-        let Some(&[a, b, c, d]) = self.ids[start as usize..].first_chunk::<AT_ONCE>() else { return None };
+        let &[a, b, c, d] = self.ids[start as usize..].first_chunk::<AT_ONCE>()?;
         let mut place = end;
         for (next, id) in [(3, d), (2, c), (1, b), (0, a)] {
             place = if id == customer { start + next } else { place };

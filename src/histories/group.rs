@@ -49,7 +49,9 @@ impl<I: ItemId> Grouped<I> {
         for end in &mut ends {
             total += std::mem::replace(end, total);
         }
-        let Some(any) = any else { return Self { first: customers.start, keys: Vec::new(), ranges: vec![0..0; customers.len()] } };
+        let Some(any) = any else {
+            return Self { first: customers.start, keys: Vec::new(), ranges: vec![0..0; customers.len()] };
+        };
         // `ends` holds the starts now, and each start moves to its end as its customer's actions come.
         let mut keys = vec![any; total];
         for action in by_day.iter().flat_map(|&(_, piece)| piece) {

@@ -172,7 +172,9 @@ impl Run<'_> {
         spool: &Spool<'_, Sample<I>>,
         summary: &mut Summary,
     ) -> Result<Impressions> {
-        let sink = |samples: &[Sample<I>]| spool.push(samples, |sample: &Sample<I>| bucket_of(sample.customer(), spool.buckets()));
+        let sink = |samples: &[Sample<I>]| {
+            spool.push(samples, |sample: &Sample<I>| bucket_of(sample.customer(), spool.buckets()))
+        };
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
             unify::read_impressions::<I>(source, plan, &sink, progress)
         })?;
@@ -194,7 +196,8 @@ impl Run<'_> {
         spool: &Spool<'_, Action<I>>,
         summary: &mut Summary,
     ) -> Result<Vec<ReadTable>> {
-        let sink = |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
+        let sink =
+            |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
         let bytes = sources.iter().map(|(_, source)| source.bytes()).sum();
         let tables = self.stage(Stage::Actions, bytes, summary, |progress| {
