@@ -132,7 +132,7 @@ impl Customers {
 
     #[inline]
     fn place_behind(&self, (start, end): (u32, u32), customer: i64) -> Option<u32> {
-        let Some(&[a, b, c, d]) = self.ids[start as usize..].first_chunk::<AT_ONCE>() else { return None };
+        let &[a, b, c, d] = self.ids[start as usize..].first_chunk::<AT_ONCE>()?;
         let mut place = end;
         for (next, id) in [(3, d), (2, c), (1, b), (0, a)] {
             place = if id == customer { start + next } else { place };

@@ -194,7 +194,8 @@ impl Table {
 
     /// The columns as plain values, unless any row lacks one or has a fault.
     fn plain<I: ItemId>(&self) -> Option<Plain<'_>> {
-        let (ranges, items, labels) = self.slates.as_ref()?.plain()?;
+        let slates = self.slates.as_ref()?;
+        let (ranges, (items, labels)) = (slates.ranges(), slates.plain()?);
         let customers = self.customers.plain()?;
         let day = match &self.days {
             Days::Column(days) => {

@@ -82,10 +82,15 @@ impl Slates {
         if self.is_null(element) { None } else { self.items.text(element) }
     }
 
-    /// For each row its elements, and the items and labels of all elements, where none of them is null or bad.
-    pub(super) fn plain(&self) -> Option<(&[(usize, usize)], &[i64], &[i64])> {
+    /// For each row the start and end of its elements.
+    pub(super) fn ranges(&self) -> &[(usize, usize)] {
+        &self.ranges
+    }
+
+    /// The items and labels of all elements, where none of them is null or bad.
+    pub(super) fn plain(&self) -> Option<(&[i64], &[i64])> {
         let whole = self.null_elements.as_ref().is_none_or(|nulls| nulls.null_count() == 0);
-        Some((&self.ranges, self.items.plain()?, self.labels.plain().filter(|_| whole)?))
+        Some((self.items.plain()?, self.labels.plain().filter(|_| whole)?))
     }
 
     fn is_null(&self, element: usize) -> bool {

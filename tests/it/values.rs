@@ -55,18 +55,21 @@ impl<I: ItemId> Clicks<I> {
         let table = ActionTable::clicks();
         let source = Batches::new(unify::wanted_actions(&table), [Ok(batch)].into_iter());
         let actions = Mutex::new(Vec::new());
-        let sink = |more| {
-            actions.lock().unwrap().extend::<Vec<_>>(more);
+        let sink = |more: &[Action<I>]| {
+            actions.lock().unwrap().extend_from_slice(more);
             Ok(())
         };
-        let found = unify::read_actions::<I>(&table, &source, &plan(), &place, &sink, &|_| Ok(()))?;
+        let found = unify::read_actions::<I>(&table, &source, &plan(), &pick, &sink, &|_| Ok(()))?;
         Ok(Self { actions: actions.into_inner().unwrap(), rejects: found.rejects })
     }
 }
 
-/// The place of a customer that matters.
-fn place(customer: i64) -> Option<u32> {
-    (0u32..).zip(CUSTOMERS).find(|(_, known)| *known == customer).map(|(place, _)| place)
+/// The rows of the customers that matter, each with its customer's place.
+fn pick(customers: &[i64], picked: &mut Vec<(u32, u32)>) {
+    let place = |customer: &i64| CUSTOMERS.iter().position(|known| known == customer);
+    let rows = customers.iter().enumerate().filter_map(|(row, customer)| place(customer).map(|place| (row, place)));
+    picked.clear();
+    picked.extend(rows.map(|(row, place)| (u32::try_from(row).unwrap(), u32::try_from(place).unwrap())));
 }
 
 fn plan() -> Plan {
@@ -83,8 +86,8 @@ fn impressions_of(mut columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<(Vec<Sample<I>>, Impressions)> {
     let source = Batches::new(unify::wanted_impressions(), [Ok(batch)].into_iter());
     let samples = Mutex::new(Vec::new());
-    let sink = |more| {
-        samples.lock().unwrap().extend::<Vec<_>>(more);
+    let sink = |more: &[Sample<I>]| {
+        samples.lock().unwrap().extend_from_slice(more);
         Ok(())
     };
     let found = unify::read_impressions(&source, &plan(), &sink, &|_| Ok(()))?;

@@ -4,6 +4,8 @@
 
 mod absent;
 #[cfg(feature = "cuda")]
+mod bench;
+#[cfg(feature = "cuda")]
 mod driver;
 mod kernel;
 mod ptx;
