@@ -1,0 +1,71 @@
+"""The CUDA path as far as it goes without a device: on a driver that works in the memory of the process."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import shardback
+from conftest import REPOSITORY
+
+# PyTorch knows no device here, so batches lie in its memory of the process, which is this driver's memory as well.
+SCRIPT = """
+import sys
+import torch
+from shardback import _native
+from shardback.torch import Loader, loader, resident
+
+resident.current_stream = lambda device: 0
+native = _native.Device(0)
+print(native.description)
+Loader._kernel = lambda self: native if self._gather == "kernel" else None
+for out in sys.argv[1:]:
+    for index_dtype in (None, torch.int32, torch.int64):
+        for trim in (False, True):
+            options = {"batch_size": 50, "device": "cpu", "index_dtype": index_dtype, "trim": trim}
+            kinds = [Loader(out, gather=gather, **options) for gather in ("kernel", "host", "torch")]
+            steps = 0
+            for kernel, host, pure in zip(*kinds, strict=True):
+                for other in (host, pure):
+                    pairs = zip((*kernel, kernel.lengths), (*other, other.lengths), strict=True)
+                    assert all(one.dtype == two.dtype and torch.equal(one, two) for one, two in pairs)
+                steps += 1
+            assert steps == len(kinds[0]) > 0
+            day = kinds[0]._residents._there[0].result()
+            assert type(day).__name__ == "KernelRows"
+            assert day._rows.bytes == kinds[0].plan().days[0].device_bytes
+print("equal")
+"""
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with the driver's library."""
+    folder = tmp_path_factory.mktemp("driver")
+    source = REPOSITORY / "tests" / "it" / "cuda" / "driver.cpp"
+    flags = ["-std=c++17", "-O1", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-shared", "-fPIC", "-Wl,-soname,libcuda.so"]
+    compiler = os.environ.get("CXX", "c++")
+    library = folder / "libcuda.so"
+    subprocess.run([compiler, *flags, "-I", REPOSITORY / "kernels", "-o", library, source], check=True)
+    return folder
+
+
+def test_the_kernel_gives_the_batches_of_the_processor(out: pathlib.Path, wide: pathlib.Path, driver: pathlib.Path) -> None:
+    # Nobody waits for a stream here, so what is submitted has to be done at once.
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(driver), "FAKE_CUDA_EAGER": "1"}
+    command = [sys.executable, "-c", SCRIPT, str(out), str(wide)]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.endswith("equal\n")
+
+
+def test_without_a_driver_it_is_said() -> None:
+    script = "from shardback import _native\n_native.Device(0)"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert "shardback.errors.DeviceError: no CUDA device can be used: " in run.stderr
+    assert issubclass(shardback.DeviceError, shardback.ShardbackError)

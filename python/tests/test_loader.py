@@ -1,0 +1,303 @@
+"""`shardback.torch.Loader` in one process: every row once, the same tensors on every path, and resume."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import shardback
+from conftest import DAYS, HISTORY, ROWS, build
+from shardback.torch import Batch, Loader
+
+TOTAL = sum(ROWS.values())
+
+
+def items(batches: Any) -> list[int]:
+    """The rows that batches hold, by the items that name them."""
+    return [item for batch in batches for item in batch.impressions.tolist()]
+
+
+def loader(out: pathlib.Path, **options: Any) -> Loader:
+    return Loader(out, **{"batch_size": 32, "device": "cpu", "threads": 2, **options})
+
+
+@pytest.fixture(scope="module")
+def rows(out: pathlib.Path) -> dict[int, tuple[bool, np.ndarray, np.ndarray]]:
+    """What each row holds, by its item, from the dense files."""
+    found = {}
+    opened = shardback.open(out / "dense")
+    assert isinstance(opened, shardback.Days)
+    for day in opened:
+        for shard in day.shards:
+            columns = [shard[name] for name in ("item_id", "is_order", "actions", "action_types")]
+            found.update({int(item): (bool(label), *wide) for item, label, *wide in zip(*columns, strict=True)})
+    assert len(found) == TOTAL
+    return found
+
+
+def check(batch: Batch, rows: dict[int, tuple[bool, np.ndarray, np.ndarray]]) -> None:
+    impressions, actions, action_types, is_order = batch
+    count, width = actions.shape
+    assert impressions.shape == is_order.shape == batch.lengths.shape == (count,) == (len(batch),)
+    assert action_types.shape == batch.pad_mask.shape == (count, width)
+    assert is_order.dtype == torch.bool and batch.lengths.dtype == torch.int32
+    for place, item in enumerate(impressions.tolist()):
+        label, expected, kinds = rows[item]
+        length = int(np.count_nonzero(kinds))
+        assert bool(is_order[place]) == label and int(batch.lengths[place]) == length <= width
+        assert actions[place].tolist() == expected[:width].tolist()
+        assert action_types[place].tolist() == kinds[:width].tolist()
+        assert batch.pad_mask[place].tolist() == [column >= length for column in range(width)]
+
+
+@pytest.mark.parametrize("format", ["dense", "jagged"])
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("index_dtype", [None, torch.int32, torch.int64])
+def test_an_epoch_holds_every_row_once(out, rows, format, trim, index_dtype) -> None:
+    batches = list(loader(out / format, trim=trim, index_dtype=index_dtype))
+    for batch in batches:
+        check(batch, rows)
+        assert batch.actions.dtype == batch.impressions.dtype == (index_dtype or torch.int32)
+        assert batch.action_types.dtype == (index_dtype or torch.uint8)
+        assert batch.actions.shape[1] == (max(1, int(batch.lengths.max())) if trim else HISTORY)
+    assert sorted(items(batches)) == sorted(rows)
+    assert [len(batch) for batch in batches] == [
+        size for day in DAYS for size in [32] * (ROWS[day] // 32) + [ROWS[day] % 32] if size
+    ]
+    assert [batch.date for batch in batches] == sorted(batch.date for batch in batches)
+    assert len(batches) == len(loader(out / format))
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    pairs = list(zip((*one, one.lengths), (*other, other.lengths), strict=True))
+    return all(left.dtype == right.dtype and torch.equal(left, right) for left, right in pairs)
+
+
+@pytest.mark.parametrize("index_dtype", [None, torch.int32, torch.int64])
+@pytest.mark.parametrize("trim", [False, True])
+def test_every_path_gives_equal_batches(out, wide, trim, index_dtype) -> None:
+    """Jagged and dense files, the processor's gather and PyTorch's, narrow and wide items."""
+    options = {"trim": trim, "index_dtype": index_dtype, "seed": 3}
+    first = list(loader(out / "jagged", **options))
+    assert len(first) == 32
+    for other in [loader(out / "dense", **options), loader(out, gather="torch", **options), loader(out, gather="host", **options)]:
+        assert all(equal(*pair) for pair in zip(first, other, strict=True))
+    if index_dtype is not None:
+        for gather in ("host", "torch"):
+            assert all(equal(*pair) for pair in zip(first, loader(wide, gather=gather, **options), strict=True))
+
+
+def test_epochs_seeds_and_order(out) -> None:
+    once = loader(out)
+    epochs = [items(once) for _ in range(3)]
+    assert once.epoch == 3
+    for place, epoch in enumerate(epochs):
+        assert sorted(epoch) == sorted(epochs[0])
+        assert epoch not in epochs[:place]
+        again = loader(out)
+        again.set_epoch(place)
+        assert items(again) == epoch
+    assert items(loader(out, seed=1)) not in epochs
+    stored = items(loader(out, shuffle=False))
+    assert stored == [item for day in shardback.open(out) for item in day.column("item_id").tolist()]
+    # However many threads and batches ahead, the order is the same.
+    assert items(loader(out, threads=1, prefetch=9)) == epochs[0]
+
+
+def test_batches_may_be_kept(out) -> None:
+    """Memory is used again only when nobody holds it."""
+    kept = list(loader(out, batch_size=5, prefetch=1))
+    fresh = loader(out, batch_size=5, prefetch=1)
+    for one, other in zip(kept, fresh, strict=True):
+        assert equal(one, other)
+    views = [batch.actions for batch in loader(out, batch_size=5)]
+    assert all(torch.equal(view, batch.actions) for view, batch in zip(views, kept, strict=True))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("rule", [{}, {"drop_last": True}, {"uneven": True}])
+def test_ranks_share_the_rows(out, world, rule) -> None:
+    ranks = [loader(out, batch_size=17, rank=rank, world_size=world, **rule) for rank in range(world)]
+    taken = [list(rank) for rank in ranks]
+    counts = collections.Counter(items(batch for batches in taken for batch in batches))
+    assert [len(batches) for batches in taken] == [len(rank) for rank in ranks]
+    if "uneven" in rule:
+        assert len(counts) == TOTAL and set(counts.values()) == {1}
+    elif "drop_last" in rule:
+        assert counts.total() == sum(rows // (17 * world) * 17 * world for rows in ROWS.values())
+        assert set(counts.values()) == {1} and all(len(batch) == 17 for batches in taken for batch in batches)
+    else:
+        assert len(counts) == TOTAL and counts.total() - TOTAL < world * len(DAYS)
+        assert len({len(batches) for batches in taken}) == 1
+        assert all(len({len(batch) for batch in step}) == 1 for step in zip(*taken, strict=True))
+
+
+@pytest.mark.parametrize("stop", [0, 1, 12, 13, 20, 31, 32])
+@pytest.mark.parametrize("gather", ["host", "torch"])
+def test_resume_goes_on_with_the_next_row(out, stop, gather) -> None:
+    """The state counts what was yielded, not what was made ahead, and is small and plain."""
+    whole = loader(out, gather=gather)
+    list(whole)
+    second = items(whole)
+    stopped = loader(out, gather=gather)
+    list(stopped)
+    iterator = iter(stopped)
+    before = items([next(iterator) for _ in range(stop)])
+    state = stopped.state_dict()
+    assert all(isinstance(value, int | str | bool) for value in state.values())
+    resumed = loader(out, gather=gather, seed=99)
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    if stop == 32:
+        assert resumed.epoch == 2
+        return
+    # What training loops call at the start of each epoch does not undo it.
+    resumed.set_epoch(1)
+    assert before + items(resumed) == second
+    assert resumed.epoch == 2 and sorted(items(resumed)) == sorted(second)
+
+
+def test_an_iterator_left_early_begins_the_next_epoch(out) -> None:
+    left = loader(out)
+    next(iter(left))
+    assert left.epoch == 0
+    other = loader(out)
+    other.set_epoch(1)
+    assert items(left) == items(other)
+
+
+@pytest.mark.parametrize(("old", "new"), [(2, 3), (3, 1), (1, 2)])
+def test_resume_on_another_number_of_ranks(out, old, new) -> None:
+    counts: collections.Counter[int] = collections.Counter()
+    state = None
+    for rank in range(old):
+        some = loader(out, batch_size=13, rank=rank, world_size=old)
+        iterator = iter(some)
+        counts.update(items(next(iterator) for _ in range(7)))
+        assert state in (None, some.state_dict()), "all ranks stand at the same place"
+        state = some.state_dict()
+    for rank in range(new):
+        rest = loader(out, batch_size=19, rank=rank, world_size=new)
+        rest.load_state_dict(state)
+        counts.update(items(rest))
+    assert len(counts) == TOTAL
+    assert counts.total() - TOTAL < len(DAYS) * max(old, new)
+
+
+def test_states_of_something_else_are_refused(out) -> None:
+    one = loader(out)
+    state = one.state_dict()
+    for change, message in [
+        ({"version": 2}, "version 2"),
+        ({"day": "2025-08-01"}, "stands at 2025-08-01, which is none of the days 2025-08-14"),
+        ({"day_rows": 5}, "had 5 rows, and has 403 now"),
+        ({"shuffle": False}, "shuffle=False"),
+    ]:
+        with pytest.raises(shardback.OptionError, match=message):
+            one.load_state_dict({**state, **change})
+
+
+def test_days_from_everywhere(out) -> None:
+    opened = shardback.open(out)
+    folder = out / "jagged"
+    for source in [
+        folder,
+        str(folder),
+        opened,
+        [opened[2], opened[0], opened[1]],
+        [folder / "dt=2025-08-15", opened.between("2025-08-14", "2025-08-14"), out / "dense" / "dt=2025-08-16"],
+    ]:
+        assert items(loader(source)) == items(loader(out))
+    assert [batch.date for batch in loader(folder / "dt=2025-08-15", batch_size=1000)] == [DAYS[1]]
+
+
+def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
+    build(tables, tmp_path / "short", history=10, date="2025-08-15", from_=None, to=None, format="jagged")
+    for source, options, message in [
+        ([out / "jagged" / "dt=2025-08-14", tmp_path / "short"], {}, "K is 20 on 2025-08-14 and 10 on 2025-08-15"),
+        ([out / "jagged" / "dt=2025-08-14", wide / "jagged" / "dt=2025-08-15"], {}, "items are i32 on 2025-08-14 and i64"),
+        ([out, out], {}, "is there twice"),
+        ([], {}, "days: there are none"),
+        (out, {"batch_size": 0}, "batch_size and prefetch are 1 or more"),
+        (out, {"rank": 1}, "together with world_size"),
+        (out, {"rank": 2, "world_size": 2}, "rank: 2 is not between 0 and 1"),
+        (out, {"drop_last": True, "uneven": True}, "excludes uneven"),
+        (out, {"index_dtype": torch.int16}, "expected torch.int32 or torch.int64"),
+        (out, {"gather": "magic"}, "`magic` is none of"),
+    ]:
+        with pytest.raises(shardback.OptionError, match=message):
+            loader(source, **options)
+    with pytest.raises(shardback.IoError):
+        loader(tmp_path / "nowhere")
+    with pytest.raises(shardback.OptionError, match="needs a CUDA device, not cpu"):
+        next(iter(loader(out, gather="kernel")))
+
+
+@pytest.mark.parametrize("gather", ["host", "torch"])
+def test_items_that_do_not_fit_are_refused(tables, tmp_path, gather) -> None:
+    text = tables["clicks"].read_text()
+    (tmp_path / "clicks.csv").write_text(text + "2025-08-13,1,3000000000,2025-08-13T23:59:59Z\n")
+    build({**tables, "clicks": tmp_path / "clicks.csv"}, tmp_path / "out", item_dtype="i64", format="jagged")
+    with pytest.raises(shardback.OptionError, match="do(es)? not fit 32 bits"):
+        list(loader(tmp_path / "out", index_dtype=torch.int32, gather=gather))
+    assert len(items(loader(tmp_path / "out", gather=gather))) == TOTAL
+
+
+def test_a_damaged_history_ends_the_epoch(out, tmp_path) -> None:
+    copy = tmp_path / "dt=2025-08-14"
+    shutil.copytree(out / "jagged" / copy.name, copy)
+    shard = copy / "shard-00000.safetensors"
+    starts = shardback.Day(copy).shards[0]["history_start"].copy()
+    damaged = shard.read_bytes().replace(starts.tobytes(), (starts + 10**6).tobytes())
+    shard.write_bytes(damaged)
+    for gather, message in [("host", "is out of range"), ("torch", "its history is out of range")]:
+        with pytest.raises(shardback.CorruptError, match=message):
+            list(loader(copy, gather=gather))
+
+
+def test_the_plan(out) -> None:
+    planned = loader(out).plan()
+    assert planned.strategy == "host" and planned.available is None
+    assert [(day.date, day.rows) for day in planned.days] == [(day, ROWS[day]) for day in DAYS]
+    one = planned.one_bytes
+    day = shardback.open(out)[0]
+    arrays = sum(array.nbytes for shard in day.shards for name, array in shard.items() if name != "customer_id")
+    assert arrays <= one <= arrays + 4096
+    assert one < planned.two_bytes < planned.all_bytes == sum(day.device_bytes for day in planned.days)
+    batches = planned.batch_bytes
+    assert batches == 2 * loader(out)._layout(32, HISTORY).bytes
+    for memory, strategy in [
+        (planned.all_bytes + batches, "all"),
+        (planned.all_bytes + batches - 1, "two"),
+        (planned.two_bytes + batches - 1, "one"),
+        (one + batches - 1, "host"),
+    ]:
+        found = loader(out).plan(memory)
+        assert found.strategy == strategy
+        assert found.device_bytes <= memory
+        assert f"{strategy}: " in str(found)
+    assert loader(out / "dense").plan(1 << 40).strategy == "host"
+
+
+@pytest.mark.parametrize("strategy", ["all", "two", "one"])
+def test_days_come_and_go_as_planned(out, strategy) -> None:
+    planned = loader(out).plan()
+    room = {"all": planned.all_bytes, "two": planned.two_bytes, "one": planned.one_bytes}[strategy]
+    some = loader(out, gather="torch", device_memory=room + planned.batch_bytes)
+    assert some.plan().strategy == strategy
+    for _ in range(2):
+        expected = loader(out)
+        expected.set_epoch(some.epoch)
+        there = []
+        for one, other in zip(some, expected, strict=True):
+            assert equal(one, other)
+            there.append(len(some._residents._there))
+        assert max(there) == {"all": 3, "two": 2, "one": 1}[strategy]
+    with pytest.raises(shardback.OptionError, match="`torch` is not possible: the largest day takes"):
+        next(iter(loader(out, gather="torch", device_memory=1000)))
