@@ -22,7 +22,7 @@ test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)
 
 bench: ## The benchmarks of the stages.
-	cargo bench --bench stages
+	cargo bench
 
 bench-cuda: ## Padding on a CUDA device: checked, then measured; needs one.
 	cargo bench --features cuda --bench cuda
