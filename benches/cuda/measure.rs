@@ -1,4 +1,4 @@
-//! The checks and measurements, as one table in text.
+//! The measurements, as one table in text.
 //!
 //! The tests include this file and run it with small sizes on their own driver: that it runs, not how fast.
 
@@ -12,11 +12,13 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use shardback::cut::Block;
-use shardback::error::{Error, Result};
+use shardback::error::Result;
 use shardback::event::{ItemDtype, NULL_TIME};
 use shardback::gather::cuda::{BatchColumns, CudaDevice, CudaGather, JaggedArrays, ResidentRows, RowNumbers};
 use shardback::gather::{Cpu, Gather};
 use shardback::histories::{CustomerRows, Piece, Values, Window};
+
+use super::check::{check, failed};
 
 /// How much is measured.
 pub(crate) struct Sizes {
@@ -35,21 +37,6 @@ pub(crate) struct Sizes {
     /// Rows that are padded from host to host.
     pub(crate) host_rows: usize,
     pub(crate) repeats: usize,
-}
-
-impl Sizes {
-    /// What the numbers in `docs/benchmarks.md` are measured with.
-    #[expect(dead_code, reason = "the tests measure less")]
-    pub(crate) const FULL: Self = Self {
-        rows_per_customer: 10,
-        customers: 100_000,
-        history: 1000,
-        lengths: &[100, 300, 600, 1000],
-        batches: &[1_024, 8_192, 65_536, 1_000_000],
-        bytes: 1 << 30,
-        host_rows: 200_000,
-        repeats: 21,
-    };
 }
 
 /// Jagged rows in host memory, those of a customer one after the other.
@@ -147,8 +134,7 @@ impl Bench {
     }
 
     fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>> {
-        // All of it has a value, so that what is not written shows.
-        self.stream.clone_htod(&vec![0xABu8; bytes]).map_err(failed)
+        self.stream.clone_htod(&vec![0u8; bytes]).map_err(failed)
     }
 
     fn event(&self) -> Result<CudaEvent> {
@@ -188,53 +174,11 @@ pub(crate) fn table(sizes: &Sizes) -> Result<String> {
     let device = CudaDevice::open(0)?;
     let bench = Bench::new()?;
     let mut table = format!("device: {}\n", device.description());
-    check(&device, &bench)?;
+    check(&device, &bench.stream)?;
     table.push_str("checked: batches of random rows are those of the processor, to the byte\n\n");
     on_the_device(sizes, &device, &bench, &mut table)?;
     from_host_to_host(sizes, device, &mut table)?;
     Ok(table)
-}
-
-/// Batches of random rows, lengths, dtypes and K against the processor.
-fn check(device: &CudaDevice, bench: &Bench) -> Result<()> {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-    for history in [1, 7, 16, 100, 999, 1000] {
-        let sizes = Sizes {
-            rows_per_customer: 3,
-            customers: 100,
-            history,
-            lengths: &[],
-            batches: &[],
-            bytes: 0,
-            host_rows: 0,
-            repeats: 0,
-        };
-        let rows = Rows::new(&sizes, history / 2);
-        let resident = rows.upload(device)?;
-        for count in [0, 1, 33, 1000] {
-            let numbers: Vec<i64> = (0..count).map(|_| random.random_range(0..300)).collect();
-            let target = Target { memory: bench.allocate(Target::bytes(count, history).max(1))? };
-            let columns = target.columns(bench, count, history);
-            // Rows of an odd K leave columns behind them at odd addresses; those are not asked for here.
-            let columns = BatchColumns { lengths: None, item_ids: None, ..columns };
-            // SAFETY: the columns are all in the target, whose memory is read only after the stream has passed the batch.
-            unsafe { resident.gather(RowNumbers::Host(&numbers), &columns, bench.stream.cu_stream() as u64) }?;
-            let found = bench.stream.clone_dtoh(&target.memory).map_err(failed)?;
-            bench.stream.synchronize().map_err(failed)?;
-            let windows: Vec<Window> = numbers.iter().map(|&row| rows.window(row)).collect();
-            let (mut items, mut types) = (vec![0; count * history], vec![0; count * history]);
-            Cpu::pad(&rows.items, &windows, history, &mut items);
-            Cpu::pad(&rows.types, &windows, history, &mut types);
-            let types_at = count * history * 4 + count * 8;
-            let same = found[..count * history * 4] == *bytemuck::cast_slice::<i32, u8>(&items)
-                && found[types_at..][..count * history] == *types;
-            if !same {
-                let problem = format!("{count} rows of {history} differ from the processor's");
-                return Err(Error::Arrays { what: "check", problem });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The kernel beside a copy on the device of as much memory as it moves.
@@ -359,8 +303,4 @@ fn pad_all(gather: &dyn Gather<i32>, pieces: &[Arc<Piece<i32>>], history: usize)
 
 fn gigabytes_per_second(bytes: usize, milliseconds: f64) -> f64 {
     bytes as f64 / 1e6 / milliseconds
-}
-
-fn failed(error: cudarc::driver::DriverError) -> Error {
-    Error::Cuda { call: "the bench", code: error.0 as u32 }
 }

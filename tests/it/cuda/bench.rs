@@ -1,9 +1,11 @@
 //! The benchmark's program runs, and checks what it measures: on a driver that is not one, so its numbers say nothing.
 
+#[path = "../../../benches/cuda/check.rs"]
+mod check;
 #[path = "../../../benches/cuda/measure.rs"]
 mod measure;
 
-use super::driver;
+use super::{driver, jagged};
 use measure::Sizes;
 
 /// Sizes that take no time.

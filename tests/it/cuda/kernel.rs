@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Jagged, as_written, compile};
+use super::compile;
+use super::jagged::{Jagged, as_written};
 
 /// One call of the kernel.
 struct Case {
@@ -39,7 +40,7 @@ impl Case {
             0 => Err(random.random_range(0..=rows)),
             _ => Ok((0..random.random_range(0..50)).map(|_| number(random)).collect()),
         };
-        let history = if random.random_bool(0.5) { longest } else { random.random_range(1..=longest + 5) };
+        let history = if random.random_bool(0.5) { jagged.history } else { random.random_range(1..=longest + 5) };
         Self { kernel, jagged, numbers, history, shift: random.random_range(0..16), blocks: random.random_range(1..4) }
     }
 

@@ -11,7 +11,8 @@ use shardback::gather::cuda::{
     BatchColumns, CudaDevice, DeviceMemory, JaggedArrays, ResidentRows, RowNumbers, TypeDtype, resident_bytes,
 };
 
-use super::{Jagged, driver};
+use super::driver;
+use super::jagged::Jagged;
 
 fn device() -> CudaDevice {
     driver::load();

@@ -42,12 +42,16 @@ fn padded<I: ItemId>(gather: &dyn Gather<I>, pieces: &[Arc<Piece<I>>], history: 
     let blocks = || pieces.iter().map(|piece| Ok(Block::whole(Arc::clone(piece))));
     let (mut items, mut types) = (Vec::new(), Vec::new());
     let mut take_items = |rows: &[I]| -> Result<()> {
-        assert!(!rows.is_empty() && rows.len() % history == 0, "whole rows");
+        assert!(!rows.is_empty() && rows.len().is_multiple_of(history), "whole rows");
         items.extend_from_slice(rows);
         Ok(())
     };
     gather.items(&mut blocks(), history, &mut take_items).unwrap();
-    gather.types(&mut blocks(), history, &mut |rows| Ok(types.extend_from_slice(rows))).unwrap();
+    let mut take_types = |rows: &[u8]| -> Result<()> {
+        types.extend_from_slice(rows);
+        Ok(())
+    };
+    gather.types(&mut blocks(), history, &mut take_types).unwrap();
     (items, types)
 }
 
