@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPoolBuilder;
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
 use super::block::{Allocate, Block, Pool};
 use super::fill::{Dtypes, Layout, longest};
@@ -81,7 +82,8 @@ impl Ahead {
         let pool = ThreadPoolBuilder::new().num_threads(epoch.threads).build().map_err(no_threads)?;
         let (sender, receiver) = sync_channel(epoch.depth.max(1));
         let work = move || {
-            if let Err(error) = run(epoch, &pool, &sender) {
+            // All of it in the pool: a thread that goes on with its own batch need not be woken up.
+            if let Err(error) = pool.install(|| run(epoch, &sender)) {
                 // Nobody may be there to hear it.
                 let _ = sender.send(Err(error));
             }
@@ -107,8 +109,11 @@ fn no_threads(error: impl ToString) -> Error {
     Error::Option { option: "threads", problem: error.to_string() }
 }
 
+/// Enough positions that handing them to another core costs little beside looking up their rows.
+const ROWS_PER_TASK: usize = 256;
+
 /// Makes all batches of the epoch, until they are done or nobody wants them.
-fn run(mut epoch: Epoch, pool: &ThreadPool, sender: &SyncSender<Result<Batch>>) -> Result<()> {
+fn run(mut epoch: Epoch, sender: &SyncSender<Result<Batch>>) -> Result<()> {
     let bytes = epoch.days.iter().map(|day| epoch.block_bytes(day.history())).max().unwrap_or_default();
     let blocks = match epoch.allocate.take() {
         Some(allocate) => Pool::of(bytes, allocate),
@@ -125,7 +130,7 @@ fn run(mut epoch: Epoch, pool: &ThreadPool, sender: &SyncSender<Result<Batch>>) 
         };
         for step in 0..epoch.ranks.steps(rows, before) {
             let Some(step) = epoch.ranks.step(rows, before, step) else { break };
-            let batch = epoch.batch(place, step, &order, pool, &blocks)?;
+            let batch = epoch.batch(place, step, &order, &blocks)?;
             if sender.send(Ok(batch)).is_err() {
                 return Ok(());
             }
@@ -152,18 +157,20 @@ impl Epoch {
         }
     }
 
-    fn batch(&self, place: usize, step: Step, order: &Order, pool: &ThreadPool, blocks: &Arc<Pool>) -> Result<Batch> {
+    fn batch(&self, place: usize, step: Step, order: &Order, blocks: &Arc<Pool>) -> Result<Batch> {
         let day = &self.days[place];
-        let rows: Vec<u64> = step.positions(day.rows() as u64).filter_map(|position| order.row(position)).collect();
+        let positions: Vec<u64> = step.positions(day.rows() as u64).collect();
+        let rows = positions.into_par_iter().with_min_len(ROWS_PER_TASK).filter_map(|position| order.row(position));
+        let rows: Vec<u64> = rows.collect();
         let width = match self.trim {
-            true => pool.install(|| longest(day, &rows))?.max(1),
+            true => longest(day, &rows)?.max(1),
             false => day.history(),
         };
         let mut block = blocks.take()?;
         match self.content {
             Content::Tensors(dtypes) => {
                 let layout = Layout { rows: rows.len(), width, dtypes };
-                pool.install(|| layout.write(day, &rows, &mut block.bytes()[..layout.offsets().end]))?;
+                layout.write(day, &rows, &mut block.bytes()[..layout.offsets().end])?;
             }
             Content::Rows => {
                 let bytes: &[u8] = bytemuck::cast_slice(&rows);

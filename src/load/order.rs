@@ -7,8 +7,11 @@
 
 use crate::event::Day;
 
-/// Enough that the order of even a handful of rows is uniform over all there are, as the tests measure.
-const ROUNDS: usize = 12;
+/// Enough that even all orders of a handful of rows are equally likely, as the tests measure.
+const ROUNDS: usize = 24;
+/// Enough where there are more than [`MANY`] rows: what a round mixes grows with the number of rows.
+const ROUNDS_OF_MANY: usize = 8;
+const MANY: u64 = 1 << 16;
 
 /// The order of one epoch of one day.
 #[derive(Clone, Debug)]
@@ -16,8 +19,8 @@ pub struct Order {
     rows: u64,
     left: u64,
     right: u64,
-    /// None where rows come as they lie.
-    keys: Option<[u64; ROUNDS]>,
+    /// One for each round; none where rows come as they lie.
+    keys: Vec<u64>,
 }
 
 impl Order {
@@ -26,20 +29,22 @@ impl Order {
     pub fn shuffled(seed: u64, day: Day, epoch: u64, rows: usize) -> Self {
         let mut state = mix(seed) ^ mix(u64::from(day.0.cast_unsigned()).wrapping_add(DAY_STEP));
         state = mix(state).wrapping_add(epoch);
-        let mut keys = [0; ROUNDS];
-        for key in &mut keys {
-            state = state.wrapping_add(STEP);
-            *key = mix(state);
-        }
         let rows = rows as u64;
-        let left = rows.isqrt().max(1);
-        Self { rows, left, right: rows.div_ceil(left), keys: Some(keys) }
+        let rounds = if rows > MANY { ROUNDS_OF_MANY } else { ROUNDS };
+        let keys = (0..rounds).map(|_| {
+            state = state.wrapping_add(STEP);
+            mix(state)
+        });
+        let keys = keys.collect();
+        // With one place on a side there would be nothing but turns of a circle.
+        let left = rows.isqrt().max(2);
+        Self { rows, left, right: rows.div_ceil(left), keys }
     }
 
     /// The rows as they lie.
     #[must_use]
     pub fn as_stored(rows: usize) -> Self {
-        Self { rows: rows as u64, left: 1, right: rows as u64, keys: None }
+        Self { rows: rows as u64, left: 1, right: rows as u64, keys: Vec::new() }
     }
 
     /// The row at a position; `None` where the day has no such position.
@@ -48,11 +53,13 @@ impl Order {
         if position >= self.rows {
             return None;
         }
-        let Some(keys) = &self.keys else { return Some(position) };
+        if self.keys.is_empty() {
+            return Some(position);
+        }
         let mut number = position;
         // A cycle of the bijection on the pairs comes back to the position, which is below `rows`: so this ends.
         loop {
-            number = self.permute(number, keys);
+            number = self.permute(number);
             if number < self.rows {
                 return Some(number);
             }
@@ -60,9 +67,9 @@ impl Order {
     }
 
     /// A bijection on the numbers below left × right.
-    fn permute(&self, number: u64, keys: &[u64; ROUNDS]) -> u64 {
+    fn permute(&self, number: u64) -> u64 {
         let (mut high, mut low) = (number / self.right, number % self.right);
-        for pair in keys.chunks_exact(2) {
+        for pair in self.keys.chunks_exact(2) {
             high = shift(high, mix(low ^ pair[0]), self.left);
             low = shift(low, mix(high ^ pair[1]), self.right);
         }

@@ -30,9 +30,12 @@ fn every_row_is_drawn_once() {
 #[test]
 fn the_order_stays_the_same_for_ever() {
     assert_eq!(rows(1, 20_316, 2, 12), FIXED);
+    let many = Order::shuffled(1, Day(20_316), 2, 100_000);
+    assert_eq!([0, 1, 99_999].map(|position| many.row(position).unwrap()), FIXED_OF_MANY);
 }
 
-const FIXED: [u64; 12] = [0; 12];
+const FIXED: [u64; 12] = [3, 7, 4, 9, 5, 1, 8, 0, 2, 10, 6, 11];
+const FIXED_OF_MANY: [u64; 3] = [2652, 27_636, 2206];
 
 /// Chi-square of counts against equal expectation, as standard deviations from its mean.
 fn deviation(counts: &[u64], expected: f64, freedom: f64) -> f64 {
@@ -67,6 +70,33 @@ fn positions_are_uniform() {
             };
             let deviation = (chi - freedom) / (2.0 * freedom).sqrt();
             assert!(deviation.abs() < 5.0, "{size} rows, {vary}: {deviation}");
+        }
+    }
+}
+
+/// Of many rows, a stretch of positions holds as many rows of each stretch, and so does what follows them.
+#[test]
+fn stretches_of_many_rows_are_uniform() {
+    const STRETCHES: usize = 64;
+    const EPOCHS: u64 = 12;
+    for size in [66_000, 200_003] {
+        let mut places = vec![0u64; STRETCHES * STRETCHES];
+        let mut pairs = vec![0u64; STRETCHES * STRETCHES];
+        let stretch = |number: usize| number * STRETCHES / size;
+        for epoch in 0..EPOCHS {
+            let drawn = rows(2, 20_000, epoch, size);
+            for (position, &row) in drawn.iter().enumerate() {
+                places[stretch(position) * STRETCHES + stretch(row as usize)] += 1;
+            }
+            for pair in drawn.windows(2) {
+                pairs[stretch(pair[0] as usize) * STRETCHES + stretch(pair[1] as usize)] += 1;
+            }
+        }
+        let cells = (STRETCHES * STRETCHES) as f64;
+        let freedom = ((STRETCHES - 1) * (STRETCHES - 1)) as f64;
+        for (counts, drawn) in [(&places, size as f64), (&pairs, size as f64 - 1.0)] {
+            let deviation = deviation(counts, drawn * EPOCHS as f64 / cells, freedom);
+            assert!(deviation.abs() < 5.0, "{size} rows: {deviation}");
         }
     }
 }
