@@ -99,11 +99,7 @@ impl ResidentRows {
             items_fit_32: parts.iter().all(|part| fit_32(part.items) && fit_32(part.item_ids)),
             source,
             device_bytes: layout.bytes,
-            held: KeepsCurrent::new(Held {
-                numbers: Mutex::new(numbers),
-                _buffer: buffer,
-                device: device.clone(),
-            }),
+            held: KeepsCurrent::new(Held { numbers: Mutex::new(numbers), _buffer: buffer, device: device.clone() }),
         })
     }
 
