@@ -145,7 +145,8 @@ impl ResidentRows {
     /// anything is submitted, and [`Error::Cuda`].
     ///
     /// # Safety
-    /// - Every address in `batch` and `rows` is of memory of this device, and as long as its column says for B rows.
+    /// - Every address in `batch` and `rows` is of memory of this device, as long as its column says for B rows, and no two
+    ///   of them overlap.
     /// - `stream` is a stream of this device's primary context.
     /// - Until the stream has passed the batch, the memory stays allocated, and no other stream and nobody on the host reads
     ///   or writes the columns, or writes the row numbers.
