@@ -1,8 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
-REQUIREMENTS := tests/readers/requirements.txt
+REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt
 
-.PHONY: help check test bench bench-peers demo clean
+.PHONY: help check test test-image bench bench-cuda bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,15 +10,23 @@ help: ## List the targets.
 check: ## Formatting, lints and documentation, without any warning.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	cargo clippy --workspace --all-targets --features cuda -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features cuda
 
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
-test: $(VENV)/.installed ## The Rust tests, then stock Python readers on what the program writes.
-	cargo test --workspace
+test: $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, and the steps of Dockerfile.cuda.
+	cargo test --workspace --features cuda
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
+	$(MAKE) test-image
+
+test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, as a release build.
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)
 
 bench: ## The benchmarks of the stages.
 	cargo bench
+
+bench-cuda: ## Padding on a CUDA device: checked, then measured; needs one.
+	cargo bench --features cuda --bench cuda
 
 bench-peers: ## The same jobs on other engines, in one table; ARGS='--smoke' takes seconds, '--help' lists the rest.
 	$(PYTHON) benches/peers/run.py $(ARGS)
@@ -28,11 +36,11 @@ demo: ## Build the bundled sample and show what came out.
 
 clean: ## Delete everything that the other targets made.
 	cargo clean
-	rm -rf $(VENV) demo-out .pytest_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
+	rm -rf $(VENV) .venv-kernels demo-out .pytest_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
 
 # The stamp is newer than the requirements, or the environment is made afresh.
 $(VENV)/.installed: $(REQUIREMENTS)
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$(REQUIREMENTS))
 	touch $@

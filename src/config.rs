@@ -238,9 +238,6 @@ impl Plan {
         if options.threads == Some(0) {
             return Err(invalid("--threads", "use 1 or more, or leave it out for one per processor".to_owned()));
         }
-        if options.device == Device::Cuda {
-            return Err(invalid("--device", "this build has no CUDA support; use `auto` or `cpu`".to_owned()));
-        }
         let days = (options.from.0..=options.to.0).map(Day).collect();
         Ok(Self { options, days })
     }

@@ -53,6 +53,13 @@ impl<I: ItemId> ShardRows<'_, I> {
 }
 
 impl<I: ItemId> Block<I> {
+    /// All rows of a piece.
+    #[must_use]
+    pub fn whole(piece: Arc<Piece<I>>) -> Self {
+        let (customers, rows) = (0..piece.customers.len(), 0..piece.items.len());
+        Self { piece, customers, rows }
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

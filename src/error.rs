@@ -125,6 +125,67 @@ impl fmt::Display for BadRow {
     }
 }
 
+/// Why no CUDA device can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoCuda {
+    /// The program was built without it.
+    #[error("this build has no CUDA support (cargo feature `cuda`)")]
+    NotBuilt,
+    /// The driver's library cannot be loaded.
+    #[error("no driver library: {problem}")]
+    NoLibrary {
+        /// What the loader said.
+        problem: String,
+    },
+    /// The driver's library lacks a function.
+    #[error("the driver library `{library}` has no `{symbol}`")]
+    MissingSymbol {
+        /// The library.
+        library: String,
+        /// The function.
+        symbol: &'static str,
+    },
+    /// The driver refused a call.
+    #[error("the driver refuses {call}: {}", cuda_code(*code))]
+    Driver {
+        /// The function.
+        call: &'static str,
+        /// The driver's `CUresult`.
+        code: u32,
+    },
+    /// The driver is older than what the kernels need.
+    #[error("the driver is for CUDA {}.{}, 12.0 is needed", version / 1000, version % 1000 / 10)]
+    DriverTooOld {
+        /// 1000 times the major and 10 times the minor version.
+        version: i32,
+    },
+    /// There is no device of that number.
+    #[error("the driver sees {count} devices, and none has the number {ordinal}")]
+    NoDevice {
+        /// The number, from 0.
+        ordinal: u32,
+        /// The devices that there are.
+        count: i32,
+    },
+    /// The device is older than what the kernels are compiled for.
+    #[error("{name} has compute capability {major}.{minor}, 8.0 is needed")]
+    DeviceTooOld {
+        /// What it calls itself.
+        name: String,
+        /// The generation.
+        major: i32,
+        /// And within it.
+        minor: i32,
+    },
+    /// The kernel runs, but does not give what the processor gives.
+    #[error("{name} fails the self-test: it pads a row otherwise than the processor")]
+    SelfTest {
+        /// What it calls itself.
+        name: String,
+    },
+}
+
 /// Everything that can go wrong in this library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -302,6 +363,33 @@ pub enum Error {
         /// The bytes it takes.
         needed: u64,
     },
+    /// No CUDA device can be used.
+    #[error("no CUDA device can be used: {0}; `--device cpu` does without")]
+    NoCuda(NoCuda),
+    /// A CUDA device that failed at work.
+    #[error("CUDA: {call} failed: {}", cuda_code(*code))]
+    Cuda {
+        /// What was tried.
+        call: &'static str,
+        /// The driver's `CUresult`.
+        code: u32,
+    },
+    /// Rows that a CUDA device has no room for.
+    #[error("the device has {} free, and {} are needed", mebibytes(*free), mebibytes(*needed))]
+    DeviceMemory {
+        /// The bytes that it takes.
+        needed: u64,
+        /// The bytes that are free.
+        free: u64,
+    },
+    /// Arrays or requests for a device that do not fit together.
+    #[error("{what}: {problem}")]
+    Arrays {
+        /// Which.
+        what: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// The run was told to stop.
     #[error("interrupted")]
     Interrupted,
@@ -363,6 +451,28 @@ pub(crate) fn quoted(value: &str) -> String {
     }
     text.push('`');
     text
+}
+
+/// A driver's code, with its name where it is one that users meet.
+fn cuda_code(code: u32) -> String {
+    let name = match code {
+        2 => "CUDA_ERROR_OUT_OF_MEMORY",
+        3 => "CUDA_ERROR_NOT_INITIALIZED",
+        34 => "CUDA_ERROR_STUB_LIBRARY",
+        46 => "CUDA_ERROR_DEVICE_UNAVAILABLE",
+        100 => "CUDA_ERROR_NO_DEVICE",
+        209 => "CUDA_ERROR_NO_BINARY_FOR_GPU",
+        218 => "CUDA_ERROR_INVALID_PTX",
+        222 => "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+        700 => "CUDA_ERROR_ILLEGAL_ADDRESS",
+        719 => "CUDA_ERROR_LAUNCH_FAILED",
+        802 => "CUDA_ERROR_SYSTEM_NOT_READY",
+        803 => "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+        804 => "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
+        999 => "CUDA_ERROR_UNKNOWN",
+        _ => return format!("code {code}"),
+    };
+    format!("{name} ({code})")
 }
 
 /// The most characters of a value that a message shows.

@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use shardback::event::NULL_TIME;
-use shardback::gather::{Cpu, Gather};
+use shardback::gather::Cpu;
 use shardback::histories::{Values, Window};
 
 /// K, as builds have it.
@@ -29,8 +29,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("mean length", mean), |bencher| {
             bencher.iter(|| {
                 for windows in windows.chunks(ROWS_AT_A_TIME) {
-                    Cpu.items(&values, windows, HISTORY, &mut items[..windows.len() * HISTORY]);
-                    Cpu.types(&values, windows, HISTORY, &mut types[..windows.len() * HISTORY]);
+                    Cpu::pad(&values.items, windows, HISTORY, &mut items[..windows.len() * HISTORY]);
+                    Cpu::pad(&values.types, windows, HISTORY, &mut types[..windows.len() * HISTORY]);
                 }
             });
         });

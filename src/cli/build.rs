@@ -73,7 +73,7 @@ pub(super) struct Arguments {
     /// Replace a day in two steps where the file system cannot do it in one
     #[arg(long)]
     replace_non_atomic: bool,
-    /// What pads histories
+    /// What pads the rows of dense shards; auto is the processor, and cuda fails where there is no such device
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: Device,
     /// How many threads work; one for each processor if not given
@@ -224,6 +224,7 @@ pub(super) fn describe(summary: &Summary) -> String {
     if !stages.is_empty() {
         lines.push(format!("time   {}", stages.join(", ")));
     }
+    lines.push(format!("device {}", summary.device));
     let memory = summary.peak_memory.map_or_else(String::new, |peak| format!(", peak memory {}", text::bytes(peak)));
     let threads = text::counted(summary.threads as u64, "thread");
     let spilled = match summary.spilled {
@@ -251,6 +252,8 @@ fn json(summary: &Summary) -> serde_json::Value {
         "skipped": summary.skipped.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "tables": summary.tables,
         "stages": stages.collect::<Vec<_>>(),
+        "device": summary.device.device,
+        "device_reason": summary.device.reason,
         "threads": summary.threads,
         "seconds": summary.elapsed.as_secs_f64(),
         "peak_memory_bytes": summary.peak_memory,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use shardback::error::Error;
+use shardback::error::{Error, NoCuda};
 
 /// The exit codes; wrong usage that clap finds is 2 as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl Exit {
     pub(super) fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Error>() {
             Some(Error::Interrupted) => Self::Interrupted,
-            Some(Error::Option { .. }) => Self::WrongUsage,
+            Some(Error::Option { .. } | Error::NoCuda(NoCuda::NotBuilt)) => Self::WrongUsage,
             _ => Self::Failed,
         }
     }

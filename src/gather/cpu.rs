@@ -4,7 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use super::Gather;
+use super::{Blocks, Gather, Take};
+use crate::error::Result;
 use crate::event::ItemId;
 use crate::histories::{Values, Window};
 
@@ -13,23 +14,54 @@ use crate::histories::{Values, Window};
 pub struct Cpu;
 
 impl<I: ItemId> Gather<I> for Cpu {
-    fn items(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [I]) {
-        pad(&values.items, windows, history, rows);
+    fn items(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, I>) -> Result<()> {
+        batches(blocks, |values| &values.items, history, take)
     }
 
-    fn types(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [u8]) {
-        pad(&values.types, windows, history, rows);
+    fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()> {
+        batches(blocks, |values| &values.types, history, take)
     }
 }
+
+impl Cpu {
+    /// Writes the values of each window, `[A]`, into a row, `[N, K]`, with zeros behind them.
+    pub fn pad<T: Pod + Send + Sync>(values: &[T], windows: &[Window], history: usize, rows: &mut [T]) {
+        rows.par_chunks_exact_mut(history).zip(windows.par_iter()).with_min_len(ROWS_PER_TASK).for_each(
+            |(row, window)| {
+                let range = window.start as usize..(window.start + window.length) as usize;
+                let source = values.get(range).unwrap_or_default();
+                let (filled, padding) = row.split_at_mut(source.len().min(history));
+                filled.copy_from_slice(&source[..filled.len()]);
+                padding.fill(T::zeroed());
+            },
+        );
+    }
+}
+
+/// Bytes of padded rows in a batch: few enough that they are still in a core's cache when they are handed on.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Enough rows that handing them to another core costs little beside copying them.
 const ROWS_PER_TASK: usize = 64;
 
-fn pad<T: Pod + Zeroable + Send + Sync>(values: &[T], windows: &[Window], history: usize, rows: &mut [T]) {
-    rows.par_chunks_exact_mut(history).zip(windows.par_iter()).with_min_len(ROWS_PER_TASK).for_each(|(row, window)| {
-        let source = values.get(window.start as usize..(window.start + window.length) as usize).unwrap_or_default();
-        let (filled, padding) = row.split_at_mut(source.len().min(history));
-        filled.copy_from_slice(&source[..filled.len()]);
-        padding.fill(T::zeroed());
-    });
+/// Pads block after block through one buffer.
+fn batches<I: ItemId, T: Pod + Zeroable + Send + Sync>(
+    blocks: Blocks<'_, I>,
+    column: impl Fn(&Values<I>) -> &[T],
+    history: usize,
+    take: Take<'_, T>,
+) -> Result<()> {
+    let most = (BATCH_BYTES / (history * size_of::<T>())).max(1);
+    let mut padded = Vec::new();
+    for block in blocks {
+        let block = block?;
+        let windows: Vec<Window> = block.windows().collect();
+        for windows in windows.chunks(most) {
+            padded.resize(padded.len().max(windows.len() * history), T::zeroed());
+            let padded = &mut padded[..windows.len() * history];
+            Cpu::pad(column(&block.piece().values), windows, history, padded);
+            take(padded)?;
+        }
+    }
+    Ok(())
 }

@@ -1,22 +1,39 @@
 //! Windows to padded rows: the one stage that touches wide data.
 //!
-//! Knows arrays and windows; knows no files and no formats.
+//! Knows arrays and windows; knows no files and no formats. It is a trait because it is what another device can do: the
+//! processor ([`Cpu`]) is the reference, and [`cuda`] gives the same bytes.
 
 mod cpu;
+pub mod cuda;
+mod device;
 
 pub use cpu::Cpu;
+pub use device::{Chosen, choose};
 
+use crate::cut::Block;
+use crate::error::Result;
 use crate::event::ItemId;
-use crate::histories::{Values, Window};
+
+/// Rows to pad: blocks in order, each read as it comes.
+pub type Blocks<'a, I> = &'a mut dyn Iterator<Item = Result<Block<I>>>;
+
+/// What takes padded rows, in order and some whole rows at a time, and says whether to go on.
+pub type Take<'a, T> = &'a mut dyn FnMut(&[T]) -> Result<()>;
 
 /// A device that copies windows into rows of K values, zero-padded at the end.
 ///
-/// Every implementation gives the same bytes. `windows` has N entries, each inside `values` and at most K long; the
-/// outputs are `[N, K]`, row by row, and are written in full.
+/// Every implementation hands over the same rows, `[N, K]` in all, and cuts them into batches as suits it. Windows lie
+/// inside their block's values and are at most K long.
 pub trait Gather<I: ItemId>: Sync {
-    /// Writes the items of each window.
-    fn items(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [I]);
+    /// Pads the items of each row.
+    ///
+    /// # Errors
+    /// What reading a block, the device or `take` says.
+    fn items(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, I>) -> Result<()>;
 
-    /// Writes the action types of each window.
-    fn types(&self, values: &Values<I>, windows: &[Window], history: usize, rows: &mut [u8]);
+    /// Pads the action types of each row.
+    ///
+    /// # Errors
+    /// As [`Gather::items`].
+    fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()>;
 }

@@ -225,7 +225,8 @@ pub(super) fn run_record(summary: &Summary) -> Vec<u8> {
         |stage: &super::StageTime| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() });
     let record = json!({
         "tool": TOOL,
-        "device": "cpu",
+        "device": summary.device.device,
+        "device_reason": summary.device.reason,
         "threads": summary.threads,
         "inputs": summary.tables,
         "stages": summary.stages.iter().map(seconds).collect::<Vec<_>>(),

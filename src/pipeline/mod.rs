@@ -21,7 +21,7 @@ use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Result};
 use crate::event::{Action, Day, ItemDtype, ItemId, Sample};
 use crate::fsio::{Output, SpillFolder};
-use crate::gather::Cpu;
+use crate::gather::{self, Chosen, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, bucket_of, buckets_for};
 use crate::read::{self, Source};
 use crate::unify::{self, Actions, Impressions, Progress};
@@ -56,25 +56,29 @@ pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Sum
     let threads = plan.options().threads.unwrap_or(0);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
-    pool.install(|| {
-        let output = Output::open(&plan.options().out)?;
-        let run = Run { plan, output: &output, observer, started: Instant::now() };
-        let result = match plan.options().item_dtype {
-            ItemDtype::I32 => run.build::<i32>(tables),
-            ItemDtype::I64 => run.build::<i64>(tables),
-        };
-        // A fault of the run says more than one of the cleaning; what is left is removed by the next run.
-        let cleaned = output.clean();
-        let summary = result?;
-        cleaned.map(|()| summary)
+    pool.install(|| match plan.options().item_dtype {
+        ItemDtype::I32 => build_items::<i32>(plan, tables, observer),
+        ItemDtype::I64 => build_items::<i64>(plan, tables, observer),
     })
 }
 
+fn build_items<I: ItemId>(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
+    let (gather, device) = gather::choose::<I>(plan.options().device)?;
+    let output = Output::open(&plan.options().out)?;
+    let run = Run { plan, output: &output, observer, gather: gather.as_ref(), started: Instant::now() };
+    let result = run.build(tables, device);
+    // A fault of the run says more than one of the cleaning; what is left is removed by the next run.
+    let cleaned = output.clean();
+    let summary = result?;
+    cleaned.map(|()| summary)
+}
+
 /// What all steps of a run share.
-struct Run<'a> {
+struct Run<'a, I> {
     plan: &'a Plan,
     output: &'a Output,
     observer: &'a dyn Observer,
+    gather: &'a dyn Gather<I>,
     started: Instant,
 }
 
@@ -87,9 +91,9 @@ struct ReadTable {
 /// A table of actions that is open.
 type OpenTable = (ActionTable, Box<dyn Source>);
 
-impl Run<'_> {
-    fn build<I: ItemId>(&self, tables: Tables) -> Result<Summary> {
-        let mut summary = Summary::new(rayon::current_num_threads());
+impl<I: ItemId> Run<'_, I> {
+    fn build(&self, tables: Tables, device: Chosen) -> Result<Summary> {
+        let mut summary = Summary::new(rayon::current_num_threads(), device);
         let (missing, existing) = self.missing_days();
         summary.skipped = existing;
         if missing.is_empty() {
@@ -107,13 +111,13 @@ impl Run<'_> {
         let buckets =
             buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
         let spooled = Spool::new(buckets, &budget, &folder);
-        let impressions = self.impressions::<I>(plan, impressions_source.as_ref(), &spooled, &mut summary)?;
+        let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, &mut summary)?;
         // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
         let samples = spooled.finish(budget.limit() / 4)?;
         let customers = Customers::new(&samples, buckets, &budget)?;
         let samples = Samples::new(samples, &customers, plan, &budget)?;
         let spooled = Spool::new(buckets, &budget, &folder);
-        let read = self.actions::<I>(plan, &action_sources, &customers, &spooled, &mut summary)?;
+        let read = self.actions(plan, &action_sources, &customers, &spooled, &mut summary)?;
         let input = histories::Input {
             samples,
             actions: spooled.finish(budget.limit() / 2)?,
@@ -165,7 +169,7 @@ impl Run<'_> {
         Ok(result)
     }
 
-    fn impressions<I: ItemId>(
+    fn impressions(
         &self,
         plan: &Plan,
         source: &dyn Source,
@@ -188,7 +192,7 @@ impl Run<'_> {
         Ok(impressions)
     }
 
-    fn actions<I: ItemId>(
+    fn actions(
         &self,
         plan: &Plan,
         sources: &[OpenTable],
@@ -216,7 +220,7 @@ impl Run<'_> {
     }
 
     /// Writes the days in order. While a day is synced and put in place the next one is written already.
-    fn publish_days<I: ItemId>(
+    fn publish_days(
         &self,
         plan: &Plan,
         impressions: &Impressions,
@@ -229,7 +233,7 @@ impl Run<'_> {
             for index in 0..plan.days().len() {
                 let staged = day::Content::new(plan, index, impressions, read, histories).and_then(|content| {
                     let staged = self.stage(Stage::Day(content.day()), content.output_rows(), summary, |progress| {
-                        content.stage(self.output, &Cpu, progress)
+                        content.stage(self.output, self.gather, progress)
                     })?;
                     Ok((content, staged))
                 });

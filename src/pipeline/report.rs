@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::Format;
 use crate::event::Day;
+use crate::gather::Chosen;
 use crate::read::Source;
 
 /// A step of a run.
@@ -68,6 +69,8 @@ pub struct Summary {
     pub tables: Vec<TableSummary>,
     /// The stages in order.
     pub stages: Vec<StageTime>,
+    /// What padded rows, and why.
+    pub device: Chosen,
     /// The threads that worked.
     pub threads: usize,
     /// From start to end.
@@ -120,12 +123,13 @@ pub struct FormatSummary {
 }
 
 impl Summary {
-    pub(super) fn new(threads: usize) -> Self {
+    pub(super) fn new(threads: usize, device: Chosen) -> Self {
         Self {
             days: Vec::new(),
             skipped: Vec::new(),
             tables: Vec::new(),
             stages: Vec::new(),
+            device,
             threads,
             elapsed: Duration::ZERO,
             spilled: 0,

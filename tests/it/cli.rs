@@ -144,16 +144,6 @@ fn wrong_usage_ends_with_2() {
     assert_snapshot!(said);
 }
 
-/// Asked for a device that this build cannot use, the program says so instead of taking another.
-#[test]
-fn cuda_in_a_build_without_it_is_wrong_usage() {
-    let world = World::new();
-    let Run { code, stderr, .. } = run(&mut world.build(&["--date", "2025-08-16", "--device", "cuda"]));
-    assert_eq!(code, 2);
-    assert_snapshot!(stderr.trim_end(), @"error: --device: this build has no CUDA support; use `auto` or `cpu`");
-    assert!(!world.out().exists());
-}
-
 /// A build says how it goes on stderr, and what came of it on stdout.
 #[test]
 fn a_build_tells_what_it_did() {

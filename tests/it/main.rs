@@ -10,6 +10,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod cuda;
 mod fixture;
 mod fsio;
 mod generate;

@@ -1,0 +1,275 @@
+//! From host to host: windows and their values go to the device in batches, and padded rows come back.
+//!
+//! ```text
+//! slot 1   fill ─► copy in, kernel, copy out ─► take        fill ─► …
+//! slot 2               fill ─► copy in, kernel, copy out ─► take
+//! ```
+//!
+//! A lane has two slots, each with a stream and memory of its own: while the device works on one batch, the one before it
+//! is written to disk and the one after it is filled. Each thread that pads takes a lane.
+
+use std::mem::swap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytemuck::Pod;
+use cudarc::driver::CudaStream;
+
+use super::device::CudaDevice;
+use super::kernel::{Batch, Source};
+use super::memory::{DeviceBuffer, PinnedBuffer, copy_from_device, copy_to_device};
+use super::{failed, out_of_memory};
+use crate::error::Result;
+use crate::event::{ItemDtype, ItemId};
+use crate::gather::cuda::TypeDtype;
+use crate::gather::{Blocks, Gather, Take};
+use crate::histories::{Values, Window};
+
+/// The gather from host to host on a CUDA device.
+#[derive(Debug)]
+pub struct CudaGather {
+    device: CudaDevice,
+    /// Lanes that no thread uses.
+    lanes: Mutex<Vec<Lane>>,
+    /// The bytes of padded rows in a batch of a new lane; halved where memory runs out.
+    batch_bytes: AtomicUsize,
+}
+
+/// The bytes of padded rows in a batch: large enough that starting a kernel and two copies costs little beside them.
+const BATCH_BYTES: usize = 4 << 20;
+/// More rows than this are not in a batch, however short they are, so that their windows take little room.
+const MOST_ROWS: usize = 1 << 15;
+
+/// A row's start and length.
+const WINDOW_BYTES: usize = size_of::<i64>() + size_of::<i32>();
+
+/// Values begin on a multiple of this.
+const VALUE_ALIGNMENT: usize = 16;
+
+impl CudaGather {
+    /// A gather on a device.
+    #[must_use]
+    pub fn new(device: CudaDevice) -> Self {
+        Self { device, lanes: Mutex::new(Vec::new()), batch_bytes: AtomicUsize::new(BATCH_BYTES) }
+    }
+
+    /// Pads one column of the blocks' rows.
+    fn column<I: ItemId, T: Pod>(
+        &self,
+        blocks: Blocks<'_, I>,
+        column: &Column<I, T>,
+        history: usize,
+        take: Take<'_, T>,
+    ) -> Result<()> {
+        let row_bytes = history * size_of::<T>();
+        let mut lane = self.lane(row_bytes)?;
+        lane.pad(&self.device, blocks, column, history, take)?;
+        // After a fault the lane's memory goes, when its streams have come to an end.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+        Ok(())
+    }
+
+    /// A lane for rows of so many bytes: one that is there, or a new one, as large as there is memory for.
+    fn lane(&self, row_bytes: usize) -> Result<Lane> {
+        let unused = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(lane) = unused.filter(|lane| lane.batch_bytes >= row_bytes) {
+            return Ok(lane);
+        }
+        loop {
+            let batch_bytes = self.batch_bytes.load(Ordering::Relaxed).max(row_bytes);
+            match Lane::new(&self.device, batch_bytes) {
+                Err(error) if out_of_memory(&error) && batch_bytes > row_bytes => {
+                    self.batch_bytes.fetch_min(batch_bytes / 2, Ordering::Relaxed);
+                }
+                made => return made,
+            }
+        }
+    }
+}
+
+impl<I: ItemId> Gather<I> for CudaGather {
+    fn items(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, I>) -> Result<()> {
+        let column = Column { of: |values| &values.items, is_items: true };
+        self.column(blocks, &column, history, take)
+    }
+
+    fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()> {
+        let column = Column { of: |values| &values.types, is_items: false };
+        self.column(blocks, &column, history, take)
+    }
+}
+
+/// Which of the values are padded.
+struct Column<I, T> {
+    of: fn(&Values<I>) -> &[T],
+    is_items: bool,
+}
+
+/// Two batches at different points of their way.
+#[derive(Debug)]
+struct Lane {
+    /// The most bytes of padded rows in a batch.
+    batch_bytes: usize,
+    slots: [Slot; 2],
+}
+
+/// The memory of one batch and the stream that it goes on.
+#[derive(Debug)]
+struct Slot {
+    stream: Arc<CudaStream>,
+    /// Starts, lengths, values.
+    input: PinnedBuffer,
+    device_input: DeviceBuffer,
+    /// Padded rows.
+    output: PinnedBuffer,
+    device_output: DeviceBuffer,
+}
+
+impl Lane {
+    fn new(device: &CudaDevice, batch_bytes: usize) -> Result<Self> {
+        let slots = [Slot::new(device, batch_bytes)?, Slot::new(device, batch_bytes)?];
+        Ok(Self { batch_bytes, slots })
+    }
+
+    fn pad<I: ItemId, T: Pod>(
+        &mut self,
+        device: &CudaDevice,
+        blocks: Blocks<'_, I>,
+        column: &Column<I, T>,
+        history: usize,
+        take: Take<'_, T>,
+    ) -> Result<()> {
+        let most_rows = (self.batch_bytes / (history * size_of::<T>())).clamp(1, MOST_ROWS);
+        let [first, second] = &mut self.slots;
+        let mut filling = Filling { slot: first, most_rows, history, rows: 0, values: 0 };
+        let mut working = Filling { slot: second, most_rows, history, rows: 0, values: 0 };
+        for block in blocks {
+            let block = block?;
+            let values = (column.of)(&block.piece().values);
+            for (_, window, mut count) in block.customers() {
+                while count > 0 {
+                    if filling.rows == most_rows {
+                        filling.submit::<I, T>(device, column.is_items)?;
+                        working.hand_over(take)?;
+                        swap(&mut filling, &mut working);
+                    }
+                    count -= filling.add(values, &window, count);
+                }
+            }
+        }
+        filling.submit::<I, T>(device, column.is_items)?;
+        working.hand_over(take)?;
+        filling.hand_over(take)
+    }
+}
+
+impl Slot {
+    fn new(device: &CudaDevice, batch_bytes: usize) -> Result<Self> {
+        let context = device.context();
+        // No row has more values than its padded form.
+        let input_bytes = MOST_ROWS * WINDOW_BYTES + VALUE_ALIGNMENT + batch_bytes;
+        Ok(Self {
+            stream: context.new_stream().map_err(failed("creating a stream"))?,
+            input: PinnedBuffer::new(context, input_bytes)?,
+            device_input: DeviceBuffer::new(context, input_bytes)?,
+            output: PinnedBuffer::new(context, batch_bytes)?,
+            device_output: DeviceBuffer::new(context, batch_bytes)?,
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // Copies may be under way when something else has failed; the memory goes after them.
+        self.stream.context().record_err(self.stream.synchronize());
+    }
+}
+
+/// A batch that is being filled, or that the device works on.
+struct Filling<'a> {
+    slot: &'a mut Slot,
+    /// The rows that the batch has room for: where its lengths and values begin follows from it.
+    most_rows: usize,
+    history: usize,
+    rows: usize,
+    /// The values that its rows point into, each window once.
+    values: usize,
+}
+
+impl Filling<'_> {
+    fn lengths_offset(&self) -> usize {
+        self.most_rows * size_of::<i64>()
+    }
+
+    fn values_offset(&self) -> usize {
+        (self.most_rows * WINDOW_BYTES).next_multiple_of(VALUE_ALIGNMENT)
+    }
+
+    /// Adds rows of one window, as many as there is room for, and says how many.
+    fn add<T: Pod>(&mut self, values: &[T], window: &Window, count: usize) -> usize {
+        let count = count.min(self.most_rows - self.rows);
+        let range = window.start as usize..(window.start + window.length) as usize;
+        let source = values.get(range).unwrap_or_default();
+        let source = &source[..source.len().min(self.history)];
+        let (lengths_offset, values_offset) = (self.lengths_offset(), self.values_offset());
+        let (windows, staged) = self.slot.input.bytes_mut().split_at_mut(values_offset);
+        let (starts, lengths) = windows.split_at_mut(lengths_offset);
+        let staged = &mut staged[self.values * size_of::<T>()..][..size_of_val(source)];
+        staged.copy_from_slice(bytemuck::cast_slice(source));
+        // The buffer begins on a page, and the lengths on a multiple of eight in it.
+        let rows = self.rows..self.rows + count;
+        bytemuck::cast_slice_mut::<u8, i64>(starts)[rows.clone()].fill(self.values as i64);
+        let lengths = &mut lengths[..self.most_rows * size_of::<i32>()];
+        // At most K, of which a batch's bytes are a multiple.
+        bytemuck::cast_slice_mut::<u8, i32>(lengths)[rows].fill(source.len() as i32);
+        self.rows += count;
+        self.values += source.len();
+        count
+    }
+
+    /// Sends the batch on its way: copied in, padded, copied out.
+    fn submit<I: ItemId, T: Pod>(&mut self, device: &CudaDevice, is_items: bool) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let (lengths_offset, values_offset) = (self.lengths_offset(), self.values_offset());
+        let Slot { stream, input, device_input, output, device_output } = &mut *self.slot;
+        let at = |offset: usize| device_input.address() + offset as u64;
+        let mut source = Source {
+            starts: at(0),
+            lengths: at(lengths_offset),
+            // A batch has few enough.
+            rows: self.rows as i64,
+            ..Source::default()
+        };
+        let mut batch = Batch { count: self.rows as i64, history: self.history as i64, ..Batch::default() };
+        let mut stored = ItemDtype::I32;
+        if is_items {
+            (source.items, batch.items, stored) = (at(values_offset), device_output.address(), I::DTYPE);
+        } else {
+            (source.types, batch.types) = (at(values_offset), device_output.address());
+        }
+        let input = &input.bytes()[..values_offset + self.values * size_of::<T>()];
+        let output = &mut output.bytes_mut()[..self.rows * self.history * size_of::<T>()];
+        // SAFETY: the device's buffers are as long as the host's; starts and lengths are of windows inside the values that
+        // stand behind them, and the rows fill `output`. Nobody touches any of it before `hand_over` or the slot's drop
+        // has waited for the stream.
+        unsafe {
+            copy_to_device(stream, device_input.address(), input)?;
+            device.kernels().launch(stream, (stored, stored, TypeDtype::U8), &source, &batch)?;
+            copy_from_device(stream, output, device_output.address())
+        }
+    }
+
+    /// Waits for the batch and hands its rows over; the slot is free again.
+    fn hand_over<T: Pod>(&mut self, take: Take<'_, T>) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        self.slot.stream.synchronize().map_err(failed("padding a batch"))?;
+        let bytes = self.rows * self.history * size_of::<T>();
+        take(bytemuck::cast_slice(&self.slot.output.bytes()[..bytes]))?;
+        (self.rows, self.values) = (0, 0);
+        Ok(())
+    }
+}

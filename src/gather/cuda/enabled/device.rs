@@ -1,0 +1,150 @@
+//! One device: opened, tried, described.
+
+use std::sync::Arc;
+
+use cudarc::driver::{CudaContext, result, sys};
+
+use super::current::{Current, KeepsCurrent};
+use super::kernel::{Batch, Kernels, Source};
+use super::memory::{DeviceBuffer, copy_from_device, copy_to_device};
+use super::{failed, probe};
+use crate::error::{Error, NoCuda, Result};
+use crate::event::ItemDtype;
+use crate::gather::cuda::{DeviceMemory, TypeDtype};
+
+/// A CUDA device that has been tried; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct CudaDevice {
+    opened: Arc<KeepsCurrent<Opened>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    ordinal: u32,
+    description: String,
+    // Dropped before the context that it was loaded in.
+    kernels: Kernels,
+    context: Arc<CudaContext>,
+}
+
+/// The generation that the kernels are compiled for.
+const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
+
+impl CudaDevice {
+    /// Opens the device of a number, from 0, as the driver counts them (`CUDA_VISIBLE_DEVICES` decides which it sees), and
+    /// pads a row on it to see whether it can.
+    ///
+    /// The device's primary context is used: the one that PyTorch and the CUDA runtime use. The context that is current
+    /// on the calling thread stays so.
+    ///
+    /// # Errors
+    /// [`Error::NoCuda`] says why there is no such device to use, and [`Error::Cuda`] what failed when it was tried.
+    pub fn open(ordinal: u32) -> Result<Self> {
+        let driver = probe::driver().map_err(Error::NoCuda)?;
+        let number = i32::try_from(ordinal).ok().filter(|&number| number < driver.devices);
+        let Some(number) = number else {
+            return Err(Error::NoCuda(NoCuda::NoDevice { ordinal, count: driver.devices }));
+        };
+        let (name, description) = describe(number, driver.version)?;
+        let _current = Current::keep()?;
+        // Not negative.
+        let context = CudaContext::new(number as usize).map_err(failed("opening the device"))?;
+        // SAFETY: everything here orders its uses of memory itself: a batch by its stream, resident rows by their upload.
+        unsafe { context.disable_event_tracking() };
+        let kernels = Kernels::load(&context)?;
+        let device = Self { opened: Arc::new(KeepsCurrent::new(Opened { ordinal, description, kernels, context })) };
+        if device.pads_as_the_processor()? { Ok(device) } else { Err(Error::NoCuda(NoCuda::SelfTest { name })) }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn ordinal(&self) -> u32 {
+        self.opened.ordinal
+    }
+
+    /// Its name, generation and driver, for people.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.opened.description
+    }
+
+    /// Its memory.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] when the driver does not say.
+    pub fn memory(&self) -> Result<DeviceMemory> {
+        let _current = Current::keep()?;
+        let (free, total) = self.context().mem_get_info().map_err(failed("asking for the device's memory"))?;
+        Ok(DeviceMemory { free: free as u64, total: total as u64 })
+    }
+
+    pub(super) fn context(&self) -> &Arc<CudaContext> {
+        &self.opened.context
+    }
+
+    pub(super) fn kernels(&self) -> &Kernels {
+        &self.opened.kernels
+    }
+
+    /// The self-test: three items and their types into a row of five, from a start that no store is aligned with.
+    fn pads_as_the_processor(&self) -> Result<bool> {
+        const ITEMS: usize = 0;
+        const START: usize = 32;
+        const LENGTH: usize = 40;
+        const TYPES: usize = 48;
+        const ROW: usize = 64;
+        const TYPE_ROW: usize = 96;
+        const END: usize = 112;
+        let context = self.context();
+        let stream = context.new_stream().map_err(failed("creating a stream"))?;
+        let buffer = DeviceBuffer::new(context, END)?;
+        let mut host = [0xABu8; END];
+        let items: [i32; 5] = [-1, 7, 0, i32::MIN, 9];
+        host[ITEMS..][..20].copy_from_slice(bytemuck::cast_slice(&items));
+        host[START..][..8].copy_from_slice(&1i64.to_ne_bytes());
+        host[LENGTH..][..4].copy_from_slice(&3i32.to_ne_bytes());
+        host[TYPES..][..5].copy_from_slice(&[9, 1, 2, 3, 9]);
+        let at = |offset: usize| buffer.address() + offset as u64;
+        let source = Source {
+            items: at(ITEMS),
+            types: at(TYPES),
+            starts: at(START),
+            lengths: at(LENGTH),
+            rows: 1,
+            ..Source::default()
+        };
+        let batch = Batch { count: 1, history: 5, items: at(ROW), types: at(TYPE_ROW), ..Batch::default() };
+        let dtypes = (ItemDtype::I32, ItemDtype::I32, TypeDtype::U8);
+        // SAFETY: the buffer is as long as the host's array and holds all that source and batch name; both outlive the wait.
+        unsafe {
+            copy_to_device(&stream, buffer.address(), &host)?;
+            self.kernels().launch(&stream, dtypes, &source, &batch)?;
+            copy_from_device(&stream, &mut host, buffer.address())?;
+        }
+        stream.synchronize().map_err(failed("the self-test"))?;
+        let padded: [i32; 5] = [7, 0, i32::MIN, 0, 0];
+        Ok(host[ROW..][..20] == *bytemuck::cast_slice::<_, u8>(&padded)
+            && host[TYPE_ROW..][..5] == [1, 2, 3, 0, 0]
+            // Nothing beside them.
+            && host[ROW + 20..TYPE_ROW].iter().chain(&host[TYPE_ROW + 5..]).all(|&byte| byte == 0xAB))
+    }
+}
+
+/// The name of a device and its description, if it is new enough.
+fn describe(number: i32, driver: i32) -> Result<(String, String)> {
+    let device = result::device::get(number).map_err(failed("finding the device"))?;
+    let name = result::device::get_name(device).map_err(failed("asking for the device's name"))?;
+    let attribute = |attribute| {
+        // SAFETY: the device is one of the driver's.
+        unsafe { result::device::get_attribute(device, attribute) }
+            .map_err(failed("asking for the device's generation"))
+    };
+    let major = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    if (major, minor) < OLDEST_CAPABILITY {
+        return Err(Error::NoCuda(NoCuda::DeviceTooOld { name, major, minor }));
+    }
+    let (cuda, of_cuda) = (driver / 1000, driver % 1000 / 10);
+    let description = format!("{name}, compute capability {major}.{minor}, driver for CUDA {cuda}.{of_cuda}");
+    Ok((name, description))
+}

@@ -1,0 +1,342 @@
+//! Jagged rows that stay in the memory of a device, and batches of them in memory that somebody else owns.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytemuck::Pod;
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, sys};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+
+use super::current::{Current, KeepsCurrent};
+use super::device::CudaDevice;
+use super::kernel::{Batch, Source};
+use super::memory::{DeviceBuffer, PinnedBuffer, copy_to_device};
+use super::{failed, out_of_memory};
+use crate::error::{Error, Result};
+use crate::event::{ItemDtype, ItemId};
+use crate::gather::cuda::arrays::Layout;
+use crate::gather::cuda::{BatchColumns, JaggedArrays, RowNumbers, TypeDtype};
+
+/// Jagged rows in the memory of a CUDA device: uploaded once, gathered from as often as wanted.
+///
+/// It may be shared between threads. Dropping it waits for the device, so that nothing still reads the rows.
+#[derive(Debug)]
+pub struct ResidentRows {
+    history: usize,
+    item_dtype: ItemDtype,
+    /// Whether each item fits 32 bits.
+    items_fit_32: bool,
+    source: Source,
+    device_bytes: u64,
+    held: KeepsCurrent<Held>,
+}
+
+/// What the device works with.
+#[derive(Debug)]
+struct Held {
+    /// Row numbers on their way from the host, a few batches of them.
+    numbers: Mutex<Vec<Numbers>>,
+    /// The memory that the source names.
+    _buffer: DeviceBuffer,
+    /// Its kernels may be unloaded with it.
+    device: CudaDevice,
+}
+
+/// So many batches with row numbers from the host may be under way before the next one waits for the first.
+const NUMBERS_UNDER_WAY: usize = 4;
+
+impl ResidentRows {
+    /// Uploads the rows of some shards, one after the other: row r of the second is row (rows of the first) + r.
+    ///
+    /// Returns when they are there. `history` is K. Takes [`resident_bytes`](super::super::resident_bytes) of the
+    /// device's memory, and some MiB of pinned memory while it works.
+    ///
+    /// # Errors
+    /// [`Error::Arrays`] where the arrays do not fit together ([`JaggedArrays::check`]), [`Error::DeviceMemory`] where
+    /// there is no room, and [`Error::Cuda`].
+    pub fn upload<I: ItemId>(device: &CudaDevice, history: usize, parts: &[JaggedArrays<'_, I>]) -> Result<Self> {
+        parts.iter().try_for_each(|part| part.check(history))?;
+        let rows: usize = parts.iter().map(|part| part.starts.len()).sum();
+        let actions: usize = parts.iter().map(|part| part.items.len()).sum();
+        let layout = Layout::new(I::DTYPE, rows as u64, actions as u64);
+        let _current = Current::keep()?;
+        let context = device.context();
+        let buffer = match DeviceBuffer::new(context, layout.bytes as usize) {
+            Err(error) if out_of_memory(&error) => {
+                return Err(Error::DeviceMemory { needed: layout.bytes, free: device.memory()?.free });
+            }
+            made => made?,
+        };
+        let at = |offset: u64| buffer.address() + offset;
+        let source = Source {
+            items: at(layout.items),
+            types: at(layout.types),
+            starts: at(layout.starts),
+            lengths: at(layout.lengths),
+            item_ids: at(layout.item_ids),
+            is_order: at(layout.is_order),
+            // Rows are slices in memory.
+            rows: rows as i64,
+        };
+        let mut upload = Upload::new(context)?;
+        let (mut row, mut action) = (0u64, 0u64);
+        let item = size_of::<I>() as u64;
+        for part in parts {
+            upload.copy(source.items + action * item, part.items, |value| value)?;
+            upload.copy(source.types + action, part.types, |value| value)?;
+            upload.copy(source.starts + row * 8, part.starts, |start| start + action as i64)?;
+            upload.copy(source.lengths + row * 4, part.lengths, |value| value)?;
+            upload.copy(source.item_ids + row * item, part.item_ids, |value| value)?;
+            upload.copy(source.is_order + row, part.is_order, |value| value)?;
+            row += part.starts.len() as u64;
+            action += part.items.len() as u64;
+        }
+        upload.finish()?;
+        let numbers = (0..NUMBERS_UNDER_WAY).map(|_| Numbers::new(context)).collect::<Result<_>>()?;
+        Ok(Self {
+            history,
+            item_dtype: I::DTYPE,
+            items_fit_32: parts.iter().all(|part| fit_32(part.items) && fit_32(part.item_ids)),
+            source,
+            device_bytes: layout.bytes,
+            held: KeepsCurrent::new(Held { numbers: Mutex::new(numbers), _buffer: buffer, device: device.clone() }),
+        })
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // It was a length when it was uploaded.
+        self.source.rows as usize
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// K, the longest that a history can be.
+    #[must_use]
+    pub fn history(&self) -> usize {
+        self.history
+    }
+
+    /// The dtype of the items as they are stored.
+    #[must_use]
+    pub fn item_dtype(&self) -> ItemDtype {
+        self.item_dtype
+    }
+
+    /// The device memory that the rows take, in bytes.
+    #[must_use]
+    pub fn device_bytes(&self) -> u64 {
+        self.device_bytes
+    }
+
+    /// Submits the gathering of B rows into device memory, and returns.
+    ///
+    /// `stream` is a `CUstream` as a number, as `torch.cuda.current_stream().cuda_stream` gives it; 0 is the default
+    /// stream. What is submitted to that stream afterwards sees the batch; the host sees it after waiting for the stream.
+    ///
+    /// # Errors
+    /// [`Error::Arrays`] where the request makes no sense (a row number from the host that is none of the rows, a row of
+    /// length 0, an address that is no multiple of its element's width, 32-bit items that do not hold every item), before
+    /// anything is submitted, and [`Error::Cuda`].
+    ///
+    /// # Safety
+    /// - Every address in `batch` and `rows` is of memory of this device, as long as its column says for B rows, and no two
+    ///   of them overlap.
+    /// - `stream` is a stream of this device's primary context.
+    /// - Until the stream has passed the batch, the memory stays allocated, and no other stream and nobody on the host reads
+    ///   or writes the columns, or writes the row numbers.
+    /// - Row numbers in device memory are written by what was submitted to `stream` before, or have been waited for.
+    pub unsafe fn gather(&self, rows: RowNumbers<'_>, batch: &BatchColumns, stream: u64) -> Result<()> {
+        let count = match rows {
+            RowNumbers::Host(numbers) => numbers.len(),
+            RowNumbers::Device { count, .. } => count,
+        };
+        self.check(rows, batch)?;
+        let mut target = Batch {
+            numbers: 0,
+            // A slice's length, or one that the caller says memory has.
+            count: count as i64,
+            history: batch.history as i64,
+            items: batch.items.unwrap_or_default(),
+            types: batch.types.unwrap_or_default(),
+            item_ids: batch.item_ids.unwrap_or_default(),
+            is_order: batch.is_order.unwrap_or_default(),
+            lengths: batch.lengths.unwrap_or_default(),
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        let _current = Current::keep()?;
+        // SAFETY: the caller says that it is a stream of this context.
+        let stream = unsafe { self.held.device.context().wrap_borrowed_stream(stream as sys::CUstream) };
+        let dtypes = (self.item_dtype, batch.item_dtype, batch.type_dtype);
+        match rows {
+            RowNumbers::Device { address, .. } => {
+                target.numbers = address;
+                // SAFETY: the windows were checked when they were uploaded, the source lives as long as `self`, whose drop
+                // waits for the device, and for the columns the caller speaks.
+                unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) }
+            }
+            RowNumbers::Host(numbers) => {
+                let mut under_way = self.held.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+                under_way.rotate_left(1);
+                let [slot, ..] = under_way.as_mut_slice() else { return Ok(()) };
+                target.numbers = slot.put(&stream, numbers)?;
+                // SAFETY: as above; the numbers stay where they are until the slot's event has passed.
+                let launched = unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) };
+                slot.used.record(&stream).map_err(failed("recording an event"))?;
+                launched
+            }
+        }
+    }
+
+    /// Whether the kernel may be given this.
+    fn check(&self, rows: RowNumbers<'_>, batch: &BatchColumns) -> Result<()> {
+        let wrong = |what, problem: String| Err(Error::Arrays { what, problem });
+        match rows {
+            RowNumbers::Host(numbers) => {
+                let outside = |&&number: &&i64| !(0..self.source.rows).contains(&number);
+                if let Some(number) = numbers.iter().find(outside) {
+                    return wrong("rows", format!("there is no row {number}: {} rows", self.source.rows));
+                }
+            }
+            RowNumbers::Device { address, count } => {
+                if (address == 0 && count > 0) || !address.is_multiple_of(8) {
+                    return wrong("rows", format!("{address:#x} is no address of 64-bit numbers"));
+                }
+            }
+        }
+        if batch.history == 0 {
+            return wrong("history", "a row needs a length of 1 or more".to_owned());
+        }
+        if batch.item_dtype == ItemDtype::I32 && !self.items_fit_32 {
+            return wrong("item_dtype", "some items do not fit 32 bits".to_owned());
+        }
+        let item = match batch.item_dtype {
+            ItemDtype::I32 => 4,
+            ItemDtype::I64 => 8,
+        };
+        let kind = if batch.type_dtype == TypeDtype::U8 { 1 } else { item };
+        let columns = [
+            ("items", batch.items, item),
+            ("types", batch.types, kind),
+            ("item_ids", batch.item_ids, item),
+            ("lengths", batch.lengths, 4),
+        ];
+        for (what, address, width) in columns {
+            if let Some(address) = address.filter(|address| !address.is_multiple_of(width)) {
+                return wrong(what, format!("{address:#x} is no multiple of {width}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A batch may still read the rows, by a kernel that goes with the device.
+        let context = self.device.context();
+        context.record_err(context.synchronize());
+    }
+}
+
+/// Whether each item is one of 32 bits.
+fn fit_32<I: ItemId>(items: &[I]) -> bool {
+    I::DTYPE == ItemDtype::I32 || items.par_iter().with_min_len(1 << 16).all(|&item| i32::try_from(item.into()).is_ok())
+}
+
+/// The row numbers of one batch, on their way from the host.
+#[derive(Debug)]
+struct Numbers {
+    memory: Option<(PinnedBuffer, DeviceBuffer)>,
+    /// Recorded when the batch is submitted.
+    used: CudaEvent,
+    context: Arc<CudaContext>,
+}
+
+impl Numbers {
+    fn new(context: &Arc<CudaContext>) -> Result<Self> {
+        let used = context.new_event(None).map_err(failed("creating an event"))?;
+        Ok(Self { memory: None, used, context: Arc::clone(context) })
+    }
+
+    /// Copies numbers, one or more, and submits their copy to the device; waits for the batch that was here before.
+    fn put(&mut self, stream: &CudaStream, numbers: &[i64]) -> Result<u64> {
+        self.used.synchronize().map_err(failed("waiting for a batch"))?;
+        let bytes: &[u8] = bytemuck::cast_slice(numbers);
+        let (pinned, on_device) = match self.memory.take().filter(|(pinned, _)| pinned.bytes().len() >= bytes.len()) {
+            Some(memory) => self.memory.insert(memory),
+            None => {
+                let room = bytes.len().next_power_of_two();
+                self.memory.insert((PinnedBuffer::new(&self.context, room)?, DeviceBuffer::new(&self.context, room)?))
+            }
+        };
+        let pinned = &mut pinned.bytes_mut()[..bytes.len()];
+        pinned.copy_from_slice(bytes);
+        // SAFETY: the device's memory is as long as the pinned one, and both are left alone until `used` has passed.
+        unsafe { copy_to_device(stream, on_device.address(), pinned) }?;
+        Ok(on_device.address())
+    }
+}
+
+/// Copies from pageable memory, by way of two pinned buffers that take turns.
+struct Upload {
+    halves: [Half; 2],
+}
+
+struct Half {
+    stream: Arc<CudaStream>,
+    buffer: PinnedBuffer,
+}
+
+/// Bytes of a pinned buffer: enough to keep the bus busy while the other one is filled.
+const HALF_BYTES: usize = 8 << 20;
+/// Bytes that a thread copies at a time.
+const PIECE_BYTES: usize = 1 << 18;
+
+impl Upload {
+    fn new(context: &Arc<CudaContext>) -> Result<Self> {
+        let half = || -> Result<Half> {
+            let stream = context.new_stream().map_err(failed("creating a stream"))?;
+            Ok(Half { stream, buffer: PinnedBuffer::new(context, HALF_BYTES)? })
+        };
+        Ok(Self { halves: [half()?, half()?] })
+    }
+
+    /// Copies values to an address of the buffer that is being filled, each as `change` makes it.
+    fn copy<T: Pod + Send + Sync>(&mut self, address: u64, values: &[T], change: impl Fn(T) -> T + Sync) -> Result<()> {
+        let mut address = address;
+        for values in values.chunks(HALF_BYTES / size_of::<T>()) {
+            self.halves.swap(0, 1);
+            let [half, _] = &mut self.halves;
+            half.stream.synchronize().map_err(failed("uploading rows"))?;
+            let staged = &mut half.buffer.bytes_mut()[..size_of_val(values)];
+            let pieces = PIECE_BYTES / size_of::<T>();
+            let targets = bytemuck::cast_slice_mut::<u8, T>(staged).par_chunks_mut(pieces);
+            targets.zip(values.par_chunks(pieces)).for_each(|(target, source)| {
+                target.iter_mut().zip(source).for_each(|(target, &value)| *target = change(value));
+            });
+            // SAFETY: the layout has room for the column at its address, and this half is left alone until its stream has
+            // been waited for.
+            unsafe { copy_to_device(&half.stream, address, staged) }?;
+            address += staged.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        self.halves.iter().try_for_each(|half| half.stream.synchronize()).map_err(failed("uploading rows"))
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        // A copy may be under way when something else has failed; the buffer goes after it.
+        self.stream.context().record_err(self.stream.synchronize());
+    }
+}
