@@ -14,9 +14,10 @@ check: ## Formatting, lints and documentation, without any warning.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features cuda
 
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
-test: $(VENV)/.installed ## The Rust tests, then stock Python readers on what the program writes.
+test: $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, and the steps of Dockerfile.cuda.
 	cargo test --workspace --features cuda
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
+	$(MAKE) test-image
 
 test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, as a release build.
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)

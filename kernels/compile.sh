@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes gather_pad.ptx from gather_pad.cu, or a .ptx at the path that is given instead, with the compiler of requirements.txt
-# in a virtual environment of its own. `--assemble` also assembles it for each generation and fails where registers spill.
+# in a virtual environment of its own. `--assemble` also assembles it for each generation, by the assemblers of the oldest and of
+# the newest drivers, and fails where one of them refuses it or registers spill.
 #
 #   kernels/compile.sh [--assemble] [TARGET]
 set -euo pipefail
@@ -22,22 +23,37 @@ if [[ ! "$environment/.installed" -nt "$kernels/requirements.txt" ]]; then
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check -r "$kernels/requirements.txt"
     touch "$environment/.installed"
 fi
-toolkit="$(echo "$environment"/lib/python*/site-packages/nvidia/cu13)"
+packages="$(echo "$environment"/lib/python*/site-packages/nvidia)"
 
 # The lowest generation whose PTX all later ones take. nvcc writes the newest PTX version, which older drivers refuse; what the
 # kernel uses is all in 7.4, which the drivers of CUDA 11.4 and later read.
-(cd "$kernels" && "$toolkit/bin/nvcc" -ptx -arch=compute_80 -std=c++17 -O3 gather_pad.cu -o "$target.new")
+(cd "$kernels" && "$packages/cu13/bin/nvcc" -ptx -arch=compute_80 -std=c++17 -O3 gather_pad.cu -o "$target.new")
 sed -i 's/^\.version .*/.version 7.4/' "$target.new"
 mv "$target.new" "$target"
 
+# Assembles for a generation, with the assembler of a CUDA version, and says what came of it.
+assemble() {
+    local cuda="$1" assembler="$2" generation="$3" said kernels unspilled registers
+    said="$("$assembler" -v -arch="$generation" "$target" -o /dev/null 2>&1)" || {
+        echo "$said" >&2
+        return 1
+    }
+    kernels="$(grep -c 'Used [0-9]* registers' <<<"$said" || true)"
+    unspilled="$(grep -c '\<0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads' <<<"$said" || true)"
+    registers="$(sed -n 's/.*Used \([0-9]*\) registers.*/\1/p' <<<"$said" | sort -n)"
+    if [[ "$kernels" != "$unspilled" ]]; then
+        echo "$said" >&2
+        echo "CUDA $cuda, $generation: registers spill" >&2
+        return 1
+    fi
+    echo "CUDA $cuda, $generation: $kernels kernels without spills, $(head -n 1 <<<"$registers") to $(tail -n 1 <<<"$registers") registers"
+}
+
 if $assemble; then
+    for generation in sm_80 sm_90; do
+        assemble 12.0 "$packages/cuda_nvcc/bin/ptxas" "$generation"
+    done
     for generation in sm_80 sm_90 sm_100; do
-        said="$("$toolkit/bin/ptxas" -v -arch="$generation" "$target" -o /dev/null 2>&1)"
-        echo "$said" | sed -n "s/^ptxas info *: \(Used.*registers\).*/$generation: \1/p"
-        if echo "$said" | grep -Eq '[1-9][0-9]* bytes (stack frame|spill)'; then
-            echo "$said"
-            echo "$generation: registers spill" >&2
-            exit 1
-        fi
+        assemble 13.0 "$packages/cu13/bin/ptxas" "$generation"
     done
 fi

@@ -1,4 +1,4 @@
-//! Batches of random rows against the processor's, with every kernel.
+//! Random rows against the processor's: batches on the device with every kernel, and rows from host to host.
 
 use std::sync::Arc;
 
@@ -7,11 +7,15 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use shardback::error::{Error, Result};
 use shardback::event::{ItemDtype, ItemId};
-use shardback::gather::cuda::{BatchColumns, CudaDevice, JaggedArrays, ResidentRows, RowNumbers, TypeDtype};
+use shardback::gather::Cpu;
+use shardback::gather::cuda::{
+    BatchColumns, CudaDevice, CudaGather, JaggedArrays, ResidentRows, RowNumbers, TypeDtype,
+};
 
 use super::jagged::Jagged;
+use super::pieces::{padded, pieces};
 
-/// Checks every combination of dtypes, many K, and starts and rows of any alignment.
+/// Checks every combination of dtypes, many K, starts and rows of any alignment, and batches that follow each other.
 ///
 /// # Errors
 /// Says what differs.
@@ -21,8 +25,23 @@ pub(crate) fn check(device: &CudaDevice, stream: &Arc<CudaStream>) -> Result<()>
         let jagged = Jagged::random(&mut random, 300, history);
         check_dtypes(&jagged, &upload::<i32>(device, &jagged)?, stream)?;
         check_dtypes(&jagged, &upload::<i64>(device, &jagged)?, stream)?;
+        check_from_host_to_host::<i32>(&mut random, device, history)?;
+        check_from_host_to_host::<i64>(&mut random, device, history)?;
     }
     Ok(())
+}
+
+fn check_from_host_to_host<I: ItemId>(
+    random: &mut Xoshiro256PlusPlus,
+    device: &CudaDevice,
+    history: usize,
+) -> Result<()> {
+    let pieces = pieces::<I>(random, history);
+    if padded(&CudaGather::new(device.clone()), &pieces, history)? == padded(&Cpu, &pieces, history)? {
+        return Ok(());
+    }
+    let problem = format!("rows from host to host differ from the processor's: {:?}, K = {history}", I::DTYPE);
+    Err(Error::Arrays { what: "check", problem })
 }
 
 fn upload<I: ItemId>(device: &CudaDevice, jagged: &Jagged) -> Result<ResidentRows> {

@@ -1,6 +1,7 @@
 //! Padding on a CUDA device: checked against the processor, then measured. `cargo bench --features cuda --bench cuda`
 //!
-//! Needs a device, about 12 GiB of its memory, and some minutes in which nobody else uses it.
+//! Needs a device, about 12 GiB of its memory, and some minutes in which nobody else uses it. With `-- --check` it is only checked,
+//! as under `compute-sanitizer`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what the program is for")]
 
@@ -8,6 +9,8 @@ mod check;
 #[path = "../../tests/it/cuda/jagged.rs"]
 mod jagged;
 mod measure;
+#[path = "../../tests/it/cuda/pieces.rs"]
+mod pieces;
 
 use std::process::ExitCode;
 
@@ -24,9 +27,11 @@ const SIZES: measure::Sizes = measure::Sizes {
 };
 
 fn main() -> ExitCode {
-    match measure::table(&SIZES) {
-        Ok(table) => {
-            println!("{table}");
+    let only_check = std::env::args().any(|argument| argument == "--check");
+    let said = if only_check { measure::checked().map(|(_, _, said)| said) } else { measure::table(&SIZES) };
+    match said {
+        Ok(said) => {
+            print!("{said}");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -93,7 +93,7 @@ impl Rows {
 }
 
 /// What is measured goes on one stream.
-struct Bench {
+pub(crate) struct Bench {
     stream: Arc<CudaStream>,
 }
 
@@ -145,7 +145,7 @@ impl Bench {
     ///
     /// Copies of `plug` go ahead of them, so that all are in the stream's queue before the first begins: what is measured
     /// is the device's work, not that of submitting it.
-    fn median(
+    fn time(
         &self,
         plug: &mut [CudaSlice<u8>; 2],
         repeats: usize,
@@ -163,19 +163,28 @@ impl Bench {
             events.push((begin, self.event()?));
         }
         let times = events.iter().map(|(begin, end)| begin.elapsed_ms(end).map(f64::from).map_err(failed));
-        let mut times = times.collect::<Result<Vec<f64>>>()?;
-        times.sort_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
+        Ok(median(times.collect::<Result<_>>()?))
     }
+}
+
+/// The middle one of some numbers.
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Checks the device and says which it is.
+pub(crate) fn checked() -> Result<(CudaDevice, Bench, String)> {
+    let device = CudaDevice::open(0)?;
+    let bench = Bench::new()?;
+    check(&device, &bench.stream)?;
+    let said = format!("device: {}\nchecked: random rows are the processor's, to the byte\n", device.description());
+    Ok((device, bench, said))
 }
 
 /// Checks the device, measures it, and tells.
 pub(crate) fn table(sizes: &Sizes) -> Result<String> {
-    let device = CudaDevice::open(0)?;
-    let bench = Bench::new()?;
-    let mut table = format!("device: {}\n", device.description());
-    check(&device, &bench.stream)?;
-    table.push_str("checked: batches of random rows are those of the processor, to the byte\n\n");
+    let (device, bench, mut table) = checked()?;
     on_the_device(sizes, &device, &bench, &mut table)?;
     from_host_to_host(sizes, device, &mut table)?;
     Ok(table)
@@ -185,11 +194,11 @@ pub(crate) fn table(sizes: &Sizes) -> Result<String> {
 fn on_the_device(sizes: &Sizes, device: &CudaDevice, bench: &Bench, table: &mut String) -> Result<()> {
     let mut plug = [bench.allocate(sizes.bytes)?, bench.allocate(sizes.bytes)?];
     let (from, mut to) = (bench.allocate(sizes.bytes)?, bench.allocate(sizes.bytes)?);
-    let time = bench.median(&mut plug, sizes.repeats, |_| bench.stream.memcpy_dtod(&from, &mut to).map_err(failed))?;
+    let time = bench.time(&mut plug, sizes.repeats, |_| bench.stream.memcpy_dtod(&from, &mut to).map_err(failed))?;
     drop((from, to));
     let copied = gigabytes_per_second(2 * sizes.bytes, time);
     let _ =
-        writeln!(table, "on the device, K = {}, i32 items and u8 types, medians of {}", sizes.history, sizes.repeats);
+        writeln!(table, "\non the device, K = {}, i32 items and u8 types, medians of {}", sizes.history, sizes.repeats);
     let _ = writeln!(
         table,
         "{:>10} {:>7} {:>9} {:>10} {:>9} {:>12}",
@@ -233,11 +242,11 @@ fn batches(
     let on_device = bench.stream.clone_htod(&numbers).map_err(failed)?;
     let (address, _) = on_device.device_ptr(&bench.stream);
     let last = numbers.len() / batch;
-    let time = bench.median(plug, sizes.repeats, |repeat| {
+    let time = bench.time(plug, sizes.repeats, |repeat| {
         let first = repeat % last * batch;
         let chosen = RowNumbers::Device { address: address + (first * 8) as u64, count: batch };
         let columns = targets[repeat % targets.len()].columns(bench, batch, sizes.history);
-        // SAFETY: numbers and columns are in the device's memory until `median` has waited for the stream.
+        // SAFETY: numbers and columns are in the device's memory until `time` has waited for the stream.
         unsafe { resident.gather(chosen, &columns, bench.stream.cu_stream() as u64) }
     })?;
     let actions: i64 = rows.lengths.iter().map(|&length| i64::from(length)).sum();
@@ -249,7 +258,11 @@ fn batches(
 /// Rows padded as a build does, shards in parallel, and nothing done with them: by the device and by the processor.
 fn from_host_to_host(sizes: &Sizes, device: CudaDevice, table: &mut String) -> Result<()> {
     let threads = rayon::current_num_threads();
-    let _ = writeln!(table, "\nfrom host to host, {} rows, K = {}, {threads} threads", sizes.host_rows, sizes.history);
+    let _ = writeln!(
+        table,
+        "\nfrom host to host, {} rows, K = {}, {threads} threads, medians of {}",
+        sizes.host_rows, sizes.history, sizes.repeats
+    );
     let _ =
         writeln!(table, "{:>10} {:>12} {:>12} {:>12} {:>12}", "length", "cuda, rows/s", "GB/s", "cpu, rows/s", "GB/s");
     let gather = CudaGather::new(device);
@@ -258,10 +271,13 @@ fn from_host_to_host(sizes: &Sizes, device: CudaDevice, table: &mut String) -> R
         let pieces = pieces(&Rows::new(&Sizes { customers, ..*sizes }, mean), sizes.rows_per_customer, 4 * threads);
         let mut said = format!("{mean:>10}");
         for gather in [&gather as &dyn Gather<i32>, &Cpu] {
-            pad_all(gather, &pieces, sizes.history)?;
-            let begun = Instant::now();
-            pad_all(gather, &pieces, sizes.history)?;
-            let seconds = begun.elapsed().as_secs_f64();
+            let time = |_| {
+                let begun = Instant::now();
+                pad_all(gather, &pieces, sizes.history).map(|()| begun.elapsed().as_secs_f64())
+            };
+            // The first one allocates what the others use.
+            time(0)?;
+            let seconds = median((0..sizes.repeats).map(time).collect::<Result<_>>()?);
             let rows: usize = pieces.iter().map(|piece| piece.items.len()).sum();
             let gigabytes = (rows * sizes.history * 5) as f64 / 1e9;
             let _ = write!(said, " {:>12.0} {:>12.1}", rows as f64 / seconds, gigabytes / seconds);

@@ -11,6 +11,16 @@ PEERS = ("polars", "duckdb", "spark")
 
 
 @dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How large tables are."""
+
+    actions: int
+    customers: int
+    # A day.
+    impression_rows: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Tables:
     """What the tables of a job are like."""
 
@@ -18,12 +28,13 @@ class Tables:
     # The share of all actions that one customer has.
     giant_share: float = 0.0
 
-    def name(self, actions):
-        return f"{self.format}-{actions}" + (f"-giant-{self.giant_share}" if self.giant_share else "")
+    def name(self, sizes):
+        giant = f"-giant-{self.giant_share}" if self.giant_share else ""
+        return f"{self.format}-{sizes.actions}-{sizes.impression_rows}{giant}"
 
-    def rows_name(self, actions):
+    def rows_name(self, sizes):
         """Tables with the same one have the same rows, whatever their format."""
-        return Tables(giant_share=self.giant_share).name(actions)
+        return Tables(giant_share=self.giant_share).name(sizes)
 
 
 @dataclasses.dataclass(frozen=True)

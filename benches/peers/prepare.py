@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from jobs import IMPRESSION_DAYS, LAST_DAY
+from jobs import IMPRESSION_DAYS, LAST_DAY, Sizes
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ACTIONS_PER_CUSTOMER = 200
@@ -41,22 +41,22 @@ def binary():
     return str(REPOSITORY / target / "release" / "shardback")
 
 
-def impression_rows(actions):
-    """Rows of the impressions table a day: one for each customer, on average."""
-    return max(1, actions // ACTIONS_PER_CUSTOMER)
+def sizes(actions, impression_rows=None):
+    """Tables of so many actions; if it is not said how many impression rows a day, there is one for each customer."""
+    customers = max(1, actions // ACTIONS_PER_CUSTOMER)
+    return Sizes(actions, customers, impression_rows or customers)
 
 
-def tables(work, settings, wanted, actions):
-    """The folder with tables of so many actions; kept for the next time."""
-    folder = work / "tables" / wanted.name(actions)
+def tables(work, settings, wanted, sizes):
+    """The folder with tables of these sizes; kept for the next time."""
+    folder = work / "tables" / wanted.name(sizes)
     if not folder.exists():
         unfinished = folder.with_name(f"{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        customers = impression_rows(actions)
         options = {
-            "customers": customers,
-            "mean-actions": actions / customers,
-            "rows-per-day": customers,
+            "customers": sizes.customers,
+            "mean-actions": sizes.actions / sizes.customers,
+            "rows-per-day": sizes.impression_rows,
             "impression-days": IMPRESSION_DAYS,
             "last-day": LAST_DAY,
             "giant-share": wanted.giant_share,

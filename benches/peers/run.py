@@ -23,6 +23,8 @@ SMOKE_ACTIONS = 100_000
 # As `generate` and `build` have them by default.
 SLATE = 10
 HISTORY = 1000
+# Impression rows a day while the actions grow.
+GROWTH_ROWS = 50_000
 # A disk is not measured by less.
 LEAST_LIMITS_BYTES = 64 << 20
 
@@ -99,7 +101,8 @@ def millions(text):
 def compare(given, work, settings):
     """Runs the jobs, their contestants by turns."""
     engines = ["shardback", *(given.engines or installed(settings.python))]
-    rows = prepare.impression_rows(given.actions)
+    sizes = prepare.sizes(given.actions)
+    rows = sizes.impression_rows
     # As much as a day of dense tensors.
     limits_bytes = max(LEAST_LIMITS_BYTES, rows * SLATE * HISTORY * 5)
     measured_limits = [limits(work, settings, limits_bytes)]
@@ -110,11 +113,11 @@ def compare(given, work, settings):
     for job in jobs.all_jobs(settings.threads):
         contestants = [contestant for contestant in job.contestants if contestant.engine in engines]
         if job.name in given.jobs:
-            runs = run_job(job, contestants, given, work, settings, given.actions, expected)
+            runs = run_job(job, contestants, given, work, settings, sizes, expected)
             results.append((job, [(each.label, runs[each]) for each in contestants]))
     measured_limits.append(limits(work, settings, limits_bytes))
     impressions = f"{jobs.IMPRESSION_DAYS} × {rows:,} impression rows of {SLATE} items"
-    tables = f"{given.actions:,} actions, {rows:,} customers, {impressions}"
+    tables = f"{sizes.actions:,} actions, {sizes.customers:,} customers, {impressions}"
     return "\n".join([
         report.machine(settings, work, tables),
         report.limits(measured_limits),
@@ -126,10 +129,10 @@ def grow(given, work, settings):
     """Runs shardback alone on larger and larger tables."""
     points = []
     for size in given.growth:
-        actions = round(size * 1e6)
+        sizes = prepare.sizes(round(size * 1e6), GROWTH_ROWS)
         for job in jobs.growth_jobs():
-            runs = run_job(job, job.contestants, given, work, settings, actions)[job.contestants[0]]
-            points.append((actions, job, runs))
+            runs = run_job(job, job.contestants, given, work, settings, sizes)[job.contestants[0]]
+            points.append((sizes.actions, job, runs))
     if given.plot:
         plain = [
             {
@@ -143,11 +146,11 @@ def grow(given, work, settings):
         source = work / "growth.json"
         source.write_text(json.dumps(plain))
         script(settings, "plot.py", source, given.plot)
-    tables = f"for every {prepare.ACTIONS_PER_CUSTOMER} actions a customer, and an impression row a day"
+    tables = f"a customer for every {prepare.ACTIONS_PER_CUSTOMER} actions, {GROWTH_ROWS:,} impression rows a day"
     return "\n".join([report.machine(settings, work, tables), report.growth(points)])
 
 
-def run_job(job, contestants, given, work, settings, actions, expected=None):
+def run_job(job, contestants, given, work, settings, sizes, expected=None):
     """All runs of a job, by contestant; rows of the first runs are compared with those in `expected`, if given."""
     runs = {contestant: [] for contestant in contestants}
     out = work / "out"
@@ -156,12 +159,12 @@ def run_job(job, contestants, given, work, settings, actions, expected=None):
             if turn >= 2 and runs[contestant][0].seconds > SLOW_SECONDS:
                 continue
             shutil.rmtree(out, ignore_errors=True)
-            tables = prepare.tables(work, settings, contestant.tables, actions)
+            tables = prepare.tables(work, settings, contestant.tables, sizes)
             measured = measure(jobs.command(contestant, job, settings, tables, out), out, work / "log.txt")
             say(f"{job.name}: {contestant.label}, run {turn + 1} of {given.runs}: {measured.seconds:.2f} s")
             runs[contestant].append(measured)
             if turn == 0 and expected:
-                of_tables = expected / contestant.tables.rows_name(actions)
+                of_tables = expected / contestant.tables.rows_name(sizes)
                 of_tables.mkdir(parents=True, exist_ok=True)
                 folders = jobs.results(contestant, job, out)
                 script(settings, "rows.py", contestant.form, *folders, "--expected", of_tables)

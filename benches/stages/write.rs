@@ -3,6 +3,7 @@
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use shardback::config::Format;
 use shardback::cut::cut;
+use shardback::fsio::Folder;
 use shardback::gather::Cpu;
 use shardback::write::{DayLayout, write_shard};
 
@@ -20,8 +21,9 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
         group.sampling_mode(SamplingMode::Flat);
         for format in Format::ALL {
             let write = |folder: tempfile::TempDir| {
+                let target = Folder::new(folder.path().to_owned());
                 for rows in &shards {
-                    let (_, unsynced) = write_shard(format, rows, layout, &Cpu, folder.path(), &|_| Ok(())).unwrap();
+                    let (_, unsynced) = write_shard(format, rows, layout, &Cpu, &target, &|_| Ok(())).unwrap();
                     unsynced.sync().unwrap();
                 }
                 folder

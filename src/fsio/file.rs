@@ -2,19 +2,69 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, scope};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::buffers::Buffers;
 use super::direct::DirectWriter;
 use crate::error::{Error, Result};
 
 /// Writes shorter than this are gathered; longer ones go straight to the system.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Files of at least this size go past the page cache.
-const DIRECT_BYTES: u64 = 64 << 20;
+const DIRECT_BYTES: u64 = 4 << 20;
+
+/// A folder whose files are large, and share the memory on its way to the disk with those of other folders.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    buffers: Buffers,
+}
+
+impl Folder {
+    /// A folder that is there, and shares with no other.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self::sharing(path, Buffers::new())
+    }
+
+    pub(super) fn sharing(path: PathBuf, buffers: Buffers) -> Self {
+        Self { path, buffers }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Creates a file that must not be there yet, and reserves space for `expected_bytes`, so that a full disk shows
+    /// before the work is done; where the file system cannot reserve, nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be created, or the disk has no room for it.
+    pub fn create(&self, name: &str, expected_bytes: u64) -> Result<FileWriter> {
+        let path = &self.path.join(name);
+        let direct = if expected_bytes >= DIRECT_BYTES { DirectWriter::create(path, &self.buffers) } else { Ok(None) };
+        let mut writer = match direct.map_err(Error::io("create", path))? {
+            Some(direct) => FileWriter::new(path, Target::Direct(direct)),
+            None => FileWriter::create(path)?,
+        };
+        if expected_bytes > 0 {
+            match retry_on_intr(|| fallocate(writer.target.file(), FallocateFlags::empty(), 0, expected_bytes)) {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                Err(error) => return Err(Error::io("reserve space for", path)(error.into())),
+            }
+        }
+        writer.reserved = expected_bytes;
+        Ok(writer)
+    }
+}
 
 /// A new file, written front to back, hashed and counted as it is written.
 ///
@@ -42,12 +92,12 @@ pub struct Written {
     pub hash: u128,
 }
 
-/// A file that is written whole, and on disk only after [`Unsynced::sync`].
-#[derive(Debug)]
+/// A file that was written whole, and is on disk only after [`Unsynced::sync`].
 #[must_use]
 pub struct Unsynced {
     path: PathBuf,
-    file: File,
+    target: Target,
+    length: u64,
 }
 
 impl Unsynced {
@@ -55,34 +105,54 @@ impl Unsynced {
     ///
     /// # Errors
     /// [`Error::Io`] when the system cannot write what it still held.
-    pub fn sync(self) -> Result<()> {
-        self.file.sync_all().map_err(Error::io("sync", &self.path))
+    pub fn sync(mut self) -> Result<()> {
+        self.wait()?;
+        self.sync_file()
+    }
+
+    /// Waits until the system has taken everything.
+    fn wait(&mut self) -> Result<()> {
+        match &mut self.target {
+            Target::Direct(direct) => direct.wait(self.length).map_err(Error::io("write", &self.path)),
+            Target::Cached { .. } => Ok(()),
+        }
+    }
+
+    fn sync_file(&self) -> Result<()> {
+        self.target.file().sync_all().map_err(Error::io("sync", &self.path))
     }
 }
 
+/// Syncs all files at once, so that the disk sees them together; one after the other where no thread can be had.
+///
+/// # Errors
+/// As [`Unsynced::sync`].
+pub fn sync_all(mut files: Vec<Unsynced>) -> Result<()> {
+    files.iter_mut().try_for_each(Unsynced::wait)?;
+    scope(|scope| {
+        let sync = |file| {
+            (file, Builder::new().name("sync".to_owned()).spawn_scoped(scope, move || Unsynced::sync_file(file)))
+        };
+        let syncing: Vec<_> = files.iter().map(sync).collect();
+        syncing.into_iter().try_for_each(|(file, thread)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => file.sync_file(),
+        })
+    })
+}
+
 impl FileWriter {
-    /// Creates a file that must not be there yet, and reserves space for `expected_bytes`, so that a full disk shows
-    /// before the work is done; where the file system cannot reserve, nothing is.
+    /// Creates a file that must not be there yet.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be created, or the disk has no room for it.
-    pub fn create(path: &Path, expected_bytes: Option<u64>) -> Result<Self> {
-        let reserved = expected_bytes.unwrap_or(0);
-        let direct = if reserved >= DIRECT_BYTES { DirectWriter::create(path) } else { Ok(None) };
-        let target = match direct.map_err(Error::io("create", path))? {
-            Some(direct) => Target::Direct(direct),
-            None => Target::Cached {
-                file: File::create_new(path).map_err(Error::io("create", path))?,
-                buffer: Vec::with_capacity(BUFFER_BYTES),
-            },
-        };
-        if reserved > 0 {
-            match retry_on_intr(|| fallocate(target.file(), FallocateFlags::empty(), 0, reserved)) {
-                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-                Err(error) => return Err(Error::io("reserve space for", path)(error.into())),
-            }
-        }
-        Ok(Self { path: path.to_owned(), target, hasher: Xxh3::new(), written: 0, reserved })
+    /// [`Error::Io`] when it cannot be created.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create_new(path).map_err(Error::io("create", path))?;
+        Ok(Self::new(path, Target::Cached { file, buffer: Vec::with_capacity(BUFFER_BYTES) }))
+    }
+
+    fn new(path: &Path, target: Target) -> Self {
+        Self { path: path.to_owned(), target, hasher: Xxh3::new(), written: 0, reserved: 0 }
     }
 
     /// Appends bytes.
@@ -93,23 +163,22 @@ impl FileWriter {
         self.append(bytes).map_err(Error::io("write", &self.path))
     }
 
-    /// Writes what is buffered; the file is then whole, and yet to be synced.
+    /// Hands what is buffered to the system; the file is then whole, and yet to be synced.
     ///
     /// # Errors
     /// [`Error::Io`] when the system cannot write.
     pub fn finish(self) -> Result<(Written, Unsynced)> {
-        let Self { path, target, hasher, written, reserved } = self;
-        let file = match target {
-            Target::Direct(direct) => direct.finish(written).map_err(Error::io("write", &path))?,
-            Target::Cached { mut file, buffer } => {
-                file.write_all(&buffer).map_err(Error::io("write", &path))?;
+        let Self { path, mut target, hasher, written, reserved } = self;
+        match &mut target {
+            Target::Direct(direct) => direct.finish().map_err(Error::io("write", &path))?,
+            Target::Cached { file, buffer } => {
+                file.write_all(&std::mem::take(buffer)).map_err(Error::io("write", &path))?;
                 if written < reserved {
                     file.set_len(written).map_err(Error::io("truncate", &path))?;
                 }
-                file
             }
-        };
-        Ok((Written { bytes: written, hash: hasher.digest128() }, Unsynced { path, file }))
+        }
+        Ok((Written { bytes: written, hash: hasher.digest128() }, Unsynced { path, target, length: written }))
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -158,7 +227,7 @@ impl Write for FileWriter {
 /// # Errors
 /// [`Error::Io`] names the file.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = FileWriter::create(path, None)?;
+    let mut file = FileWriter::create(path)?;
     file.write(bytes)?;
     file.finish()?.1.sync()
 }

@@ -23,6 +23,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the place that writes to disk")]
 
+mod buffers;
 mod direct;
 mod file;
 mod output;
@@ -38,7 +39,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-pub use file::{FileWriter, Unsynced, Written, write_file};
+pub use file::{FileWriter, Folder, Unsynced, Written, sync_all, write_file};
 pub use output::{Output, StagedDay};
 pub use spill::{SpillFile, SpillFolder};
 

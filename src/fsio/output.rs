@@ -12,6 +12,8 @@ use crate::config::Format;
 use crate::error::{Error, Result};
 use crate::event::Day;
 
+use super::buffers::Buffers;
+use super::file::Folder;
 use super::{
     DAY_PREFIX, OLD_SUFFIX, PROBE_FOLDERS, STAGING_FOLDER, create_folders, create_fresh, exchange, exists, names,
     parent, remove, rename, sync_folder,
@@ -21,6 +23,7 @@ use super::{
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
+    buffers: Buffers,
     _lock: File,
 }
 
@@ -30,13 +33,14 @@ pub struct StagedDay {
     day: Day,
     formats: Vec<Format>,
     path: PathBuf,
+    buffers: Buffers,
 }
 
 impl StagedDay {
     /// Where the files of a format go until the day is published.
     #[must_use]
-    pub fn folder(&self, format: Format) -> PathBuf {
-        self.path.join(format.name())
+    pub fn folder(&self, format: Format) -> Folder {
+        Folder::sharing(self.path.join(format.name()), self.buffers.clone())
     }
 }
 
@@ -56,7 +60,7 @@ impl Output {
         }
         let refused = |error: Errno| Error::io("write to the output folder", path)(error.into());
         access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(refused)?;
-        let output = Self { path: path.to_owned(), _lock: lock };
+        let output = Self { path: path.to_owned(), buffers: Buffers::new(), _lock: lock };
         // Only now that no other run can be alive.
         output.clean()?;
         Ok(output)
@@ -104,9 +108,9 @@ impl Output {
     /// [`Error::Io`] when a folder cannot be created, or the day is staged already.
     pub fn stage(&self, day: Day, formats: &[Format]) -> Result<StagedDay> {
         let path = self.staging().join(format!("{DAY_PREFIX}{day}"));
-        let staged = StagedDay { day, formats: formats.to_vec(), path };
+        let staged = StagedDay { day, formats: formats.to_vec(), path, buffers: self.buffers.clone() };
         for &format in formats {
-            create_fresh(&staged.folder(format))?;
+            create_fresh(staged.folder(format).path())?;
         }
         Ok(staged)
     }
@@ -120,13 +124,13 @@ impl Output {
     /// `replace_non_atomic`; [`Error::Io`] for all else that the system refuses.
     pub fn publish(&self, staged: StagedDay, replace_non_atomic: bool) -> Result<()> {
         for &format in &staged.formats {
-            sync_folder(&staged.folder(format))?;
+            sync_folder(staged.folder(format).path())?;
             create_folders(&self.path.join(format.name()))?;
         }
         // Also where the format's folder was there: the run that created it may have died before its own sync.
         sync_folder(&self.path)?;
         for &format in &staged.formats {
-            let (new, place) = (staged.folder(format), self.day_folder(format, staged.day));
+            let (new, place) = (staged.path.join(format.name()), self.day_folder(format, staged.day));
             if !exists(&place)? {
                 rename(&new, &place)?;
             } else if exchange(&new, &place)? {

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use super::{BATCH_BYTES, Blocks, Gather, Take};
+use super::{Blocks, Gather, Take};
 use crate::error::Result;
 use crate::event::ItemId;
 use crate::histories::{Values, Window};
@@ -44,6 +44,9 @@ pub fn pad_row<S: Copy, T: Copy + Zeroable>(history: &[S], row: &mut [T], conver
     }
     padding.fill(T::zeroed());
 }
+
+/// Bytes of padded rows in a batch: few enough that they are still in a core's cache when they are handed on.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Enough rows that handing them to another core costs little beside copying them.
 const ROWS_PER_TASK: usize = 64;

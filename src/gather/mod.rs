@@ -37,6 +37,3 @@ pub trait Gather<I: ItemId>: Sync {
     /// As [`Gather::items`].
     fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()>;
 }
-
-/// Bytes of padded rows in a batch: large enough that handing it on costs little beside padding it.
-const BATCH_BYTES: usize = 4 << 20;

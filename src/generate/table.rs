@@ -101,7 +101,7 @@ impl TableFile {
         if let Some(folder) = path.parent() {
             fsio::create_folders(folder)?;
         }
-        let file = FileWriter::create(path, None)?;
+        let file = FileWriter::create(path)?;
         let encoder = match format {
             TableFormat::Json => Encoder::Json(Box::new(LineDelimitedWriter::new(file))),
             TableFormat::Parquet => {

@@ -1,7 +1,6 @@
 //! One day: its shards in every format, its manifest, and its place in the output.
 
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
 use std::path::Path;
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
@@ -164,10 +163,11 @@ impl<'a, I: ItemId> Content<'a, I> {
 
     /// Waits until the shards are on disk, writes the small files, the manifest last, and puts the day in place.
     pub(super) fn finish(&self, output: &Output, mut staged: Staged, run_record: &[u8]) -> Result<DaySummary> {
-        sync_all(std::mem::take(&mut staged.unsynced))?;
+        fsio::sync_all(std::mem::take(&mut staged.unsynced))?;
         let mut formats = Vec::new();
         for (&format, shards) in self.plan.options().formats.iter().zip(&staged.shards) {
             let folder = staged.folders.folder(format);
+            let folder = folder.path();
             let manifest = self.manifest(format, &staged, shards.clone());
             if let Some(rejected) = &manifest.rejected {
                 fsio::write_file(&folder.join(&rejected.file), &self.rejected_bytes())?;
@@ -236,14 +236,6 @@ pub(super) fn run_record(summary: &Summary) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
     bytes.push(b'\n');
     bytes
-}
-
-/// Waits for all files at once, so that the disk sees them together.
-fn sync_all(files: Vec<Unsynced>) -> Result<()> {
-    std::thread::scope(|scope| {
-        let syncing: Vec<_> = files.into_iter().map(|file| scope.spawn(|| file.sync())).collect();
-        syncing.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    })
 }
 
 fn shard_entry<I: ItemId>(format: Format, rows: &ShardRows<'_, I>, written: &Written) -> Shard {

@@ -12,7 +12,7 @@ mod report;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::thread::ScopedJoinHandle;
+use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Instant;
 
 use rayon::ThreadPoolBuilder;
@@ -246,7 +246,9 @@ impl<I: ItemId> Run<'_, I> {
                     return Err(Error::Interrupted);
                 }
                 let record = day::run_record(summary);
-                finishing = Some(scope.spawn(move || content.finish(self.output, staged, &record)));
+                let finish = move || content.finish(self.output, staged, &record);
+                let thread = Builder::new().name("publish".to_owned()).spawn_scoped(scope, finish);
+                finishing = Some(thread.map_err(Error::io("start a thread to publish to", self.output.path()))?);
             }
             self.published(finishing, summary)
         })

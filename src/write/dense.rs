@@ -1,13 +1,12 @@
 //! Padded rows as safetensors: every column a tensor, histories as `[N, K]`.
 
-use std::path::Path;
-
 use super::safetensors::{Dtype, Tensor, head, metadata, ordered};
 use super::{DayLayout, Reported};
+use crate::config::Format;
 use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
-use crate::fsio::{FileWriter, Unsynced, Written};
+use crate::fsio::{Folder, Unsynced, Written};
 use crate::gather::Gather;
 use crate::unify::Progress;
 
@@ -15,13 +14,14 @@ pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
     gather: &dyn Gather<I>,
-    path: &Path,
+    folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     let tensors = tensors::<I>(rows.rows, layout.history as u64);
     let metadata = metadata("shardback.dense", rows, layout);
     let (head, bytes) = head(&metadata, &tensors);
-    let mut file = Reported { file: FileWriter::create(path, Some(bytes))?, progress };
+    let file = folder.create(&Format::Dense.shard_file(rows.shard), bytes)?;
+    let mut file = Reported { file, progress };
     file.write(&head)?;
     for tensor in &tensors {
         match tensor.name {

@@ -1,26 +1,26 @@
 //! Histories once, and a window into them for each row, as safetensors.
 
-use std::path::Path;
-
 use super::safetensors::{Dtype, Tensor, head, metadata, ordered};
 use super::{DayLayout, Reported};
+use crate::config::Format;
 use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
-use crate::fsio::{FileWriter, Unsynced, Written};
+use crate::fsio::{Folder, Unsynced, Written};
 use crate::unify::Progress;
 
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
-    path: &Path,
+    folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     let tensors = tensors::<I>(rows.rows, rows.actions);
     let mut metadata = metadata("shardback.jagged", rows, layout);
     metadata.push(("actions", rows.actions.to_string()));
     let (head, bytes) = head(&metadata, &tensors);
-    let mut file = Reported { file: FileWriter::create(path, Some(bytes))?, progress };
+    let file = folder.create(&Format::Jagged.shard_file(rows.shard), bytes)?;
+    let mut file = Reported { file, progress };
     file.write(&head)?;
     for tensor in &tensors {
         match tensor.name {

@@ -8,15 +8,13 @@ mod jagged;
 mod parquet;
 mod safetensors;
 
-use std::path::Path;
-
 use bytemuck::Pod;
 
 use crate::config::Format;
 use crate::cut::{Block, ShardRows};
 use crate::error::Result;
 use crate::event::{Day, ItemId};
-use crate::fsio::{FileWriter, Unsynced, Written};
+use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::gather::Gather;
 use crate::unify::Progress;
 
@@ -49,14 +47,13 @@ pub fn write_shard<I: ItemId>(
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
     gather: &dyn Gather<I>,
-    folder: &Path,
+    folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
-    let path = folder.join(format.shard_file(rows.shard));
     match format {
-        Format::Parquet => parquet::write(rows, layout, &path, progress),
-        Format::Dense => dense::write(rows, layout, gather, &path, progress),
-        Format::Jagged => jagged::write(rows, layout, &path, progress),
+        Format::Parquet => parquet::write(rows, layout, folder, progress),
+        Format::Dense => dense::write(rows, layout, gather, folder, progress),
+        Format::Jagged => jagged::write(rows, layout, folder, progress),
     }
 }
 
@@ -104,5 +101,5 @@ impl Reported<'_> {
     }
 }
 
-/// Bytes handed to a file at a time: large enough that system calls cost little beside the copying.
-const BLOCK: usize = 4 << 20;
+/// Bytes handed to a file at a time: few enough that they are still in a core's cache when they are hashed and copied.
+const BLOCK: usize = 256 << 10;

@@ -37,7 +37,8 @@ def stages(text):
 
 
 def copy_context(folder):
-    """What `COPY . .` puts into the image: the files of git that .dockerignore lets through."""
+    """What `COPY . .` puts into the image: the files of git that .dockerignore lets through, with their times."""
+    shutil.rmtree(folder, ignore_errors=True)
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -60,15 +61,14 @@ def main():
 
     parsed = stages((ROOT / "Dockerfile.cuda").read_text())
     last = dict(parsed["last"])
+    # Always the same place: what has not changed since the last time is not compiled again.
+    build = target / "image"
+    copy_context(build)
+    for word, command in parsed["build"]:
+        if word == "RUN":
+            subprocess.run(command, shell=True, cwd=build, check=True, env=os.environ | {"CARGO_TARGET_DIR": str(target)})
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        build = folder / "build"
-        build.mkdir()
-        copy_context(build)
-        # The files are those of the repository, but newer: cargo's own libraries need not be compiled again.
-        for word, command in parsed["build"]:
-            if word == "RUN":
-                subprocess.run(command, shell=True, cwd=build, check=True, env=os.environ | {"CARGO_TARGET_DIR": str(target)})
         source, place = last["COPY"].removeprefix("--from=build ").split()
         program = folder / Path(place).name
         shutil.copy2(target / Path(source).relative_to("/build/target"), program)

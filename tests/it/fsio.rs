@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use shardback::config::Format;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::fsio::{self, FileWriter, Output, STAGING_FOLDER, Written};
+use shardback::fsio::{self, FileWriter, Folder, Output, STAGING_FOLDER, Written};
 use shardback::manifest::hash_hex;
 use tempfile::TempDir;
 
@@ -30,10 +30,10 @@ fn build(output: &Output, text: &str, replace_non_atomic: bool) -> Result<()> {
     output.check_replace(&folders, replace_non_atomic)?;
     let staged = output.stage(DAY, &FORMATS)?;
     for format in FORMATS {
-        let mut file = FileWriter::create(&staged.folder(format).join("data"), Some(100))?;
+        let mut file = staged.folder(format).create("data", 100)?;
         file.write(text.as_bytes())?;
         file.finish()?.1.sync()?;
-        fsio::write_file(&staged.folder(format).join("mark"), text.as_bytes())?;
+        fsio::write_file(&staged.folder(format).path().join("mark"), text.as_bytes())?;
     }
     output.publish(staged, replace_non_atomic)
 }
@@ -76,7 +76,7 @@ fn a_second_run_over_the_same_output_is_refused_until_the_first_ends() {
     let staged = first.stage(DAY, &FORMATS).expect("staged");
     let error = Output::open(&out).expect_err("locked");
     assert!(matches!(&error, Error::Locked { path } if *path == out), "{error}");
-    assert!(staged.folder(Format::Jagged).is_dir(), "a run that is refused touches nothing");
+    assert!(staged.folder(Format::Jagged).path().is_dir(), "a run that is refused touches nothing");
     drop(first);
     Output::open(&out).expect("free again");
 }
@@ -157,16 +157,20 @@ fn a_day_cannot_be_staged_twice() {
 #[test]
 fn a_file_is_hashed_counted_and_cut_to_what_was_written() {
     let (_guard, root) = folder();
-    let bytes: Vec<u8> = (0..3_000_000u32).map(|number| (number % 251) as u8).collect();
+    let folder = Folder::new(root.clone());
+    let bytes: Vec<u8> = (0..30_000_000u32).map(|number| (number % 251) as u8).collect();
     // Small pieces, pieces as large as the buffer and larger, and both ways of writing.
-    for (name, piece, expected) in [
-        ("a", 1000, None),
-        ("b", 1 << 20, Some(5_000_000)),
-        ("c", 2_500_000, Some(10)),
-        ("direct", 700_001, Some(64 << 20)),
+    for (name, length, piece, expected) in [
+        ("a", 3_000_000, 1000, None),
+        ("b", 3_000_000, 1 << 20, Some(3_500_000)),
+        ("c", 3_000_000, 2_500_000, Some(10)),
+        ("direct", 3_000_000, 700_001, Some(64 << 20)),
+        ("many buffers", 30_000_000, 700_001, Some(64 << 20)),
     ] {
+        let bytes = &bytes[..length];
         let path = root.join(name);
-        let mut file = FileWriter::create(&path, expected).expect("created");
+        let created = expected.map_or_else(|| FileWriter::create(&path), |bytes| folder.create(name, bytes));
+        let mut file = created.expect("created");
         for (number, part) in bytes.chunks(piece).enumerate() {
             if number % 2 == 0 {
                 file.write(part).expect("written");
@@ -176,10 +180,10 @@ fn a_file_is_hashed_counted_and_cut_to_what_was_written() {
         }
         let (Written { bytes: length, hash }, unsynced) = file.finish().expect("finished");
         unsynced.sync().expect("synced");
-        assert!(fs::read(&path).expect("readable") == bytes, "{name} holds other bytes");
-        assert_eq!((length, format!("{hash:032x}")), (bytes.len() as u64, hash_hex(&bytes)), "{name}");
+        assert!(fs::read(&path).expect("readable") == *bytes, "{name} holds other bytes");
+        assert_eq!((length, format!("{hash:032x}")), (bytes.len() as u64, hash_hex(bytes)), "{name}");
     }
-    let (empty, _) = FileWriter::create(&root.join("d"), Some(1000)).expect("created").finish().expect("finished");
+    let (empty, _) = folder.create("d", 1000).expect("created").finish().expect("finished");
     assert_eq!((empty.bytes, fs::read(root.join("d")).expect("readable").len()), (0, 0));
 }
 
@@ -205,7 +209,7 @@ fn what_cannot_be_written_is_named() {
     assert!(message(&error).starts_with(&format!("cannot create `{}`: ", root.join("once").display())), "{error}");
     // Far more than any disk has.
     let path = root.join("huge");
-    let error = FileWriter::create(&path, Some(1 << 60)).err().expect("no room");
+    let error = Folder::new(root.clone()).create("huge", 1 << 60).err().expect("no room");
     assert!(message(&error).starts_with(&format!("cannot reserve space for `{}`: ", path.display())), "{error}");
 }
 

@@ -27,6 +27,7 @@ mod read;
 mod reference;
 mod sheet;
 mod shim;
+mod spilling;
 mod streams;
 mod tables;
 mod values;

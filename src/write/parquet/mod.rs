@@ -13,7 +13,6 @@ mod list;
 use std::io;
 use std::iter::repeat_n;
 use std::marker::PhantomData;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,10 +26,11 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::DayLayout;
+use crate::config::Format;
 use crate::cut::{Block, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
-use crate::fsio::{FileWriter, Unsynced, Written};
+use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::unify::Progress;
 use list::ListValue;
 
@@ -46,9 +46,10 @@ type ColumnChunk = (Bytes, ColumnCloseResult);
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
-    path: &Path,
+    folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
+    let path = &folder.path().join(Format::Parquet.shard_file(rows.shard));
     let encode = |source| Error::Encode { path: path.to_owned(), source };
     let schema = schema(I::DTYPE).map_err(encode)?;
     let properties = Arc::new(properties().map_err(encode)?);
@@ -58,7 +59,7 @@ pub(super) fn write<I: ItemId>(
         properties: Arc::clone(&properties),
         item: PhantomData,
     };
-    let sink = Sink { file: Some(FileWriter::create(path, None)?), progress, error: None };
+    let sink = Sink { file: Some(FileWriter::create(path)?), progress, error: None };
     let mut file = SerializedFileWriter::new(sink, schema, properties).map_err(encode)?;
     let encoded = append_groups(&encoder, rows, &mut file).and_then(|()| file.finish().map(drop));
     let sink = file.inner_mut();

@@ -5,7 +5,7 @@ mod check;
 #[path = "../../../benches/cuda/measure.rs"]
 mod measure;
 
-use super::{driver, jagged};
+use super::{driver, jagged, pieces};
 use measure::Sizes;
 
 /// Sizes that take no time.

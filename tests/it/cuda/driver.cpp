@@ -25,6 +25,14 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201,
 
 typedef void (*Kernel)(const Source, const Batch);
 typedef std::vector<std::function<void()>> Stream;
+struct Module {
+    std::string image;
+    bool loaded;
+};
+struct Function {
+    const Module *module;
+    Kernel kernel;
+};
 struct Event {
     Stream *stream;
     // How many of the stream's submissions it stands behind.
@@ -36,7 +44,6 @@ static std::map<uint64_t, size_t> device_memory, pinned_memory;
 static size_t device_bytes, pinned_bytes;
 static Stream default_stream;
 static std::vector<Stream *> streams = {&default_stream};
-static std::string image;
 static char context;
 static thread_local void *current;
 // As FAKE_CUDA_MEMORY, for one thread.
@@ -121,26 +128,27 @@ CALL(cuCtxSynchronize, void) NEEDS_CONTEXT
     for (Stream *stream : streams) work(*stream, stream->size());
     return SUCCESS;
 }
-CALL(cuModuleLoadData, void **module, const char *ptx) NEEDS_CONTEXT
-    image = ptx;
-    *module = &image;
+CALL(cuModuleLoadData, Module **module, const char *ptx) NEEDS_CONTEXT
+    *module = new Module{ptx, true};
     return SUCCESS;
 }
-CALL(cuModuleUnload, void *) NEEDS_CONTEXT return SUCCESS; }
-CALL(cuModuleGetFunction, const Kernel **function, void *, const char *name) NEEDS_CONTEXT
-    if (image.find(std::string(".entry ") + name + "(") == std::string::npos) return NOT_FOUND;
+// Its memory stays: a kernel that was submitted before looks whether it is still there.
+CALL(cuModuleUnload, Module *module) NEEDS_CONTEXT module->loaded = false; return SUCCESS; }
+CALL(cuModuleGetFunction, const Function **function, const Module *module, const char *name) NEEDS_CONTEXT
+    if (module->image.find(std::string(".entry ") + name + "(") == std::string::npos) return NOT_FOUND;
     for (const auto &[known, kernel] : KERNELS)
-        if (!strcmp(known, name)) return *function = &kernel, SUCCESS;
+        if (!strcmp(known, name)) return *function = new Function{module, kernel}, SUCCESS;
     return NOT_FOUND;
 }
-CALL(cuLaunchKernel, const Kernel *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y,
+CALL(cuLaunchKernel, const Function *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y,
      unsigned threads_z, unsigned shared, Stream *stream, void **parameters, void **) NEEDS_CONTEXT
     if (x < 1 || y != 1 || z != 1 || threads != THREADS || threads_y != 1 || threads_z != 1 || shared) return INVALID_VALUE;
     const Source source = *(const Source *)parameters[0];
     const Batch batch = *(const Batch *)parameters[1];
-    const Kernel kernel = *function;
     tell("launch", stream);
-    return submit(stream, [=] { if (!getenv("FAKE_CUDA_WRONG")) run(kernel, x, THREADS, source, batch); });
+    return submit(stream, [=] {
+        if (function->module->loaded && !getenv("FAKE_CUDA_WRONG")) run(function->kernel, x, THREADS, source, batch);
+    });
 }
 CALL(cuStreamCreate, Stream **stream, unsigned) NEEDS_CONTEXT
     streams.push_back(*stream = new Stream);

@@ -7,9 +7,9 @@
 
 #include "gather_pad.cu"
 
-#include <initializer_list>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 struct Case {
     int64_t kernel;  // as in `KERNELS`
@@ -20,6 +20,7 @@ struct Case {
     int64_t numbers; // whether there are row numbers
     int64_t shift;   // how many elements the padded columns begin behind a multiple of 16 bytes
     int64_t blocks;
+    int64_t before;  // how many actions come before those that are given, in memory that must not be touched
 };
 
 struct Kernel {
@@ -43,12 +44,31 @@ static void take(void *to, size_t bytes) {
     if (fread(to, 1, bytes, stdin) != bytes) exit(2);
 }
 
-// An array from stdin. The kernel reads bytes in words, so arrays end with a word, as a device's allocations do.
-static void *array(size_t bytes) {
-    uint8_t *memory = poisoned((bytes + 3) / 4 * 4);
-    take(memory, bytes);
-    return memory;
-}
+// An array from stdin. The kernel reads bytes in words, so arrays end with a word, as a device's allocations do. What comes before it
+// takes no memory, so that it can be more than 32 bits count.
+struct Array {
+    size_t before, bytes;
+    uint8_t *memory;
+
+    explicit Array(size_t bytes, size_t before = 0) : before(before), bytes((bytes + 3) / 4 * 4) {
+        if (before) {
+            memory = (uint8_t *)mmap(nullptr, before + this->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            const size_t untouched = before / 4096 * 4096;
+            if (memory == MAP_FAILED) exit(2);
+            if (mprotect(memory + untouched, before + this->bytes - untouched, PROT_READ | PROT_WRITE)) exit(2);
+        } else {
+            memory = poisoned(this->bytes);
+        }
+        take(memory + before, bytes);
+    }
+    Array(const Array &) = delete;
+    ~Array() {
+        if (before) munmap(memory, before + bytes);
+        else free(memory);
+    }
+
+    template <typename T> operator T *() const { return (T *)memory; }
+};
 
 // A column to write that begins some bytes into an allocation, and ends with it.
 static uint8_t *column(size_t bytes, size_t shift) {
@@ -69,17 +89,14 @@ int main() {
     Case c;
     while (fread(&c, sizeof(c), 1, stdin) == 1) {
         const Kernel &kernel = KERNELS[c.kernel];
-        Source source;
-        source.items = array(c.actions * kernel.stored);
-        source.types = (const uint8_t *)array(c.actions);
-        source.starts = (const int64_t *)array(c.rows * 8);
-        source.lengths = (const int32_t *)array(c.rows * 4);
-        source.item_ids = array(c.rows * kernel.stored);
-        source.is_order = (const uint8_t *)array(c.rows);
-        source.rows = c.rows;
+        const Array items(c.actions * kernel.stored, c.before * kernel.stored), types(c.actions, c.before);
+        const Array starts(c.rows * 8), lengths(c.rows * 4), item_ids(c.rows * kernel.stored), is_order(c.rows);
+        const Array numbers(c.numbers ? c.count * 8 : 0);
+        for (int64_t row = 0; row < c.rows; row++) ((int64_t *)starts)[row] += c.before;
+        const Source source = {items, types, starts, lengths, item_ids, is_order, c.rows};
         const size_t padded = c.count * c.history;
         Batch batch;
-        batch.numbers = c.numbers ? (const int64_t *)array(c.count * 8) : nullptr;
+        batch.numbers = c.numbers ? (const int64_t *)numbers : nullptr;
         batch.count = c.count;
         batch.history = c.history;
         batch.items = column(padded * kernel.item, c.shift * kernel.item);
@@ -93,10 +110,6 @@ int main() {
         give((uint8_t *)batch.item_ids, c.count * kernel.item, 0);
         give(batch.is_order, c.count, 0);
         give((uint8_t *)batch.lengths, c.count * 4, 0);
-        for (const void *memory : {source.items, (const void *)source.types, (const void *)source.starts,
-                                   (const void *)source.lengths, source.item_ids, (const void *)source.is_order,
-                                   (const void *)batch.numbers})
-            free((void *)memory);
     }
     fflush(stdout);
     return 0;

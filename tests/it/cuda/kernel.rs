@@ -23,6 +23,8 @@ struct Case {
     /// Elements between a multiple of 16 bytes and the padded columns.
     shift: usize,
     blocks: usize,
+    /// Actions before those of the rows: their starts are so much larger.
+    before: usize,
 }
 
 impl Case {
@@ -41,7 +43,10 @@ impl Case {
             _ => Ok((0..random.random_range(0..50)).map(|_| number(random)).collect()),
         };
         let history = if random.random_bool(0.5) { jagged.history } else { random.random_range(1..=longest + 5) };
-        Self { kernel, jagged, numbers, history, shift: random.random_range(0..16), blocks: random.random_range(1..4) }
+        // Now and then starts that 32 bits do not hold.
+        let before = if random.random_ratio(1, 10) { (1 << 32) + random.random_range(0..16) } else { 0 };
+        let (shift, blocks) = (random.random_range(0..16), random.random_range(1..4));
+        Self { kernel, jagged, numbers, history, shift, blocks, before }
     }
 
     fn numbers(&self) -> Vec<i64> {
@@ -60,6 +65,7 @@ impl Case {
             usize::from(self.numbers.is_ok()),
             self.shift,
             self.blocks,
+            self.before,
         ];
         let header = header.map(|number| number as i64);
         let stored = self.kernel / 4 == 1;
@@ -102,7 +108,7 @@ fn run(cases: &[Case]) -> ([i64; 3], Vec<u8>) {
 }
 
 /// Any lengths, starts, K, dtypes, alignments, and row numbers: what the kernel writes is what the processor does, all of it and
-/// nothing beside it.
+/// nothing beside it. Starts may have more than 32 bits.
 #[test]
 fn the_kernel_pads_as_the_processor() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(4);

@@ -9,6 +9,8 @@ mod bench;
 mod driver;
 mod jagged;
 mod kernel;
+#[cfg(feature = "cuda")]
+mod pieces;
 mod ptx;
 #[cfg(feature = "cuda")]
 mod resident;

@@ -245,6 +245,23 @@ fn requests_that_make_no_sense_are_refused() {
     insta::assert_snapshot!(said);
 }
 
+/// Rows that are dropped while a batch of theirs is under way wait for it, also where they are the last to know the device.
+#[test]
+fn dropped_rows_wait_for_their_batches() {
+    let device = device();
+    let jagged = Jagged::random(&mut Xoshiro256PlusPlus::seed_from_u64(12), 10, 8);
+    let resident = upload::<i32>(&device, std::slice::from_ref(&jagged), 8).unwrap();
+    drop(device);
+    let mut columns = Columns::new(10, 8, 4, 1);
+    let mut batch = BatchColumns::new(ItemDtype::I32, 8);
+    [batch.items, batch.types, batch.item_ids, batch.is_order, batch.lengths] = columns.addresses();
+    let numbers: Vec<i64> = (0..10).collect();
+    // SAFETY: as in `gathered`; dropping the rows waits for it.
+    unsafe { resident.gather(RowNumbers::Host(&numbers), &batch, 0) }.unwrap();
+    drop(resident);
+    assert!(columns.bytes() == jagged.batch(&numbers, 8, false, false).each_ref().map(Vec::as_slice));
+}
+
 /// Rows that the device has no room for are an error with both numbers.
 #[test]
 fn rows_without_room_are_refused() {

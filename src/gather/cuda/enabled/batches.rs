@@ -22,7 +22,7 @@ use super::{failed, out_of_memory};
 use crate::error::Result;
 use crate::event::{ItemDtype, ItemId};
 use crate::gather::cuda::TypeDtype;
-use crate::gather::{BATCH_BYTES, Blocks, Gather, Take};
+use crate::gather::{Blocks, Gather, Take};
 use crate::histories::{Values, Window};
 
 /// The gather from host to host on a CUDA device.
@@ -35,6 +35,8 @@ pub struct CudaGather {
     batch_bytes: AtomicUsize,
 }
 
+/// The bytes of padded rows in a batch: large enough that starting a kernel and two copies costs little beside them.
+const BATCH_BYTES: usize = 4 << 20;
 /// More rows than this are not in a batch, however short they are, so that their windows take little room.
 const MOST_ROWS: usize = 1 << 15;
 

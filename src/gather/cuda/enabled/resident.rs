@@ -22,7 +22,6 @@ use crate::gather::cuda::{BatchColumns, JaggedArrays, RowNumbers, TypeDtype};
 /// It may be shared between threads. Dropping it waits for the device, so that nothing still reads the rows.
 #[derive(Debug)]
 pub struct ResidentRows {
-    device: CudaDevice,
     history: usize,
     item_dtype: ItemDtype,
     /// Whether each item fits 32 bits.
@@ -39,7 +38,8 @@ struct Held {
     numbers: Mutex<Vec<Numbers>>,
     /// The memory that the source names.
     _buffer: DeviceBuffer,
-    context: Arc<CudaContext>,
+    /// Its kernels may be unloaded with it.
+    device: CudaDevice,
 }
 
 /// So many batches with row numbers from the host may be under way before the next one waits for the first.
@@ -94,17 +94,12 @@ impl ResidentRows {
         upload.finish()?;
         let numbers = (0..NUMBERS_UNDER_WAY).map(|_| Numbers::new(context)).collect::<Result<_>>()?;
         Ok(Self {
-            device: device.clone(),
             history,
             item_dtype: I::DTYPE,
             items_fit_32: parts.iter().all(|part| fit_32(part.items) && fit_32(part.item_ids)),
             source,
             device_bytes: layout.bytes,
-            held: KeepsCurrent::new(Held {
-                numbers: Mutex::new(numbers),
-                _buffer: buffer,
-                context: Arc::clone(context),
-            }),
+            held: KeepsCurrent::new(Held { numbers: Mutex::new(numbers), _buffer: buffer, device: device.clone() }),
         })
     }
 
@@ -150,7 +145,8 @@ impl ResidentRows {
     /// anything is submitted, and [`Error::Cuda`].
     ///
     /// # Safety
-    /// - Every address in `batch` and `rows` is of memory of this device, and as long as its column says for B rows.
+    /// - Every address in `batch` and `rows` is of memory of this device, as long as its column says for B rows, and no two
+    ///   of them overlap.
     /// - `stream` is a stream of this device's primary context.
     /// - Until the stream has passed the batch, the memory stays allocated, and no other stream and nobody on the host reads
     ///   or writes the columns, or writes the row numbers.
@@ -177,14 +173,14 @@ impl ResidentRows {
         }
         let _current = Current::keep()?;
         // SAFETY: the caller says that it is a stream of this context.
-        let stream = unsafe { self.device.context().wrap_borrowed_stream(stream as sys::CUstream) };
+        let stream = unsafe { self.held.device.context().wrap_borrowed_stream(stream as sys::CUstream) };
         let dtypes = (self.item_dtype, batch.item_dtype, batch.type_dtype);
         match rows {
             RowNumbers::Device { address, .. } => {
                 target.numbers = address;
                 // SAFETY: the windows were checked when they were uploaded, the source lives as long as `self`, whose drop
                 // waits for the device, and for the columns the caller speaks.
-                unsafe { self.device.kernels().launch(&stream, dtypes, &self.source, &target) }
+                unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) }
             }
             RowNumbers::Host(numbers) => {
                 let mut under_way = self.held.numbers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,7 +188,7 @@ impl ResidentRows {
                 let [slot, ..] = under_way.as_mut_slice() else { return Ok(()) };
                 target.numbers = slot.put(&stream, numbers)?;
                 // SAFETY: as above; the numbers stay where they are until the slot's event has passed.
-                let launched = unsafe { self.device.kernels().launch(&stream, dtypes, &self.source, &target) };
+                let launched = unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) };
                 slot.used.record(&stream).map_err(failed("recording an event"))?;
                 launched
             }
@@ -243,8 +239,9 @@ impl ResidentRows {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // A batch may still read the rows.
-        self.context.record_err(self.context.synchronize());
+        // A batch may still read the rows, by a kernel that goes with the device.
+        let context = self.device.context();
+        context.record_err(context.synchronize());
     }
 }
 
