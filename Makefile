@@ -1,23 +1,30 @@
 PYTHON ?= python3
 VENV := .venv
-REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt
+REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check test test-image bench bench-cuda bench-peers demo clean
+.PHONY: help check test test-python test-image bench bench-cuda bench-loader bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: ## Formatting, lints and documentation, without any warning.
+check: $(VENV)/.installed ## Formatting, lints, types and documentation, without any warning.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --workspace --all-targets --features cuda -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features cuda
+	cd python && $(abspath $(VENV))/bin/python -m mypy
 
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
-test: $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, and the steps of Dockerfile.cuda.
+test: $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, the Python package, and the steps of Dockerfile.cuda.
 	cargo test --workspace --features cuda
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
+	$(MAKE) test-python
 	$(MAKE) test-image
+
+# Installed as a user would, but with the libraries that the Rust tests were compiled with where they are the same.
+test-python: $(VENV)/.installed ## The Python package, installed, with a real PyTorch.
+	MATURIN_PEP517_ARGS="--profile dev" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./python
+	$(VENV)/bin/python -m pytest python/tests
 
 test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, as a release build.
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)
@@ -28,6 +35,10 @@ bench: ## The benchmarks of the stages.
 bench-cuda: ## Padding on a CUDA device: checked, then measured; needs one.
 	cargo bench --features cuda --bench cuda
 
+bench-loader: $(VENV)/.installed ## Batches with a shuffle from shardback and from other loaders, in one table.
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./python -r benches/loader-requirements.txt
+	$(VENV)/bin/python benches/loader.py $(ARGS)
+
 bench-peers: ## The same jobs on other engines, in one table; ARGS='--smoke' takes seconds, '--help' lists the rest.
 	$(PYTHON) benches/peers/run.py $(ARGS)
 
@@ -36,7 +47,7 @@ demo: ## Build the bundled sample and show what came out.
 
 clean: ## Delete everything that the other targets made.
 	cargo clean
-	rm -rf $(VENV) .venv-kernels demo-out .pytest_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
+	rm -rf $(VENV) .venv-kernels demo-out train-work .pytest_cache python/.pytest_cache python/.mypy_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
 
 # The stamp is newer than the requirements, or the environment is made afresh.
 $(VENV)/.installed: $(REQUIREMENTS)

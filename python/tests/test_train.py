@@ -1,0 +1,46 @@
+"""The example learns what only the history tells, and goes on after it was stopped as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from conftest import REPOSITORY
+
+EXAMPLE = REPOSITORY / "python" / "examples" / "train.py"
+
+
+def train(*arguments: object) -> str:
+    """Runs the example on the processor; what it printed."""
+    command = [sys.executable, str(EXAMPLE), "--device", "cpu", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def held_out(said: str, name: str) -> float:
+    """The AUC of the day that a model has not seen."""
+    found = re.search(rf"^{name}: held out, 2025-08-16: 12,000 rows, loss [0-9.]+, AUC ([0-9.]+)$", said, re.MULTILINE)
+    assert found is not None, said
+    return float(found[1])
+
+
+def test_it_learns_and_resumes(tmp_path: pathlib.Path) -> None:
+    work, checkpoint = tmp_path / "work", tmp_path / "run.pt"
+    stopped = train("--work", work, "--checkpoint", checkpoint, "--stop-after", 400)
+    assert "epoch 0, 2025-08-15: 12,000 rows" in stopped and "held out" not in stopped
+    said = train("--work", work, "--checkpoint", checkpoint, "--baseline")
+    # 94 steps a day, three days: 400 steps are an epoch, a day, and 24 steps of the next one.
+    assert "history: goes on in epoch 1 at 2025-08-14, row 3,072\n" in said
+    assert "history: epoch 1, 2025-08-14: 8,928 rows" in said
+    assert "history: 446 steps in " in said and re.search(r"[0-9.]+% of it waiting for data", said)
+    assert "baseline: 846 steps in " in said
+    history, baseline = held_out(said, "history"), held_out(said, "baseline")
+    assert history > baseline + 0.05, said
+    # All of it is done: nothing is left to train, and what was saved is the model that was tested.
+    again = train("--work", work, "--checkpoint", checkpoint)
+    assert "history: 0 steps in " in again and held_out(again, "history") == history
