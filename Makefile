@@ -35,9 +35,10 @@ bench: ## The benchmarks of the stages.
 bench-cuda: ## Padding on a CUDA device: checked, then measured; needs one.
 	cargo bench --features cuda --bench cuda
 
-bench-loader: $(VENV)/.installed ## Batches with a shuffle from shardback and from other loaders, in one table.
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./python -r benches/loader-requirements.txt
-	$(VENV)/bin/python benches/loader.py $(ARGS)
+bench-loader: ## Batches in a shuffled order from shardback and from other loaders, in one table; ARGS='--help' lists the rest.
+	test -x target/loader/venv/bin/python || $(PYTHON) -m venv target/loader/venv
+	target/loader/venv/bin/python -m pip install --quiet --disable-pip-version-check ./python -r benches/loader-requirements.txt
+	target/loader/venv/bin/python benches/loader.py $(ARGS)
 
 bench-peers: ## The same jobs on other engines, in one table; ARGS='--smoke' takes seconds, '--help' lists the rest.
 	$(PYTHON) benches/peers/run.py $(ARGS)
