@@ -57,7 +57,7 @@ def row_at_a_time(work: Path, size: int) -> Batches:
             return item, torch.from_numpy(actions.copy()), torch.from_numpy(types.copy()), label
 
     rows = Rows()
-    return lambda: DataLoader(rows, size, shuffle=True, num_workers=WORKERS)
+    return lambda: DataLoader(rows, size, shuffle=True, num_workers=WORKERS, multiprocessing_context="fork")
 
 
 def hugging_face(work: Path, size: int) -> Batches:
