@@ -37,7 +37,7 @@ class Model(nn.Module):
     `sees_history` it is the baseline: the same model, for which every history is empty.
     """
 
-    def __init__(self, history: int, *, sees_history: bool = True, buckets: int = 1 << 16, width: int = 32) -> None:
+    def __init__(self, history: int, *, sees_history: bool = True, buckets: int = 1 << 12, width: int = 32) -> None:
         super().__init__()
         self.sees_history = sees_history
         self.items = nn.Embedding(buckets, width)
@@ -45,11 +45,11 @@ class Model(nn.Module):
         self.places = nn.Embedding(history, width)
         # Stands before the history, so that there is something to attend to where it is empty.
         self.start = nn.Parameter(torch.zeros(width))
+        for small in (self.types, self.places):
+            nn.init.normal_(small.weight, std=0.1)
         layer = nn.TransformerEncoderLayer(width, 2, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
         self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
-        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
         self.score = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, 1))
-        nn.init.normal_(self.items.weight, std=0.1)
 
     def forward(self, impressions: torch.Tensor, actions: torch.Tensor, action_types: torch.Tensor) -> torch.Tensor:
         """Logits [B] from impressions [B], actions [B, K] and action_types [B, K]."""
@@ -61,8 +61,8 @@ class Model(nn.Module):
         padding = action_types == 0 if self.sees_history else torch.ones_like(action_types, dtype=torch.bool)
         padding = nn.functional.pad(padding, (1, 0), value=False)
         values = self.encoder(values, src_key_padding_mask=padding)
-        found, _ = self.attention(shown[:, None], values, values, key_padding_mask=padding, need_weights=False)
-        found = found[:, 0]
+        # The item shown is the query as it is: from the first step on it finds itself where it was acted on before.
+        found = nn.functional.scaled_dot_product_attention(shown[:, None], values, values, attn_mask=~padding[:, None])[:, 0]
         scored: torch.Tensor = self.score(torch.cat([shown, found, shown * found], dim=1))
         return scored[:, 0]
 
@@ -199,7 +199,7 @@ def planted_days(work: Path) -> shardback.Days:
     """Days made from tables with a planted signal, made at the first call."""
     tables, out = work / "tables", work / "out"
     if not tables.exists():
-        planted.write_tables(tables, customers=1500, items=300, days=4, rows=12_000)
+        planted.write_tables(tables, customers=1500, items=80, days=4, rows=12_000)
     shardback.build(
         impressions=tables / "impressions.csv",
         clicks=tables / "clicks.csv",
@@ -224,8 +224,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="an output of shardback; two days or more")
     parser.add_argument("--work", type=Path, default=Path("train-work"), help="where data is made if none is given")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=128, help="of each process")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=256, help="of each process")
+    parser.add_argument("--buckets", type=int, default=1 << 12, help="of the table of embeddings, into which items are hashed")
     parser.add_argument("--rate", type=float, default=3e-3, help="the learning rate")
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--save-every", type=int, default=200, metavar="STEPS")
@@ -241,7 +242,7 @@ def main() -> None:
     days = opened(given.data) if given.data else planted_days(given.work)
     for name in ["history", "baseline"] if given.baseline else ["history"]:
         loader = Loader(days[:-1], batch_size=given.batch_size, device=given.device)
-        model = Model(days[0].manifest.history, sees_history=name == "history").to(loader.device)
+        model = Model(days[0].manifest.history, sees_history=name == "history", buckets=given.buckets).to(loader.device)
         parallel = nn.parallel.DistributedDataParallel(model) if distributed.is_initialized() else model
         optimizer = torch.optim.Adam(model.parameters(), lr=given.rate)
         checkpoint = given.checkpoint if name == "history" else None

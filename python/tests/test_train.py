@@ -31,14 +31,14 @@ def held_out(said: str, name: str) -> float:
 
 def test_it_learns_and_resumes(tmp_path: pathlib.Path) -> None:
     work, checkpoint = tmp_path / "work", tmp_path / "run.pt"
-    stopped = train("--work", work, "--checkpoint", checkpoint, "--stop-after", 400)
-    assert "epoch 0, 2025-08-15: 12,000 rows" in stopped and "held out" not in stopped
+    stopped = train("--work", work, "--checkpoint", checkpoint, "--stop-after", 160)
+    assert "history: epoch 0, 2025-08-15: 12,000 rows" in stopped and "held out" not in stopped
     said = train("--work", work, "--checkpoint", checkpoint, "--baseline")
-    # 94 steps a day, three days: 400 steps are an epoch, a day, and 24 steps of the next one.
-    assert "history: goes on in epoch 1 at 2025-08-14, row 3,072\n" in said
-    assert "history: epoch 1, 2025-08-14: 8,928 rows" in said
-    assert "history: 446 steps in " in said and re.search(r"[0-9.]+% of it waiting for data", said)
-    assert "baseline: 846 steps in " in said
+    # 47 steps a day, three days: 160 steps are an epoch and 19 steps of the first day.
+    assert "history: goes on in epoch 1 at 2025-08-13, row 4,864\n" in said
+    assert "history: epoch 1, 2025-08-13: 7,136 rows" in said
+    assert "history: 122 steps in " in said and re.search(r"[0-9.]+% of it waiting for data", said)
+    assert "baseline: 282 steps in " in said
     history, baseline = held_out(said, "history"), held_out(said, "baseline")
     assert history > baseline + 0.05, said
     # All of it is done: nothing is left to train, and what was saved is the model that was tested.
