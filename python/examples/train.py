@@ -118,7 +118,7 @@ def auc(scores: torch.Tensor, labels: torch.Tensor) -> float:
     ranks = counts.cumsum(0) - (counts - 1) / 2
     positives = labels.sum()
     pairs = positives * (len(labels) - positives)
-    return ((ranks[places][labels == 1].sum() - positives * (positives + 1) / 2) / pairs).item()
+    return float((ranks[places][labels == 1].sum() - positives * (positives + 1) / 2) / pairs)
 
 
 @dataclasses.dataclass
@@ -149,9 +149,9 @@ class Run:
         """Saves after a step that every rank has made; what the loader says then holds for all of them."""
         if self.checkpoint is None or self.loader.rank != 0:
             return
-        parts = {"model": self.model, "optimizer": self.optimizer, "loader": self.loader}
+        saved = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "loader": self.loader.state_dict()}
         unfinished = self.checkpoint.with_suffix(".unfinished")
-        torch.save({name: part.state_dict() for name, part in parts.items()}, unfinished)
+        torch.save(saved, unfinished)
         unfinished.replace(self.checkpoint)
 
     def train(self, epochs: int, stop_after: int | None = None) -> None:
