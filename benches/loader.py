@@ -208,8 +208,12 @@ def check(name: str, found: np.ndarray[Any, Any], complete: bool, expected: dict
 
 def resident() -> int:
     """The bytes in memory of this process and its workers; what several share is counted once, mapped files included."""
-    task = Path("/proc/self/task")
-    children = [word for thread in task.iterdir() for word in (thread / "children").read_text().split()]
+    children: list[str] = []
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            children += (thread / "children").read_text().split()
+        except OSError:
+            continue  # It has ended meanwhile.
     total = 0
     for process in [str(os.getpid()), *children]:
         try:
