@@ -131,6 +131,13 @@ def spark_wide(**others):
     return Contestant("spark", "Spark, wide Parquet", "wide", "spark_wide.py", **others)
 
 
+def one_and_all(threads, form):
+    return (
+        shardback(form, f"shardback, {threads} threads"),
+        shardback(form, "shardback, 1 thread", threads=1),
+    )
+
+
 def all_jobs(threads):
     """Every job, where a comparison uses as many threads."""
     ndjson, giant = Tables("json"), Tables(giant_share=0.1)
@@ -155,15 +162,8 @@ def all_jobs(threads):
             "one day from NDJSON, jagged",
             (shardback("jagged", tables=ndjson), polars_two_files(tables=ndjson)),
         ),
-        Job(
-            "threads",
-            two_weeks,
-            (
-                shardback("jagged", f"shardback, {threads} threads"),
-                shardback("jagged", "shardback, 1 thread", threads=1),
-            ),
-            IMPRESSION_DAYS,
-        ),
+        Job("threads", "one day, wide Parquet", one_and_all(threads, "wide")),
+        Job("threads-days", two_weeks, one_and_all(threads, "jagged"), IMPRESSION_DAYS),
         Job(
             "giant",
             "one day, jagged",

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where its set-up fails")]
 
 mod gather;
+mod general;
 mod histories;
 mod read;
 mod world;

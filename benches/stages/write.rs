@@ -7,6 +7,7 @@ use shardback::fsio::Folder;
 use shardback::gather::Cpu;
 use shardback::write::{DayLayout, write_shard};
 
+use crate::general;
 use crate::world::{World, temporary_folder};
 
 /// Per row, and per byte of the file. A shard of some 20,000 rows is two full row groups of Parquet and a rest, and
@@ -36,6 +37,15 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
                 bencher.iter_batched(temporary_folder, write, BatchSize::PerIteration);
             });
         }
+        let padded = general::padded(&shards[0], layout.history);
+        group.throughput(Throughput::Elements(elements));
+        group.bench_function("parquet by the general writer", |bencher| {
+            let write = |folder: tempfile::TempDir| {
+                general::write(&padded, &folder.path().join("lists.parquet"));
+                folder
+            };
+            bencher.iter_batched(temporary_folder, write, BatchSize::PerIteration);
+        });
         group.finish();
     });
 }
