@@ -121,6 +121,7 @@ impl Drop for Buffer {
             state.spare.push(take(&mut self.blocks));
         }
         drop(state);
-        self.buffers.0.returned.notify_one();
+        // All of them: when the last one is back from the disk, nobody else would wake those that wait.
+        self.buffers.0.returned.notify_all();
     }
 }
