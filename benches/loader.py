@@ -170,7 +170,7 @@ def prepare(work: Path, rows: int) -> None:
     }
     shardback.build(
         impressions=pa.table(shown), clicks=pa.table(clicks), out=work / "out", date=DAY, history=HISTORY,
-        format=["parquet", "dense", "jagged"], shard_rows=32_768,
+        formats=["parquet", "dense", "jagged"], shard_rows=32_768,
     )  # fmt: skip
 
 

@@ -276,6 +276,15 @@ impl Plan {
                 .is_none_or(|days| i64::from(action_day.0) >= i64::from(sample_day.0) - i64::from(days))
     }
 
+    /// The first and the last day of actions that days to build see, with gaps in between where they have some; no first
+    /// where all of the past is seen, no last where there are no days.
+    #[must_use]
+    pub fn visible_days(&self) -> (Option<Day>, Option<Day>) {
+        let back = self.options.lookback_days.and_then(|days| i32::try_from(days).ok());
+        let first = self.days.first().zip(back).and_then(|(day, back)| day.0.checked_sub(back));
+        (first.map(Day), self.days.last().map(|day| Day(day.0 - 1)))
+    }
+
     /// Whether any of the days to build sees an action that became known on `action_day`.
     #[must_use]
     pub fn any_sees(&self, action_day: Day) -> bool {

@@ -7,12 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
+use serde::{Deserialize, Serialize};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a row cannot be used, in the order in which a row is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// The day is null.
     NullDay,
@@ -93,8 +94,8 @@ pub struct BadRow {
     pub table: String,
     /// The file, where the source is one.
     pub file: Option<PathBuf>,
-    /// The line of a text file, else the row in the file or source; the first is 1.
-    pub row: u64,
+    /// The line of a text file, else the row in the file or source, where it is known; the first is 1.
+    pub row: Option<u64>,
     /// Whether `row` is a line.
     pub is_line: bool,
     /// The column at fault.
@@ -114,8 +115,11 @@ impl fmt::Display for BadRow {
         if self.in_path {
             write!(f, "folder `{column}=…` above it: {}", reason.describe())?;
         } else {
-            let unit = if self.is_line { "line" } else { "row" };
-            write!(f, "{unit} {row}, column `{column}`: {}", reason.describe())?;
+            if let Some(row) = row {
+                let unit = if self.is_line { "line" } else { "row" };
+                write!(f, "{unit} {row}, ")?;
+            }
+            write!(f, "column `{column}`: {}", reason.describe())?;
         }
         if !reason.is_null() {
             write!(f, ": {}", quoted(&self.value))?;
@@ -388,6 +392,18 @@ pub enum Error {
         /// Which.
         what: &'static str,
         /// What is wrong.
+        problem: String,
+    },
+    /// What a task of a cluster found wrong with a table.
+    #[error("{message}")]
+    Task {
+        /// The task's own error, which says what, where and what to do.
+        message: String,
+    },
+    /// Results of a cluster's tasks that do not make up a run.
+    #[error("the results of the tasks do not fit together: {problem}; run the job again")]
+    Tasks {
+        /// What does not fit.
         problem: String,
     },
     /// The run was told to stop.

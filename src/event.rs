@@ -5,6 +5,7 @@
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -18,7 +19,7 @@ pub const NULL_TIME: i64 = i64::MIN;
 pub const PADDING: u8 = 0;
 
 /// A calendar day, as days since 1970-01-01 (proleptic Gregorian, UTC).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Day(pub i32);
 
 impl Day {
@@ -430,4 +431,43 @@ pub fn customer_hash(customer: i64) -> u64 {
 pub fn shard_of(hash: u64, shards: u32) -> u32 {
     // The product is below shards * 2^64, so its upper half is below `shards`.
     ((u128::from(hash) * u128::from(shards)) >> 64) as u32
+}
+
+/// One of some equal ranges of [`customer_hash`], as shards are: all of it is range 0 of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashRange {
+    number: u32,
+    ranges: u32,
+}
+
+impl HashRange {
+    /// All customers.
+    pub const WHOLE: Self = Self { number: 0, ranges: 1 };
+
+    /// Range `number` of `ranges`, from 0.
+    #[must_use]
+    pub fn new(number: u32, ranges: u32) -> Self {
+        Self { number, ranges }
+    }
+
+    /// Whether a customer is in the range.
+    #[must_use]
+    pub fn holds(self, customer: i64) -> bool {
+        shard_of(customer_hash(customer), self.ranges) == self.number
+    }
+
+    /// The hash of a customer of the range, spread over all of 64 bits, in the same order.
+    ///
+    /// Times the number of ranges a hash has the range's number above its 64 bits. What stays below begins at 0 with each
+    /// range and ascends within it.
+    #[must_use]
+    pub fn spread(self, customer: i64) -> u64 {
+        customer_hash(customer).wrapping_mul(u64::from(self.ranges))
+    }
+
+    /// Which of `buckets` contiguous parts of the range holds a customer of the range, from 0.
+    #[must_use]
+    pub fn bucket(self, customer: i64, buckets: u32) -> u32 {
+        shard_of(self.spread(customer), buckets)
+    }
 }

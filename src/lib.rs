@@ -28,6 +28,8 @@ pub mod load;
 
 pub mod pipeline;
 
+pub mod cluster;
+
 pub mod verify;
 
 pub mod inspect;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use shardback::config::{ActionTable, Options, Plan};
-use shardback::event::{Action, Day, Sample};
+use shardback::event::{Action, Day, HashRange, Sample};
 use shardback::fsio::SpillFolder;
 use shardback::generate::{self, TableFormat, generate};
-use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled, bucket_of, buckets_for};
+use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled, buckets_for};
 use shardback::read::{self, Files};
 use shardback::unify;
 use tempfile::TempDir;
@@ -75,7 +75,7 @@ impl World {
         let folder = &SpillFolder::new(self.folder.path(), self.folder.path()).unwrap();
         let buckets = self.buckets();
         let samples = self.samples(plan, Spool::new(buckets, budget, folder));
-        let customers = &Customers::new(&samples, buckets, budget).unwrap();
+        let customers = &Customers::new(&samples, HashRange::WHOLE, buckets, budget).unwrap();
 
         let spool = Spool::new(buckets, budget, folder);
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
@@ -103,7 +103,7 @@ impl World {
     }
 
     fn samples<'a>(&self, plan: &Plan, spool: Spool<'a, Sample<i32>>) -> Spooled<'a, Sample<i32>> {
-        let bucket = |sample: &Sample<i32>| bucket_of(sample.customer(), spool.buckets());
+        let bucket = |sample: &Sample<i32>| HashRange::WHOLE.bucket(sample.customer(), spool.buckets());
         let sink = |samples: &[Sample<i32>]| spool.push(samples, bucket);
         unify::read_impressions(&self.impressions(plan), plan, &sink, &|_| Ok(())).unwrap();
         spool.finish(u64::MAX).unwrap()

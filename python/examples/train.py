@@ -204,10 +204,10 @@ def planted_days(work: Path) -> shardback.Days:
         impressions=tables / "impressions.csv",
         clicks=tables / "clicks.csv",
         previous_orders=tables / "previous_orders.csv",
-        from_=planted.LAST_DAY - datetime.timedelta(3),
-        to=planted.LAST_DAY,
+        start=planted.LAST_DAY - datetime.timedelta(3),
+        end=planted.LAST_DAY,
         history=32,
-        format="jagged",
+        formats="jagged",
         out=out,
         skip_existing=True,
     )

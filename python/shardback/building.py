@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Protocol
 
 from shardback import _native
-from shardback.errors import OptionError
 from shardback.manifest import Manifest
+from shardback.options import Day, arguments, manifests
 from shardback.progress import Bar
-
-Day = datetime.date | str
-"""A day, as a date or as `YYYY-MM-DD`."""
 
 
 class ArrowStream(Protocol):
@@ -30,9 +25,6 @@ Table = str | os.PathLike[str] | ArrowStream
 Progress = Callable[[str, int, int], object]
 """Called with the name of a stage, the units done and all of them; 0 of 0 where a stream does not say how much it has."""
 
-FORMATS = ("parquet", "dense", "jagged")
-
-
 def build(
     *,
     impressions: Table,
@@ -41,9 +33,9 @@ def build(
     previous_orders: Table | None = None,
     out: str | os.PathLike[str],
     date: Day | None = None,
-    from_: Day | None = None,
-    to: Day | None = None,
-    format: str | Iterable[str] = ("parquet", "dense"),
+    start: Day | None = None,
+    end: Day | None = None,
+    formats: str | Iterable[str] = ("parquet", "dense"),
     history: int = 1000,
     lookback_days: int | None = None,
     item_dtype: str = "i32",
@@ -71,10 +63,10 @@ def build(
         add_to_carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
         previous_orders: `order_date`, `customer_id`, `config_id`.
         out: the folder for the results.
-        date: the day to build; or else `from_` and `to`.
-        from_: the first day to build.
-        to: the last day to build, inclusive.
-        format: what to write: some of `parquet`, `dense`, `jagged`.
+        date: the day to build; or else `start` and `end`.
+        start: the first day to build.
+        end: the last day to build, inclusive.
+        formats: what to write: some of `parquet`, `dense`, `jagged`.
         history: K, how many actions a row has.
         lookback_days: how many days back a sample sees; all of them if not given.
         item_dtype: `i32` or `i64`, the width of item ids.
@@ -100,44 +92,30 @@ def build(
         IoError: the system refused something.
         ShardbackError: anything else that stops the build; days published before stay, whole.
     """
-    first, last = _range(date, from_, to)
-    if shards is not None and shard_rows is not None:
-        raise OptionError("shards: it excludes shard_rows; give one of them")
-    formats = [format] if isinstance(format, str) else list(format)
-    arguments = {
-        "out": os.fspath(out),
-        "from_": str(first),
-        "to": str(last),
-        "format": formats,
-        "history": history,
-        "lookback_days": lookback_days,
-        "item_dtype": item_dtype,
-        "invalid": invalid,
-        "shard_rows": 131_072 if shard_rows is None else shard_rows,
-        "shards": shards,
-        "skip_existing": skip_existing,
-        "allow_empty_days": allow_empty_days,
-        "replace_non_atomic": replace_non_atomic,
-        "device": device,
-        "threads": threads,
-        "memory": None if memory is None else str(memory),
-        "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
-    }
+    given = arguments(
+        out=out,
+        date=date,
+        start=start,
+        end=end,
+        formats=formats,
+        history=history,
+        lookback_days=lookback_days,
+        item_dtype=item_dtype,
+        invalid=invalid,
+        shard_rows=shard_rows,
+        shards=shards,
+        skip_existing=skip_existing,
+        allow_empty_days=allow_empty_days,
+        replace_non_atomic=replace_non_atomic,
+        device=device,
+        threads=threads,
+        memory=memory,
+        spill_dir=spill_dir,
+    )
     tables = [impressions, clicks, add_to_carts, previous_orders]
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:
-            _native.build(tables, arguments, bar if progress else None)
+            _native.build(tables, given, bar if progress else None)
     else:
-        _native.build(tables, arguments, progress)
-    start, end = datetime.date.fromisoformat(str(first)), datetime.date.fromisoformat(str(last))
-    days = [start + datetime.timedelta(day) for day in range((end - start).days + 1)]
-    folders = [Path(out, name, f"dt={day}") for day in days for name in FORMATS if name in formats]
-    return [Manifest.parse(folder, _native.manifest(folder)) for folder in folders]
-
-
-def _range(date: Day | None, first: Day | None, last: Day | None) -> tuple[Day, Day]:
-    if date is not None and first is None and last is None:
-        return date, date
-    if date is None and first is not None and last is not None:
-        return first, last
-    raise OptionError("date: name the day to build, or the first and the last with from_ and to")
+        _native.build(tables, given, progress)
+    return manifests(given)

@@ -6,9 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arrow::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use pyo3::exceptions::PyTypeError;
-use pyo3::types::{PyAnyMethods, PyCapsule, PyCapsuleMethods};
+use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, FromPyObject, Py, PyAny, PyErr, PyResult, Python, pyfunction};
 use shardback::config::{self, ActionTable, Device, Format, InvalidRows, Options, Plan, Sharding};
 use shardback::error::Result;
@@ -18,15 +17,16 @@ use shardback::read::{Batches, Wanted};
 use shardback::unify;
 
 use crate::error::{raise, to_python};
+use crate::streams;
 
 /// The options as `shardback.build` hands them over, all of them given.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Arguments {
     out: PathBuf,
-    from_: String,
-    to: String,
-    format: Vec<String>,
+    start: String,
+    end: String,
+    formats: Vec<String>,
     history: usize,
     lookback_days: Option<u32>,
     item_dtype: String,
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    fn options(self, py: Python<'_>) -> PyResult<Options> {
+    pub(crate) fn options(self, py: Python<'_>) -> PyResult<Options> {
         let day = |text: &str| text.parse::<Day>().map_err(|error| to_python(py, &error));
         let formats = [("parquet", Format::Parquet), ("dense", Format::Dense), ("jagged", Format::Jagged)];
         let dtypes = [("i32", ItemDtype::I32), ("i64", ItemDtype::I64)];
@@ -52,9 +52,9 @@ impl Arguments {
         let memory = self.memory.map(|text| config::parse_size(&text)).transpose();
         Ok(Options {
             formats: self
-                .format
+                .formats
                 .iter()
-                .map(|name| choose(py, "format", name, &formats))
+                .map(|name| choose(py, "formats", name, &formats))
                 .collect::<PyResult<Vec<_>>>()?,
             history: self.history,
             lookback_days: self.lookback_days,
@@ -68,7 +68,7 @@ impl Arguments {
             threads: self.threads,
             memory: memory.map_err(|problem| raise(py, "OptionError", format!("memory: {problem}")))?,
             spill_dir: self.spill_dir,
-            ..Options::new(self.out, day(&self.from_)?, day(&self.to)?)
+            ..Options::new(self.out, day(&self.start)?, day(&self.end)?)
         })
     }
 }
@@ -117,17 +117,12 @@ fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
     if let Ok(path) = source.extract::<PathBuf>() {
         return Ok(Input::Path(path));
     }
-    let Ok(export) = source.getattr("__arrow_c_stream__") else {
+    if !source.hasattr("__arrow_c_stream__")? {
         let kind = source.get_type();
         let problem = format!("{}: a table is a path or has `__arrow_c_stream__`, not {kind}", wanted.table);
         return Err(PyTypeError::new_err(problem));
-    };
-    let capsule = export.call0()?.cast_into::<PyCapsule>()?;
-    let stream = capsule.pointer_checked(Some(c"arrow_array_stream"))?.cast::<FFI_ArrowArrayStream>();
-    // SAFETY: a capsule of this name holds a stream, by the Arrow PyCapsule interface; it is moved out, which leaves one
-    // that is released, as the interface asks.
-    let reader = unsafe { RecordBatchStreamReader::from_raw(stream.as_ptr()) };
-    let reader = reader
+    }
+    let reader = streams::take(source)?
         .map_err(|error| raise(source.py(), "InputError", format!("{}: the source failed: {error}", wanted.table)))?;
     Ok(Input::Source(Box::new(Batches::new(wanted, reader))))
 }

@@ -14,7 +14,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Corrupt { .. } | Error::Arrays { .. } => "CorruptError",
         Error::NoCuda(_) | Error::Cuda { .. } | Error::DeviceMemory { .. } => "DeviceError",
         Error::Io { .. } | Error::Unreadable { .. } => "IoError",
-        Error::EmptyDay { .. } | Error::Memory { .. } | Error::TooMany { .. } => "ShardbackError",
+        Error::EmptyDay { .. } | Error::Memory { .. } | Error::TooMany { .. } | Error::Tasks { .. } => "ShardbackError",
         _ => "InputError",
     };
     raise(py, class, in_python(&chain(error)))
@@ -47,7 +47,7 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// Options as arguments: `--shard-rows` is `shard_rows`.
+/// Options as arguments: `--shard-rows` is `shard_rows`, and `--from` is `start`, as `from` is a word of Python.
 fn in_python(text: &str) -> String {
     let mut parts = text.split("--");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -55,7 +55,9 @@ fn in_python(text: &str) -> String {
         let end = part.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-').unwrap_or(part.len());
         let (name, rest) = part.split_at(end);
         match name {
-            "from" => out.push_str("from_"),
+            "from" => out.push_str("start"),
+            "to" => out.push_str("end"),
+            "format" => out.push_str("formats"),
             name => out.push_str(&name.replace('-', "_")),
         }
         out.push_str(rest);

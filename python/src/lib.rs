@@ -5,10 +5,12 @@
 
 mod batches;
 mod build;
+mod cluster;
 mod day;
 mod error;
 mod memory;
 mod resident;
+mod streams;
 
 /// The part of the package that is written in Rust; private, `shardback` is what to use.
 #[pyo3::pymodule]
@@ -18,9 +20,13 @@ mod _native {
     #[pymodule_export]
     use super::build::build;
     #[pymodule_export]
+    use super::cluster::{Driver, Mapper, columns, parts, reduce};
+    #[pymodule_export]
     use super::day::{Day, find_days, manifest, verify};
     #[pymodule_export]
     use super::memory::Memory;
     #[pymodule_export]
     use super::resident::{Device, Resident, device_bytes, layout};
+    #[pymodule_export]
+    use super::streams::Stream;
 }

@@ -57,7 +57,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
 
 
 def build(tables: dict[str, pathlib.Path], out: pathlib.Path, **options: object) -> list[shardback.Manifest]:
-    chosen = {"from_": DAYS[0], "to": DAYS[-1], "format": ["dense", "jagged"], "history": HISTORY, "shards": 3, **options}
+    chosen = {"start": DAYS[0], "end": DAYS[-1], "formats": ["dense", "jagged"], "history": HISTORY, "shards": 3, **options}
     return shardback.build(**tables, out=out, **chosen)  # type: ignore[arg-type]
 
 
@@ -73,5 +73,5 @@ def out(tables: dict[str, pathlib.Path], tmp_path_factory: pytest.TempPathFactor
 def wide(tables: dict[str, pathlib.Path], tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The same days with items of 64 bits."""
     folder = tmp_path_factory.mktemp("wide") / "out"
-    build(tables, folder, item_dtype="i64", format="jagged")
+    build(tables, folder, item_dtype="i64", formats="jagged")
     return folder

@@ -64,11 +64,11 @@ def test_faults_are_exceptions_of_one_base(tables: Tables, tmp_path: pathlib.Pat
     for options, message in [
         ({"history": 0}, "history: 0 is not between"),
         ({"shards": 2, "shard_rows": 5}, "shards: it excludes shard_rows"),
-        ({"format": ["csv"]}, "format: `csv` is none of parquet, dense, jagged"),
+        ({"formats": ["csv"]}, "formats: `csv` is none of parquet, dense, jagged"),
         ({"item_dtype": "u8"}, "item_dtype: `u8` is none of i32, i64"),
-        ({"from_": "2025-08-16", "to": "2025-08-14"}, "to: 2025-08-14 is before from_ 2025-08-16"),
+        ({"start": "2025-08-16", "end": "2025-08-14"}, "end: 2025-08-14 is before start 2025-08-16"),
         ({"date": "2025-08-14"}, "date: name the day to build, or the first and the last"),
-        ({"from_": "soon"}, "not a day: `soon`"),
+        ({"start": "soon"}, "not a day: `soon`"),
         ({"memory": "much"}, "memory: write a size as 8GiB"),
     ]:
         with pytest.raises(shardback.OptionError) as error:

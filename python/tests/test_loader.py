@@ -218,7 +218,7 @@ def test_days_from_everywhere(out) -> None:
 
 
 def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
-    build(tables, tmp_path / "short", history=10, date="2025-08-15", from_=None, to=None, format="jagged")
+    build(tables, tmp_path / "short", history=10, date="2025-08-15", start=None, end=None, formats="jagged")
     for source, options, message in [
         ([out / "jagged" / "dt=2025-08-14", tmp_path / "short"], {}, "K is 20 on 2025-08-14 and 10 on 2025-08-15"),
         ([out / "jagged" / "dt=2025-08-14", wide / "jagged" / "dt=2025-08-15"], {}, "items are i32 on 2025-08-14 and i64"),
@@ -243,7 +243,7 @@ def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
 def test_items_that_do_not_fit_are_refused(tables, tmp_path, gather) -> None:
     text = tables["clicks"].read_text()
     (tmp_path / "clicks.csv").write_text(text + "2025-08-13,1,3000000000,2025-08-13T23:59:59Z\n")
-    build({**tables, "clicks": tmp_path / "clicks.csv"}, tmp_path / "out", item_dtype="i64", format="jagged")
+    build({**tables, "clicks": tmp_path / "clicks.csv"}, tmp_path / "out", item_dtype="i64", formats="jagged")
     with pytest.raises(shardback.OptionError, match="do(es)? not fit 32 bits"):
         list(loader(tmp_path / "out", index_dtype=torch.int32, gather=gather))
     assert len(items(loader(tmp_path / "out", gather=gather))) == TOTAL

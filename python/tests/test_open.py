@@ -135,7 +135,7 @@ def test_roots_and_ranges(out: pathlib.Path, tmp_path: pathlib.Path) -> None:
 
 
 def test_parquet_alone_is_not_opened(tables: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
-    build(tables, tmp_path / "out", format="parquet")
+    build(tables, tmp_path / "out", formats="parquet")
     with pytest.raises(shardback.CorruptError, match="no jagged and no dense days"):
         shardback.open(tmp_path / "out")
 

@@ -24,6 +24,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the place that writes to disk")]
 
 mod buffers;
+mod cluster;
 mod direct;
 mod file;
 mod output;
@@ -39,6 +40,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
+pub use cluster::{Attempt, ClusterRun};
 pub use file::{FileWriter, Folder, Unsynced, Written, sync_all, write_file};
 pub use output::{Output, StagedDay};
 pub use spill::{SpillFile, SpillFolder};

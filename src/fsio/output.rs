@@ -37,6 +37,11 @@ pub struct StagedDay {
 }
 
 impl StagedDay {
+    /// Which day.
+    pub(super) fn day(&self) -> Day {
+        self.day
+    }
+
     /// Where the files of a format go until the day is published.
     #[must_use]
     pub fn folder(&self, format: Format) -> Folder {

@@ -7,15 +7,9 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::budget::Budget;
 use super::spool::{RECORDS_AT_A_TIME, Spooled};
 use crate::error::{Error, Result};
-use crate::event::{ItemId, Sample, customer_hash, shard_of};
+use crate::event::{HashRange, ItemId, Sample};
 
-/// The bucket of a customer: buckets, like shards, are contiguous ranges of the hash.
-#[must_use]
-pub fn bucket_of(customer: i64, buckets: u32) -> u32 {
-    shard_of(customer_hash(customer), buckets)
-}
-
-/// The customers of a run, each with its place in the order of [`customer_hash`].
+/// The customers of a run, each with its place in the order of [`customer_hash`](crate::event::customer_hash).
 ///
 /// The hash is uniform and the order is its order, so its upper bits tell where in the order a customer must be:
 ///
@@ -25,6 +19,7 @@ pub fn bucket_of(customer: i64, buckets: u32) -> u32 {
 /// ```
 #[derive(Debug)]
 pub struct Customers {
+    range: HashRange,
     /// By hash; some zeros follow the last.
     ids: Vec<i64>,
     slots: Vec<u32>,
@@ -44,11 +39,16 @@ const SIDE_BY_SIDE: usize = 64;
 const BYTES_PER_CUSTOMER: u64 = 8 + 2 + 8;
 
 impl Customers {
-    /// The customers of spooled samples.
+    /// The customers of spooled samples, all of them in a range of the hash that is cut into `buckets`.
     ///
     /// # Errors
     /// [`Error::Memory`] when they do not fit, [`Error::TooMany`] beyond 32 bits, and what the spill disk says.
-    pub fn new<I: ItemId>(samples: &Spooled<'_, Sample<I>>, buckets: u32, budget: &Budget) -> Result<Self> {
+    pub fn new<I: ItemId>(
+        samples: &Spooled<'_, Sample<I>>,
+        range: HashRange,
+        buckets: u32,
+        budget: &Budget,
+    ) -> Result<Self> {
         let by_bucket = (0..buckets)
             .into_par_iter()
             .map(|bucket| {
@@ -58,7 +58,7 @@ impl Customers {
                     customers.extend(
                         samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()),
                     );
-                    customers.sort_unstable_by_key(|&customer| customer_hash(customer));
+                    customers.sort_unstable_by_key(|&customer| range.spread(customer));
                     customers.dedup();
                     Ok(())
                 })?;
@@ -83,7 +83,7 @@ impl Customers {
         let shift = u64::BITS - bits;
         let mut slots = vec![0u32; (1 << bits) + 1];
         for &id in &ids {
-            slots[(customer_hash(id) >> shift) as usize + 1] += 1;
+            slots[(range.spread(id) >> shift) as usize + 1] += 1;
         }
         let mut start = 0;
         for slot in &mut slots {
@@ -92,7 +92,7 @@ impl Customers {
         }
         // The last slots can be read as far as any.
         ids.resize(ids.len() + AT_ONCE, 0);
-        Ok(Self { ids, slots, shift, buckets: ranges, bucket_of_place })
+        Ok(Self { range, ids, slots, shift, buckets: ranges, bucket_of_place })
     }
 
     /// The place of a customer, or `None` where no requested day concerns it.
@@ -126,7 +126,7 @@ impl Customers {
     /// The places that lie behind a customer's slot, first and end.
     #[inline]
     fn slot(&self, customer: i64) -> (u32, u32) {
-        let slot = (customer_hash(customer) >> self.shift) as usize;
+        let slot = (self.range.spread(customer) >> self.shift) as usize;
         (self.slots[slot], self.slots[slot + 1])
     }
 

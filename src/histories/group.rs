@@ -86,6 +86,15 @@ impl<I: ItemId> Grouped<I> {
     }
 }
 
+/// Keeps of some actions what days of the plan can use, however many more a customer has.
+///
+/// The actions are of customers numbered below `customers`. What is kept is ordered by customer, and each customer's newest
+/// first. Takes time in n log n of a customer's actions, and twice their memory.
+#[must_use]
+pub fn prune<I: ItemId>(pieces: &[&[Action<I>]], customers: u32, plan: &Plan) -> Vec<Action<I>> {
+    Grouped::new(pieces, &(0..customers), plan).pruned(plan)
+}
+
 /// Sorts the newest of a customer's actions to the front, as many as days of the plan can need, and gives their number.
 ///
 /// Actions that come by day, newest first, are mostly sorted: where no action arrived late, sorting each day is all. Then

@@ -31,7 +31,8 @@ use crate::event::ItemId;
 
 pub use budget::Budget;
 pub use builder::Input;
-pub use customers::{Customers, bucket_of};
+pub use customers::Customers;
+pub use group::prune;
 pub use piece::{CustomerRows, Piece, Values, Window};
 pub use samples::{DaySamples, Samples};
 pub use spool::{Spool, Spooled};

@@ -3,12 +3,16 @@
 //! The bytes are the JSON that `serde_json` prints with an indent of two, keys in the order of the structs here, and a
 //! line feed at the end. The last field, `hash`, is the hash of all the bytes before its name.
 
+pub mod record;
 pub mod statistics;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::config::Format;
+use crate::fsio::Written;
 
 pub use crate::write::FORMAT_VERSION;
 
@@ -124,6 +128,14 @@ pub struct LengthRange {
     pub to: u64,
     /// How many customers.
     pub customers: u64,
+}
+
+impl Shard {
+    /// The entry of a shard that was written.
+    #[must_use]
+    pub fn new(format: Format, shard: u32, rows: u64, written: &Written) -> Self {
+        Self { file: format.shard_file(shard), rows, bytes: written.bytes, hash: format!("{:032x}", written.hash) }
+    }
 }
 
 impl Manifest {

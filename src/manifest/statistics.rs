@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{LengthRange, Statistics, length_range_index, length_ranges};
@@ -11,60 +11,58 @@ use crate::error::Result;
 use crate::event::{ActionType, Day, ItemId, NULL_TIME};
 
 /// The figures of a shard, to be summed up over the shards of a day.
-#[derive(Clone, Debug)]
-struct Figures {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
     samples: u64,
     positives: u64,
     customers: u64,
+    /// The actions in the histories, by type, in the order of [`ActionType::ALL`].
     actions: [u64; ActionType::ALL.len()],
-    /// How many customers have a history of 0, 1, 2 to 3, 4 to 7, … actions.
-    lengths: [u64; MOST_RANGES],
+    /// How many customers have a history of 0, 1, 2 to 3, 4 to 7, … actions; as far as there are any.
+    lengths: Vec<u64>,
+    /// The time of the newest action; [`NULL_TIME`] where there is none with a time.
     newest: i64,
-    /// The hash of the shard's content.
-    content: u128,
+    /// The hash of what the shard holds (customers, samples and histories), as [`hash_hex`](super::hash_hex) writes it.
+    pub content: String,
 }
 
-/// Ranges of lengths of 32 bits.
-const MOST_RANGES: usize = 33;
-
-/// The statistics of a day, and for each of its shards the hash of what it holds: customers, samples and histories.
-///
-/// # Errors
-/// What the spill disk says where pieces were spilled.
-pub fn of_day<I: ItemId>(day: Day, history: usize, shards: &[ShardRows<'_, I>]) -> Result<(Statistics, Vec<u128>)> {
-    let shards = shards.par_iter().map(of_shard).collect::<Result<Vec<Figures>>>()?;
-    let sum = |figure: fn(&Figures) -> u64| shards.iter().map(figure).sum::<u64>();
-    let (samples, positives) = (sum(|shard| shard.samples), sum(|shard| shard.positives));
+/// The statistics of a day whose shards have these figures.
+#[must_use]
+pub fn of_day(day: Day, history: u64, shards: &[Figures]) -> Statistics {
+    let sum = |figure: &dyn Fn(&Figures) -> u64| shards.iter().map(figure).sum::<u64>();
+    let (samples, positives) = (sum(&|shard| shard.samples), sum(&|shard| shard.positives));
     let newest = shards.iter().map(|shard| shard.newest).max().filter(|&newest| newest != NULL_TIME);
-    let lengths = |range: usize| shards.iter().map(|shard| shard.lengths[range]).sum::<u64>();
-    let ranges = length_ranges(history as u64).into_iter().enumerate();
-    let actions = |place: usize| shards.iter().map(|shard| shard.actions[place]).sum();
-    let statistics = Statistics {
+    let lengths = |range: usize| sum(&|shard| shard.lengths.get(range).copied().unwrap_or_default());
+    let ranges = length_ranges(history).into_iter().enumerate();
+    Statistics {
         samples,
         positives,
         positive_rate: (samples > 0).then(|| positives as f64 / samples as f64),
-        customers: sum(|shard| shard.customers),
+        customers: sum(&|shard| shard.customers),
         customers_without_history: lengths(0),
         actions: ActionType::ALL
             .iter()
             .enumerate()
-            .map(|(place, kind)| (kind.name().to_owned(), actions(place)))
+            .map(|(place, kind)| (kind.name().to_owned(), sum(&|shard| shard.actions[place])))
             .collect::<BTreeMap<_, _>>(),
         history_lengths: ranges.map(|(range, bounds)| LengthRange { customers: lengths(range), ..bounds }).collect(),
         smallest_gap_micros: newest.map(|newest| day.midnight().saturating_sub(newest)),
-    };
-    Ok((statistics, shards.into_iter().map(|shard| shard.content).collect()))
+    }
 }
 
-fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
+/// The figures of a shard.
+///
+/// # Errors
+/// What the spill disk says where pieces were spilled.
+pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
     let mut figures = Figures {
         samples: rows.rows,
         positives: 0,
         customers: rows.customers,
         actions: [0; 3],
-        lengths: [0; MOST_RANGES],
+        lengths: Vec::new(),
         newest: NULL_TIME,
-        content: 0,
+        content: String::new(),
     };
     let mut content = Xxh3Default::new();
     for block in rows.blocks() {
@@ -73,7 +71,11 @@ fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
         let (mut items, mut labels) = (block.items(), block.labels());
         for (customer, window, count) in block.customers() {
             let (history, types) = block.history(&window);
-            figures.lengths[length_range_index(types.len() as u64)] += 1;
+            let range = length_range_index(types.len() as u64);
+            if figures.lengths.len() <= range {
+                figures.lengths.resize(range + 1, 0);
+            }
+            figures.lengths[range] += 1;
             figures.newest = figures.newest.max(window.newest);
             for (sum, kind) in figures.actions.iter_mut().zip(ActionType::ALL) {
                 *sum += bytecount(types, kind as u8);
@@ -90,7 +92,7 @@ fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
             content.update(types);
         }
     }
-    figures.content = content.digest128();
+    figures.content = format!("{:032x}", content.digest128());
     Ok(figures)
 }
 

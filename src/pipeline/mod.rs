@@ -20,10 +20,10 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Result};
-use crate::event::{Action, Day, ItemDtype, ItemId, Sample};
+use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
 use crate::fsio::{Output, SpillFolder};
 use crate::gather::{self, Chosen, Gather};
-use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, bucket_of, buckets_for};
+use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, buckets_for};
 use crate::read::{self, Source};
 use crate::unify::{self, Actions, Impressions, Progress};
 
@@ -75,6 +75,21 @@ fn build_items<I: ItemId>(plan: &Plan, tables: Tables, observer: &dyn Observer) 
     cleaned.map(|()| summary)
 }
 
+/// The days to build, and with `--skip-existing` those that are there already.
+pub(crate) fn missing_days(plan: &Plan, output: &Output) -> (Vec<Day>, Vec<Day>) {
+    let exists = |day: &Day| plan.options().skip_existing && day::exists(plan, output, *day);
+    let (existing, missing) = plan.days().iter().partition(|day| exists(day));
+    (missing, existing)
+}
+
+/// Checks that the days of a plan can be put in place.
+pub(crate) fn check_replace(plan: &Plan, output: &Output) -> Result<()> {
+    let formats = &plan.options().formats;
+    let of_day = |&day: &Day| formats.iter().map(move |&format| output.day_folder(format, day));
+    let folders: Vec<_> = plan.days().iter().flat_map(of_day).collect();
+    output.check_replace(&folders, plan.options().replace_non_atomic)
+}
+
 /// What all steps of a run share.
 struct Run<'a, I> {
     plan: &'a Plan,
@@ -84,25 +99,19 @@ struct Run<'a, I> {
     started: Instant,
 }
 
-/// A table of actions after reading, without the actions.
-struct ReadTable {
-    name: String,
-    read: Actions,
-}
-
 /// A table of actions that is open.
 type OpenTable = (ActionTable, Box<dyn Source>);
 
 impl<I: ItemId> Run<'_, I> {
     fn build(&self, tables: Tables, device: Chosen) -> Result<Summary> {
         let mut summary = Summary::new(rayon::current_num_threads(), device);
-        let (missing, existing) = self.missing_days();
+        let (missing, existing) = missing_days(self.plan, self.output);
         summary.skipped = existing;
         if missing.is_empty() {
             return Ok(summary.finish(self.started.elapsed()));
         }
         let plan = &self.plan.for_days(missing);
-        self.check_replace(plan)?;
+        check_replace(plan, self.output)?;
         let budget = Budget::new(plan.options().memory, summary.threads)?;
         let spill_parent = plan.options().spill_dir.clone().unwrap_or_else(|| self.output.staging());
         let folder = SpillFolder::new(&spill_parent, self.output.path())?;
@@ -116,7 +125,7 @@ impl<I: ItemId> Run<'_, I> {
         let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, &mut summary)?;
         // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
         let samples = spooled.finish(budget.limit() / 4)?;
-        let customers = Customers::new(&samples, buckets, &budget)?;
+        let customers = Customers::new(&samples, HashRange::WHOLE, buckets, &budget)?;
         let samples = Samples::new(samples, &customers, plan, &budget)?;
         let spooled = Spool::new(buckets, &budget, &folder);
         let read = self.actions(plan, &action_sources, &customers, &spooled, &mut summary)?;
@@ -134,21 +143,6 @@ impl<I: ItemId> Run<'_, I> {
         summary.spilled = folder.bytes();
         self.publish_days(plan, &impressions, &read, &histories, &mut summary)?;
         Ok(summary.finish(self.started.elapsed()))
-    }
-
-    /// The days to build, and with `--skip-existing` those that are there already.
-    fn missing_days(&self) -> (Vec<Day>, Vec<Day>) {
-        let skip = self.plan.options().skip_existing;
-        let exists = |day: &Day| skip && day::exists(self.plan, self.output, *day);
-        let (existing, missing) = self.plan.days().iter().partition(|day| exists(day));
-        (missing, existing)
-    }
-
-    fn check_replace(&self, plan: &Plan) -> Result<()> {
-        let formats = &plan.options().formats;
-        let of_day = |&day: &Day| formats.iter().map(move |&format| self.output.day_folder(format, day));
-        let folders: Vec<_> = plan.days().iter().flat_map(of_day).collect();
-        self.output.check_replace(&folders, plan.options().replace_non_atomic)
     }
 
     /// Runs one stage, timed, with progress for the observer and an end where it asks for one.
@@ -179,17 +173,12 @@ impl<I: ItemId> Run<'_, I> {
         summary: &mut Summary,
     ) -> Result<Impressions> {
         let sink = |samples: &[Sample<I>]| {
-            spool.push(samples, |sample: &Sample<I>| bucket_of(sample.customer(), spool.buckets()))
+            spool.push(samples, |sample: &Sample<I>| HashRange::WHOLE.bucket(sample.customer(), spool.buckets()))
         };
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
             unify::read_impressions::<I>(source, plan, &sink, progress)
         })?;
-        let empty = impressions.samples.iter().position(|&samples| samples == 0);
-        if let (Some(index), false) = (empty, plan.options().allow_empty_days) {
-            let (day, rows) = (plan.days()[index].to_string(), impressions.rows[index]);
-            let first_and_last = impressions.first_and_last.map(|(first, last)| (first.to_string(), last.to_string()));
-            return Err(Error::EmptyDay { day, rows, first_and_last });
-        }
+        impressions.refuse_empty_days(plan)?;
         summary.add_table(unify::IMPRESSIONS, source, impressions.rows.iter().sum(), impressions.rejects.len());
         Ok(impressions)
     }
@@ -201,7 +190,7 @@ impl<I: ItemId> Run<'_, I> {
         customers: &Customers,
         spool: &Spool<'_, Action<I>>,
         summary: &mut Summary,
-    ) -> Result<Vec<ReadTable>> {
+    ) -> Result<Vec<(String, Actions)>> {
         let sink =
             |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
@@ -209,13 +198,13 @@ impl<I: ItemId> Run<'_, I> {
         let tables = self.stage(Stage::Actions, bytes, summary, |progress| {
             let read = |(table, source): &OpenTable| {
                 let read = unify::read_actions(table, source.as_ref(), plan, &pick, &sink, progress)?;
-                Ok(ReadTable { name: table.name.clone(), read })
+                Ok((table.name.clone(), read))
             };
             // Together, so that a table with few parts does not keep the others waiting; the first fault is that of the first
             // table, whatever the threads.
             sources.par_iter().map(read).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()
         })?;
-        for (ReadTable { name, read }, (_, source)) in tables.iter().zip(sources) {
+        for ((name, read), (_, source)) in tables.iter().zip(sources) {
             summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len());
         }
         Ok(tables)
@@ -226,7 +215,7 @@ impl<I: ItemId> Run<'_, I> {
         &self,
         plan: &Plan,
         impressions: &Impressions,
-        read: &[ReadTable],
+        read: &[(String, Actions)],
         histories: &Histories<'_, I>,
         summary: &mut Summary,
     ) -> Result<()> {
@@ -234,19 +223,18 @@ impl<I: ItemId> Run<'_, I> {
             let mut finishing: Option<ScopedJoinHandle<'_, Result<DaySummary>>> = None;
             for index in 0..plan.days().len() {
                 let staged = day::Content::new(plan, index, impressions, read, histories).and_then(|content| {
-                    let staged = self.stage(Stage::Day(content.day()), content.output_rows(), summary, |progress| {
+                    self.stage(Stage::Day(content.day()), content.output_rows(), summary, |progress| {
                         content.stage(self.output, self.gather, progress)
-                    })?;
-                    Ok((content, staged))
+                    })
                 });
                 // The day before goes first, also where this one failed.
                 self.published(finishing.take(), summary)?;
-                let (content, staged) = staged?;
+                let staged = staged?;
                 if self.observer.cancelled() {
                     return Err(Error::Interrupted);
                 }
                 let record = day::run_record(summary);
-                let finish = move || content.finish(self.output, staged, &record);
+                let finish = move || staged.finish(self.output, &record);
                 let thread = Builder::new().name("publish".to_owned()).spawn_scoped(scope, finish);
                 finishing = Some(thread.map_err(Error::io("start a thread to publish to", self.output.path()))?);
             }

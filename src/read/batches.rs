@@ -18,12 +18,19 @@ use crate::read::{Chunk, Origin, RowNumbers, Source, Visitor, Wanted};
 pub struct Batches<I> {
     wanted: Wanted,
     batches: Mutex<Option<I>>,
+    numbered: bool,
 }
 
 impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
     /// A table from a stream.
     pub fn new(wanted: Wanted, batches: I) -> Self {
-        Self { wanted, batches: Mutex::new(Some(batches)) }
+        Self { wanted, batches: Mutex::new(Some(batches)), numbered: true }
+    }
+
+    /// The same table as a part of a larger one, so that the places of its rows mean nothing to anyone.
+    #[must_use]
+    pub fn without_row_numbers(self) -> Self {
+        Self { numbered: false, ..self }
     }
 
     fn failed(&self, problem: impl ToString) -> Error {
@@ -37,7 +44,8 @@ impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
         }
         let places: Vec<usize> = columns.into_iter().map(|(place, _)| place).collect();
         let batch = batch.project(&places).map_err(|error| self.failed(error))?;
-        let origin = Origin { file: None, day: None, rows: RowNumbers::From(first_row), text: false };
+        let rows = if self.numbered { RowNumbers::From(first_row) } else { RowNumbers::Unknown };
+        let origin = Origin { file: None, day: None, rows, text: false };
         visit(Chunk { batch, origin, bytes: 0 })
     }
 }

@@ -111,3 +111,15 @@ fn is_slate(data_type: &DataType) -> bool {
         _ => false,
     }
 }
+
+/// The columns that are worth reading of a table of which only the columns' names are known yet.
+///
+/// # Errors
+/// [`Error::MissingColumn`] when no types could make the table one that is wanted.
+pub fn columns_by_name(wanted: &Wanted, names: &[String]) -> Result<Vec<String>> {
+    let has = |column: &Column| names.contains(&column.name);
+    if let Err(column) = choose(wanted, false, Lists::Possible, has) {
+        return Err(missing(wanted, None, column, names.to_vec()));
+    }
+    Ok(all_columns(wanted, false).into_iter().filter(has).map(|column| column.name).collect())
+}

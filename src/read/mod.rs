@@ -24,6 +24,7 @@ use crate::event::Day;
 
 pub use batches::Batches;
 pub use files::{Files, open};
+pub use layout::columns_by_name;
 pub use parquet::panic_becomes_error;
 
 /// The fields of a slate's structs.
@@ -98,15 +99,18 @@ pub enum RowNumbers {
     From(u64),
     /// One for each row.
     Each(Vec<u64>),
+    /// None: nobody knows where the rows stood.
+    Unknown,
 }
 
 impl RowNumbers {
     /// The number of the chunk's row `row`, counted from 0.
     #[must_use]
-    pub fn number(&self, row: usize) -> u64 {
+    pub fn number(&self, row: usize) -> Option<u64> {
         match self {
-            Self::From(first) => first + row as u64,
-            Self::Each(numbers) => numbers.get(row).copied().unwrap_or_default(),
+            Self::From(first) => Some(first + row as u64),
+            Self::Each(numbers) => numbers.get(row).copied(),
+            Self::Unknown => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::columns::{Cell, Cells, Days, Reader};
@@ -14,12 +15,22 @@ use crate::event::{Action, ActionType, Day, ItemId, NULL_TIME};
 use crate::read::{Chunk, Source};
 
 /// What a table of actions holds beside its actions.
-#[derive(Debug)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Actions {
     /// For each day the valid rows of the table, of all customers; days that no requested day can see may lack some.
     pub rows: FxHashMap<Day, u64>,
     /// The rows that were left out, in no order.
     pub rejects: Vec<Reject>,
+}
+
+impl Actions {
+    /// Adds what another part of the table holds.
+    pub fn merge(&mut self, other: Self) {
+        for (day, more) in other.rows {
+            *self.rows.entry(day).or_default() += more;
+        }
+        self.rejects.extend(other.rejects);
+    }
 }
 
 /// Picks the rows of customers that matter: empties the list, and puts each such row there with its customer's place.

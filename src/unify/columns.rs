@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         Error::ValueType {
             table: self.table.to_owned(),
             file: self.origin.path().map(ToOwned::to_owned),
-            row: self.origin.rows.number(row),
+            row: self.origin.rows.number(row).unwrap_or_default(),
             column: column.to_owned(),
             value: String::from_utf8_lossy(value).into_owned(),
             expected,

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::Array;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::columns::{Cell, Cells, Days, Reader};
@@ -11,12 +12,12 @@ use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, labe
 use super::slates::Slates;
 use super::{IMPRESSIONS, Progress, Sink, read_all};
 use crate::config::Plan;
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::event::{Day, ItemId, Sample};
 use crate::read::{Chunk, Source};
 
 /// What the impressions table holds beside its samples.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Impressions {
     /// For each day of the plan the valid rows of the table.
     pub rows: Vec<u64>,
@@ -28,10 +29,50 @@ pub struct Impressions {
     pub first_and_last: Option<(Day, Day)>,
 }
 
+impl Impressions {
+    /// What a table without any row holds.
+    #[must_use]
+    pub fn none(plan: &Plan) -> Self {
+        let days = plan.days().len();
+        Self { rows: vec![0; days], samples: vec![0; days], rejects: Vec::new(), first_and_last: None }
+    }
+
+    /// Adds what another part of the table holds, read for the same plan.
+    pub fn merge(&mut self, other: Self) {
+        let add = |sums: &mut Vec<u64>, more: &[u64]| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        add(&mut self.rows, &other.rows);
+        add(&mut self.samples, &other.samples);
+        self.rejects.extend(other.rejects);
+        if let Some((first, last)) = other.first_and_last {
+            self.see(first, last);
+        }
+    }
+
+    fn see(&mut self, first: Day, last: Day) {
+        let (known_first, known_last) = self.first_and_last.unwrap_or((first, last));
+        self.first_and_last = Some((known_first.min(first), known_last.max(last)));
+    }
+
+    /// Refuses days without any sample, unless the plan allows them.
+    ///
+    /// # Errors
+    /// [`Error::EmptyDay`] names the first.
+    pub fn refuse_empty_days(&self, plan: &Plan) -> Result<()> {
+        match self.samples.iter().position(|&samples| samples == 0) {
+            Some(index) if !plan.options().allow_empty_days => Err(Error::EmptyDay {
+                day: plan.days()[index].to_string(),
+                rows: self.rows[index],
+                first_and_last: self.first_and_last.map(|(first, last)| (first.to_string(), last.to_string())),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Reads the impressions of the plan's days; `sink` takes the samples, in no order.
 ///
 /// # Errors
-/// Whatever the source, `sink` or `progress` returns, and [`Error::BadRow`](crate::error::Error::BadRow) where bad rows
+/// Whatever the source, `sink` or `progress` returns, and [`Error::BadRow`] where bad rows
 /// are not to be left out.
 pub fn read_impressions<I: ItemId>(
     source: &dyn Source,
@@ -40,49 +81,21 @@ pub fn read_impressions<I: ItemId>(
     progress: &Progress<'_>,
 ) -> Result<Impressions> {
     let rejects = Rejects::new(plan.options().invalid);
-    let found = Mutex::new(Found::new(plan));
+    let found = Mutex::new(Impressions::none(plan));
     read_all(source, &|chunk| {
         let (samples, found_here) = read_chunk(&chunk, plan, &rejects)?;
-        found.lock().unwrap_or_else(PoisonError::into_inner).merge(&found_here);
+        found.lock().unwrap_or_else(PoisonError::into_inner).merge(found_here);
         sink(&samples)?;
         progress(chunk.bytes)
     })?;
-    let Found { rows, samples, first_and_last } = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Impressions { rows, samples, rejects: rejects.into_inner(), first_and_last })
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Impressions { rejects: rejects.into_inner(), ..found })
 }
 
-/// What a part of the table holds beside its samples.
-struct Found {
-    rows: Vec<u64>,
-    samples: Vec<u64>,
-    first_and_last: Option<(Day, Day)>,
-}
-
-impl Found {
-    fn new(plan: &Plan) -> Self {
-        let days = plan.days().len();
-        Self { rows: vec![0; days], samples: vec![0; days], first_and_last: None }
-    }
-
-    fn see(&mut self, first: Day, last: Day) {
-        let (known_first, known_last) = self.first_and_last.unwrap_or((first, last));
-        self.first_and_last = Some((known_first.min(first), known_last.max(last)));
-    }
-
-    fn merge(&mut self, other: &Self) {
-        let add = |sums: &mut Vec<u64>, more: &[u64]| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-        add(&mut self.rows, &other.rows);
-        add(&mut self.samples, &other.samples);
-        if let Some((first, last)) = other.first_and_last {
-            self.see(first, last);
-        }
-    }
-}
-
-fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Result<(Vec<Sample<I>>, Found)> {
+fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Result<(Vec<Sample<I>>, Impressions)> {
     let reader = Reader::new(IMPRESSIONS, chunk);
     let table = Table::new(&reader)?;
-    let mut found = Found::new(plan);
+    let mut found = Impressions::none(plan);
     let mut samples = Vec::new();
     if let Some(plain) = table.plain::<I>() {
         plain.read(plan, &mut samples, &mut found);
@@ -133,7 +146,7 @@ struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    fn read<I: ItemId>(&self, plan: &Plan, samples: &mut Vec<Sample<I>>, found: &mut Found) {
+    fn read<I: ItemId>(&self, plan: &Plan, samples: &mut Vec<Sample<I>>, found: &mut Impressions) {
         found.see(self.day, self.day);
         let Some(day) = plan.day_index(self.day) else { return };
         samples.reserve(self.items.len());

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::columns::{Cell, Reader};
@@ -11,7 +12,7 @@ use crate::error::{BadRow, Error, Reason, Result};
 use crate::event::Day;
 
 /// A row that was left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
     /// Why.
     pub reason: Reason,

@@ -257,7 +257,7 @@ fn a_bad_action_of_a_customer_without_impressions_is_found() {
     let out = built.path().join("fail");
     let error = build(built.path(), Options { invalid: InvalidRows::Fail, ..options(&out, DAYS) }).unwrap_err();
     let Error::BadRow(row) = error else { panic!("{error}") };
-    assert_eq!((row.reason, row.row, row.is_line), (Reason::NullItem, 19, true));
+    assert_eq!((row.reason, row.row, row.is_line), (Reason::NullItem, Some(19), true));
     assert_eq!(fs::read_dir(out).unwrap().count(), 0, "nothing is published");
 }
 

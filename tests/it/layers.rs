@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "error",
     "event",
     "config",
@@ -19,6 +19,7 @@ const ORDER: [&str; 17] = [
     "open",
     "load",
     "pipeline",
+    "cluster",
     "verify",
     "inspect",
     "generate",

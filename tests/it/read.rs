@@ -101,7 +101,7 @@ fn rows(source: &dyn Source) -> Vec<String> {
         let mut columns: Vec<_> = schema.fields().iter().map(|field| field.name()).zip(chunk.batch.columns()).collect();
         columns.sort_by_key(|(name, _)| *name);
         for row in 0..chunk.batch.num_rows() {
-            let mut text = chunk.origin.rows.number(row).to_string();
+            let mut text = chunk.origin.rows.number(row).unwrap().to_string();
             match &chunk.origin.day {
                 None => {}
                 Some(PathDay::Day(day)) => text.push_str(&format!(" [{day}]")),
@@ -300,7 +300,7 @@ fn the_first_error_of_a_part_wins() {
     let stream = (0..40).map(|_| Ok(click_batch(10)));
     let source = Batches::new(clicks(), stream.chain([Err(ArrowError::ComputeError("later".to_owned()))]));
     let error = source.read(0, &|chunk| {
-        let row = chunk.origin.rows.number(0);
+        let row = chunk.origin.rows.number(0).unwrap();
         if row < 100 { Ok(()) } else { Err(Error::Day { value: row.to_string() }) }
     });
     assert_eq!(error.unwrap_err().to_string(), "not a day: `101` (write it as YYYY-MM-DD)");

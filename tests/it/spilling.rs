@@ -4,9 +4,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use shardback::config::{Options, Plan};
-use shardback::event::{Action, ActionType, Day, NULL_TIME, Sample};
+use shardback::event::{Action, ActionType, Day, HashRange, NULL_TIME, Sample};
 use shardback::fsio::SpillFolder;
-use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled, bucket_of};
+use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled};
 use tempfile::TempDir;
 
 const BUCKETS: u32 = 3;
@@ -42,10 +42,11 @@ fn histories(plan: &Plan, samples: &[Sample<i32>], rows: &[Row], left: Left) -> 
     let folder = TempDir::new().unwrap();
     let folder = &SpillFolder::new(folder.path(), folder.path()).unwrap();
     let budget = &Budget::new(Some(MEMORY), 1).unwrap();
-    let samples =
-        leaving(budget, left.samples, || spool(budget, folder, samples, |one| bucket_of(one.customer(), BUCKETS)));
+    let samples = leaving(budget, left.samples, || {
+        spool(budget, folder, samples, |one| HashRange::WHOLE.bucket(one.customer(), BUCKETS))
+    });
     let samples_spilled = samples.is_spilled();
-    let customers = &Customers::new(&samples, BUCKETS, budget).unwrap();
+    let customers = &Customers::new(&samples, HashRange::WHOLE, BUCKETS, budget).unwrap();
     let samples = Samples::new(samples, customers, plan, budget).unwrap();
     let actions: Vec<Action<i32>> = rows
         .iter()

@@ -43,7 +43,7 @@ fn parquet_parts_are_row_groups_numbered_through_the_file() {
     let files = open(table.folder.path(), clicks(), &|_| true).unwrap();
     assert_eq!(files.parts(), 3);
     let chunks = read(&files).unwrap();
-    assert_eq!(chunks.iter().map(|chunk| chunk.origin.rows.number(0)).collect::<Vec<_>>(), [1, 4, 7]);
+    assert_eq!(chunks.iter().map(|chunk| chunk.origin.rows.number(0).unwrap()).collect::<Vec<_>>(), [1, 4, 7]);
     assert_eq!(chunks.iter().map(|chunk| chunk.bytes).sum::<u64>(), files.bytes());
     assert!(chunks.iter().all(|chunk| !chunk.origin.text && chunk.batch.num_columns() == 4));
     assert_eq!(
@@ -58,7 +58,8 @@ fn large_row_groups_come_in_batches_that_share_their_bytes() {
     let table = Table::new().file("a.parquet", parquet_bytes(&click_batch(200_000), 1 << 20));
     let files = open(table.folder.path(), clicks(), &|_| true).unwrap();
     let chunks = read(&files).unwrap();
-    let numbers: Vec<_> = chunks.iter().map(|chunk| (chunk.origin.rows.number(0), chunk.batch.num_rows())).collect();
+    let numbers: Vec<_> =
+        chunks.iter().map(|chunk| (chunk.origin.rows.number(0).unwrap(), chunk.batch.num_rows())).collect();
     assert_eq!(numbers, [(1, 65_536), (65_537, 65_536), (131_073, 65_536), (196_609, 3_392)]);
     assert_eq!(chunks.iter().map(|chunk| chunk.bytes).sum::<u64>(), files.bytes());
 }

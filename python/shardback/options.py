@@ -1,0 +1,69 @@
+"""The options of a build, as every way to build takes them."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from shardback import _native
+from shardback.errors import OptionError
+from shardback.manifest import Manifest
+
+Day = datetime.date | str
+"""A day, as a date or as `YYYY-MM-DD`."""
+
+FORMATS = ("parquet", "dense", "jagged")
+
+
+def arguments(
+    *,
+    out: str | os.PathLike[str],
+    date: Day | None,
+    start: Day | None,
+    end: Day | None,
+    formats: str | Iterable[str],
+    shard_rows: int | None,
+    shards: int | None,
+    memory: int | str | None,
+    spill_dir: str | os.PathLike[str] | None,
+    **others: object,
+) -> dict[str, object]:
+    """The options as Rust takes them.
+
+    Raises:
+        OptionError: options that exclude each other.
+    """
+    first, last = _range(date, start, end)
+    if shards is not None and shard_rows is not None:
+        raise OptionError("shards: it excludes shard_rows; give one of them")
+    return {
+        "out": os.fspath(out),
+        "start": str(first),
+        "end": str(last),
+        "formats": [formats] if isinstance(formats, str) else list(formats),
+        "shard_rows": 131_072 if shard_rows is None else shard_rows,
+        "shards": shards,
+        "memory": None if memory is None else str(memory),
+        "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
+        **others,
+    }
+
+
+def manifests(given: dict[str, object]) -> list[Manifest]:
+    """The manifest of each format of each day that these options ask for, once they are built."""
+    first, last = (datetime.date.fromisoformat(str(given[name])) for name in ("start", "end"))
+    days = [first + datetime.timedelta(day) for day in range((last - first).days + 1)]
+    names, out = given["formats"], str(given["out"])
+    assert isinstance(names, list), "a list is what `arguments` makes of it"
+    folders = [Path(out, name, f"dt={day}") for day in days for name in FORMATS if name in names]
+    return [Manifest.parse(folder, _native.manifest(folder)) for folder in folders]
+
+
+def _range(date: Day | None, start: Day | None, end: Day | None) -> tuple[Day, Day]:
+    if date is not None and start is None and end is None:
+        return date, date
+    if date is None and start is not None and end is not None:
+        return start, end
+    raise OptionError("date: name the day to build, or the first and the last with start and end")

@@ -1,0 +1,58 @@
+"""What executors run: batches in, batches out; the work is done in Rust.
+
+Spark sends these functions by name, so the package has to be installed on the executors too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import TypedDict
+
+import pyarrow
+from pyspark import TaskContext
+
+from shardback import _native
+
+
+class Job(TypedDict):
+    """What every task has to know."""
+
+    arguments: dict[str, object]
+    days: list[str]
+    shards: list[int] | None
+    routes: list[int]
+
+
+def map_rows(
+    job: Job, table: str, batches: Iterable[pyarrow.RecordBatch]
+) -> Iterator[pyarrow.RecordBatch]:
+    """Batches of a table to rows of the shuffle."""
+    mapper = _native.Mapper(job, table)
+    for batch in batches:
+        wants_more = mapper.push(pyarrow.RecordBatchReader.from_batches(batch.schema, [batch]))
+        yield from _batches(mapper.take())
+        if not wants_more:
+            break
+    yield from _batches(mapper.finish())
+
+
+def reduce_rows(job: Job, run: str, batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+    """Rows of the shuffle to files, in a folder of this attempt's own, and a report for each part."""
+    rows = iter(batches)
+    first = next(rows, None)
+    if first is None:
+        return
+    reader = pyarrow.RecordBatchReader.from_batches(first.schema, itertools.chain([first], rows))
+    task = TaskContext.get()
+    assert task is not None, "executors run this"
+    attempt = f"{task.stageId()}-{task.partitionId()}-{task.taskAttemptId()}"
+    spill = str(job["arguments"]["spill_dir"] or tempfile.gettempdir())
+    reports = _native.reduce(job, reader, run, attempt, spill)
+    yield pyarrow.RecordBatch.from_arrays([pyarrow.array(reports, pyarrow.binary())], names=["report"])
+
+
+def _batches(streams: Iterable[_native.Stream]) -> Iterator[pyarrow.RecordBatch]:
+    for stream in streams:
+        yield from pyarrow.RecordBatchReader.from_stream(stream)

@@ -1,0 +1,184 @@
+//! The driver: holds the output, and publishes what the tasks have written.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Report;
+use super::reduce::{DayFiles, unreadable};
+use super::rows::Kind;
+use crate::config::{Format, Plan};
+use crate::error::{Error, Result};
+use crate::event::Day;
+use crate::fsio::{ClusterRun, Output};
+use crate::manifest::Shard;
+use crate::manifest::record::{Record, Seen, TOOL};
+use crate::manifest::statistics::Figures;
+use crate::pipeline;
+use crate::unify::{Actions, Impressions};
+
+/// A run over an output, which it holds until it is closed.
+#[derive(Debug)]
+pub struct Driver {
+    /// The days that are to be built.
+    plan: Plan,
+    output: Output,
+    run: ClusterRun,
+}
+
+impl Driver {
+    /// Locks the output of a plan, finds the days that are missing, and makes the folder `run` in its staging for the tasks;
+    /// no two runs may ever have the same name.
+    ///
+    /// # Errors
+    /// Everything for which a build on a single machine would not start.
+    pub fn open(plan: &Plan, run: &str) -> Result<Self> {
+        let output = Output::open(&plan.options().out)?;
+        let (missing, _) = pipeline::missing_days(plan, &output);
+        let plan = plan.for_days(missing);
+        pipeline::check_replace(&plan, &output)?;
+        let run = output.cluster_run(run)?;
+        Ok(Self { plan, output, run })
+    }
+
+    /// The days that are to be built; none where all are there.
+    #[must_use]
+    pub fn days(&self) -> &[Day] {
+        self.plan.days()
+    }
+
+    /// The folder in which attempts at tasks make folders of their own.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.run.path()
+    }
+
+    /// How many shards each day has, from the rows of tasks that only looked at the impressions: their kinds and records.
+    ///
+    /// # Errors
+    /// [`Error::Task`] with what a task found wrong, [`Error::EmptyDay`], [`Error::TooMany`].
+    pub fn count_shards<'a>(&self, rows: impl Iterator<Item = (i32, &'a [u8])>) -> Result<Vec<u32>> {
+        let mut impressions = Impressions::none(&self.plan);
+        let mut faults = Vec::new();
+        for (kind, records) in rows {
+            if kind == Kind::Fault as i32 {
+                faults.push(String::from_utf8_lossy(records).into_owned());
+            } else {
+                impressions.merge(serde_json::from_slice(records).map_err(unreadable)?);
+            }
+        }
+        refuse(faults.iter())?;
+        self.shards(&impressions)
+    }
+
+    fn shards(&self, impressions: &Impressions) -> Result<Vec<u32>> {
+        impressions.refuse_empty_days(&self.plan)?;
+        impressions.samples.iter().map(|&samples| self.plan.options().sharding.shards(samples)).collect()
+    }
+
+    /// Publishes the days in order from the parts' reports; `tables` names the tables of actions, and `engine` is what the record
+    /// of the run says of where it ran.
+    ///
+    /// # Errors
+    /// [`Error::Task`] with what map tasks found wrong, [`Error::Tasks`] when not every part has one report or a file is not as
+    /// reported, [`Error::EmptyDay`], and what the disk refuses. Days that were published before it stay, whole.
+    pub fn publish(&self, shards: &[u32], reports: Vec<Report>, tables: &[String], engine: &Value) -> Result<()> {
+        let (impressions, actions, parts) = self.collect(shards, reports, tables)?;
+        if self.shards(&impressions)? != shards {
+            return Err(Error::Tasks { problem: "impressions changed while they were read".to_owned() });
+        }
+        let run = run_record(&self.plan, engine, &impressions, &actions, &parts);
+        for (index, &day) in self.plan.days().iter().enumerate() {
+            let seen = Seen::new(&self.plan, index, &impressions, &actions);
+            self.day(day, shards[index], seen, &parts, &run)?;
+        }
+        Ok(())
+    }
+
+    /// What the tables hold, and the reports in the order of their parts.
+    fn collect(
+        &self,
+        shards: &[u32],
+        mut reports: Vec<Report>,
+        tables: &[String],
+    ) -> Result<(Impressions, Vec<(String, Actions)>, Vec<Report>)> {
+        refuse(reports.iter().flat_map(|report| &report.faults))?;
+        reports.sort_by_key(|report| report.part);
+        let parts = super::parts(shards);
+        if reports.len() as u64 != parts || (0..).zip(&reports).any(|(part, report)| part != report.part) {
+            let problem = format!("{} reports for {parts} parts", reports.len());
+            return Err(Error::Tasks { problem });
+        }
+        let impressions = reports.first_mut().and_then(|first| first.impressions.take());
+        let impressions = impressions.unwrap_or_else(|| Impressions::none(&self.plan));
+        let mut found = reports.first_mut().map(|first| std::mem::take(&mut first.actions)).unwrap_or_default();
+        let mut of_table = |name: &String| {
+            let place = found.iter().position(|(known, _)| known == name);
+            (name.clone(), place.map(|place| found.swap_remove(place).1).unwrap_or_default())
+        };
+        let actions = tables.iter().map(&mut of_table).collect();
+        Ok((impressions, actions, reports))
+    }
+
+    fn day(&self, day: Day, shards: u32, seen: Seen, parts: &[Report], run: &[u8]) -> Result<()> {
+        let formats = &self.plan.options().formats;
+        let files: Vec<(&str, &DayFiles)> = parts
+            .iter()
+            .flat_map(|report| report.days.iter().map(|files| (report.attempt.as_str(), files)))
+            .filter(|(_, files)| files.day == day)
+            .collect();
+        if files.len() != shards as usize || files.iter().any(|(_, files)| files.files.len() != formats.len()) {
+            return Err(Error::Tasks { problem: format!("{} of {shards} shards of {day}", files.len()) });
+        }
+        let figures: Vec<Figures> = files.iter().map(|(_, files)| files.figures.clone()).collect();
+        let record = Record::new(&self.plan, day, seen, &figures);
+        let staged = self.output.stage(day, formats)?;
+        for (place, &format) in formats.iter().enumerate() {
+            for (attempt, files) in &files {
+                let Shard { file, bytes, .. } = &files.files[place];
+                self.run.hand_over(&staged, attempt, format, file, *bytes)?;
+            }
+            let shards: Vec<Shard> = files.iter().map(|(_, files)| files.files[place].clone()).collect();
+            record.write(staged.folder(format).path(), format, shards, run)?;
+        }
+        self.output.publish(staged, self.plan.options().replace_non_atomic)
+    }
+
+    /// Ends the run: removes what is left of it, and gives the output free.
+    ///
+    /// # Errors
+    /// [`Error::Io`] names what cannot be removed.
+    pub fn close(self) -> Result<()> {
+        self.output.clean()
+    }
+}
+
+/// Ends the run where tasks found faults: with one that does not depend on which came first.
+fn refuse<'a>(faults: impl Iterator<Item = &'a String>) -> Result<()> {
+    faults.min().map_or(Ok(()), |message| Err(Error::Task { message: message.clone() }))
+}
+
+/// How the days came about, as far as a cluster knows.
+fn run_record(
+    plan: &Plan,
+    engine: &Value,
+    impressions: &Impressions,
+    actions: &[(String, Actions)],
+    parts: &[Report],
+) -> Vec<u8> {
+    let table = |name: &str, rows: u64, rejected: usize| json!({ "table": name, "rows": rows, "rejected": rejected });
+    let mut inputs = vec![table(crate::unify::IMPRESSIONS, impressions.rows.iter().sum(), impressions.rejects.len())];
+    inputs.extend(actions.iter().map(|(name, read)| table(name, read.rows.values().sum(), read.rejects.len())));
+    let record = json!({
+        "tool": TOOL,
+        "engine": engine,
+        "formats": plan.options().formats.iter().map(|format: &Format| format.name()).collect::<Vec<_>>(),
+        "parts": parts.len(),
+        "inputs": inputs,
+        "peak_memory_bytes": parts.iter().filter_map(|part| part.peak_memory).max(),
+        "spilled_bytes": parts.iter().map(|part| part.spilled).sum::<u64>(),
+    });
+    let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}

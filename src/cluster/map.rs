@@ -1,0 +1,244 @@
+//! A map task: batches of one table to the rows of the shuffle.
+//!
+//! Every row is checked as on a single machine. Of actions, each customer's are collected until memory is full, and what no
+//! day can use is dropped before they travel: a customer with millions of actions is K of them per task.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use bytemuck::bytes_of;
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use super::rows::{Kind, Outbox};
+use super::{Job, MEMORY_PER_TASK};
+use crate::config::ActionTable;
+use crate::error::{Error, Result};
+use crate::event::{Action, ItemDtype, ItemId, Sample};
+use crate::histories::prune;
+use crate::read::{Batches, Wanted};
+use crate::unify::{self, Actions, Impressions};
+
+/// Takes the batches of a task one after the other, and gives rows as they come.
+pub struct Mapper {
+    job: Arc<Job>,
+    wanted: Wanted,
+    table: Box<dyn Table>,
+    out: Outbox,
+    failed: bool,
+}
+
+/// What is made of the batches of a table.
+trait Table: Send + Sync {
+    fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()>;
+
+    /// Hands over what is left, and the report on the table.
+    fn finish(&mut self, job: &Job, out: &mut Outbox);
+}
+
+/// A single batch.
+type Source = Batches<std::iter::Once<Result<RecordBatch, arrow::error::ArrowError>>>;
+
+impl Mapper {
+    /// A task over a table of actions, or over impressions where none is named.
+    #[must_use]
+    pub fn new(job: Arc<Job>, actions: Option<ActionTable>) -> Self {
+        let memory = job.plan.options().memory.unwrap_or(MEMORY_PER_TASK);
+        let parts = job.routes.len();
+        let wanted = actions.as_ref().map_or_else(unify::wanted_impressions, unify::wanted_actions);
+        let (table, kind): (Box<dyn Table>, Kind) = match (actions, job.plan.options().item_dtype) {
+            (None, ItemDtype::I32) => (Box::new(Shown::<i32>::new(&job)), Kind::Samples),
+            (None, ItemDtype::I64) => (Box::new(Shown::<i64>::new(&job)), Kind::Samples),
+            (Some(table), ItemDtype::I32) => (Box::new(Done::<i32>::new(table, memory)), Kind::Histories),
+            (Some(table), ItemDtype::I64) => (Box::new(Done::<i64>::new(table, memory)), Kind::Histories),
+        };
+        Self { job, wanted, table, out: Outbox::new(kind, parts), failed: false }
+    }
+
+    /// Takes a batch, and says whether the task wants more.
+    ///
+    /// A fault of the table is no error here, where an engine would only try again: it travels to the driver, and ends the
+    /// task and the run.
+    ///
+    /// # Errors
+    /// What has nothing to do with the table.
+    pub fn push(&mut self, batch: RecordBatch) -> Result<bool> {
+        if self.failed {
+            return Ok(false);
+        }
+        let source = Batches::new(self.wanted.clone(), std::iter::once(Ok(batch))).without_row_numbers();
+        match self.table.read(&self.job, &source, &mut self.out) {
+            Ok(()) => Ok(true),
+            Err(
+                error @ (Error::BadRow(_)
+                | Error::MissingColumn { .. }
+                | Error::ColumnType { .. }
+                | Error::ValueType { .. }),
+            ) => {
+                self.out.clear();
+                let message = error.to_string();
+                let no_parts = [0];
+                let routes = if self.job.routes.is_empty() { &no_parts[..] } else { &self.job.routes };
+                for &route in routes {
+                    self.out.row(Kind::Fault, route, message.as_bytes());
+                }
+                self.failed = true;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rows that are ready.
+    pub fn take(&mut self) -> Vec<RecordBatch> {
+        self.out.take()
+    }
+
+    /// All rows that are left; the task is over.
+    pub fn finish(&mut self) -> Vec<RecordBatch> {
+        if !self.failed {
+            self.table.finish(&self.job, &mut self.out);
+        }
+        self.failed = true;
+        self.out.close(&self.job.routes);
+        self.out.take()
+    }
+}
+
+/// Hands a report over to the first part.
+fn report(kind: Kind, content: &impl Serialize, job: &Job, out: &mut Outbox) {
+    // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
+    let json = serde_json::to_vec(content).unwrap_or_default();
+    out.row(kind, job.routes.first().copied().unwrap_or_default(), &json);
+}
+
+/// Impressions.
+struct Shown<I> {
+    found: Impressions,
+    samples: Mutex<Vec<Sample<I>>>,
+}
+
+impl<I: ItemId> Shown<I> {
+    fn new(job: &Job) -> Self {
+        Self { found: Impressions::none(&job.plan), samples: Mutex::default() }
+    }
+}
+
+impl<I: ItemId> Table for Shown<I> {
+    fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()> {
+        let sink = |samples: &[Sample<I>]| {
+            self.samples.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(samples);
+            Ok(())
+        };
+        self.found.merge(unify::read_impressions(source, &job.plan, &sink, &|_| Ok(()))?);
+        for sample in self.samples.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let Some(&(group, day)) = job.group_of_day.get(sample.day() as usize) else { continue };
+            let part = job.groups[group].part_of(sample.customer());
+            let sample = Sample::new(day, sample.customer(), sample.item(), sample.is_order());
+            out.add(part, &job.routes, |bytes| bytes.extend_from_slice(bytes_of(&sample)));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, job: &Job, out: &mut Outbox) {
+        report(Kind::Impressions, &self.found, job, out);
+    }
+}
+
+/// Actions.
+struct Done<I: ItemId> {
+    table: ActionTable,
+    found: Actions,
+    /// The most bytes of actions that are collected.
+    most: usize,
+    collected: Mutex<Collected<I>>,
+}
+
+/// Actions whose customers are numbered as they come.
+struct Collected<I: ItemId> {
+    numbers: FxHashMap<i64, u32>,
+    customers: Vec<i64>,
+    batches: Vec<Vec<Action<I>>>,
+    bytes: usize,
+}
+
+/// Actions are held so often while they are packed: as they came, as they are grouped, as they are kept, as rows.
+const COPIES: u64 = 4;
+/// What a customer takes beside its actions.
+const BYTES_PER_CUSTOMER: usize = 40;
+/// A customer's actions that are packed at a time.
+const ACTIONS_PER_RECORD: usize = 200;
+
+impl<I: ItemId> Done<I> {
+    fn new(table: ActionTable, memory: u64) -> Self {
+        let collected =
+            Collected { numbers: FxHashMap::default(), customers: Vec::new(), batches: Vec::new(), bytes: 0 };
+        let most = usize::try_from(memory / COPIES).unwrap_or(usize::MAX);
+        Self { table, found: Actions::default(), most, collected: Mutex::new(collected) }
+    }
+
+    fn flush(&mut self, job: &Job, out: &mut Outbox) {
+        let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let batches: Vec<&[Action<I>]> = collected.batches.iter().map(Vec::as_slice).collect();
+        for group in &job.groups {
+            // As many as 32 bits number.
+            let kept = prune(&batches, collected.customers.len() as u32, &group.plan);
+            for actions in kept.chunk_by(|a, b| a.customer() == b.customer()) {
+                let customer = collected.customers[actions[0].customer() as usize];
+                let part = group.part_of(customer);
+                for actions in actions.chunks(ACTIONS_PER_RECORD) {
+                    out.add(part, &job.routes, |bytes| {
+                        bytes.extend_from_slice(&customer.to_le_bytes());
+                        bytes.extend_from_slice(&(actions.len() as u32).to_le_bytes());
+                        for action in actions {
+                            bytes.extend_from_slice(bytes_of(&I::store(action.key())));
+                        }
+                    });
+                }
+            }
+        }
+        drop(batches);
+        collected.numbers.clear();
+        collected.customers.clear();
+        collected.batches.clear();
+        collected.bytes = 0;
+    }
+}
+
+impl<I: ItemId> Table for Done<I> {
+    fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()> {
+        let collected = || self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let pick = |customers: &[i64], rows: &mut Vec<(u32, u32)>| {
+            rows.clear();
+            let mut collected = collected();
+            rows.extend((0..).zip(customers).map(|(row, &customer)| (row, collected.number(customer))));
+        };
+        let sink = |actions: &[Action<I>]| {
+            let mut collected = collected();
+            collected.bytes += size_of_val(actions);
+            collected.batches.push(actions.to_vec());
+            Ok(())
+        };
+        self.found.merge(unify::read_actions(&self.table, source, &job.plan, &pick, &sink, &|_| Ok(()))?);
+        let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if collected.bytes + collected.customers.len() * BYTES_PER_CUSTOMER > self.most {
+            self.flush(job, out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, job: &Job, out: &mut Outbox) {
+        self.flush(job, out);
+        report(Kind::Actions, &(&self.table.name, &self.found), job, out);
+    }
+}
+
+impl<I: ItemId> Collected<I> {
+    fn number(&mut self, customer: i64) -> u32 {
+        *self.numbers.entry(customer).or_insert_with(|| {
+            self.customers.push(customer);
+            // What memory holds of actions is far fewer than 32 bits number.
+            self.customers.len() as u32 - 1
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! The same job cut into tasks, for an engine that spreads them over machines.
+//!
+//! ```text
+//!               map tasks                          a task for each part
+//! batches ──► check, prune, pack ──┐           ┌──► histories, cut, write ──► files, a report ──┐
+//! batches ──► check, prune, pack ──┼─ shuffle ─┼──► histories, cut, write ──► files, a report ──┼──► driver: manifest, publish
+//! batches ──► check, prune, pack ──┘           └──► histories, cut, write ──► files, a report ──┘
+//! ```
+//!
+//! Knows what a task does and what travels between tasks; knows no engine. A part is a shard of all the days that are cut
+//! into as many shards. The rows of the shuffle ([`rows`]) are grouped by part and ordered by kind, and nothing else of their
+//! order matters. A map task may run any number of times, as long as the engine takes its rows once; a part's task too, as
+//! each attempt writes files of its own and the driver publishes those of which it has the report. So the files and the
+//! manifests are those of a single machine, whatever became of the tasks on the way.
+
+mod driver;
+mod map;
+mod reduce;
+mod rows;
+
+use crate::config::Plan;
+use crate::error::{Error, Result};
+use crate::event::{HashRange, customer_hash, shard_of};
+
+pub use driver::Driver;
+pub use map::Mapper;
+pub use reduce::{Report, reduce};
+pub use rows::schema;
+
+/// The memory of a task where the options say nothing: engines run several on a machine.
+const MEMORY_PER_TASK: u64 = 1 << 30;
+
+/// What all tasks of a run have to know.
+#[derive(Debug)]
+pub struct Job {
+    plan: Plan,
+    groups: Vec<Group>,
+    /// For each day of the plan its group, and its place there; none where nothing is shuffled.
+    group_of_day: Vec<(usize, u32)>,
+    routes: Vec<i32>,
+}
+
+/// The days with one number of shards.
+#[derive(Debug)]
+struct Group {
+    plan: Plan,
+    shards: u32,
+    /// The part that is their shard 0.
+    first_part: u32,
+}
+
+impl Group {
+    fn part_of(&self, customer: i64) -> u32 {
+        self.first_part + shard_of(customer_hash(customer), self.shards)
+    }
+}
+
+impl Job {
+    /// A job that only looks at the tables: nothing is shuffled.
+    #[must_use]
+    pub fn counting(plan: Plan) -> Self {
+        Self { plan, groups: Vec::new(), group_of_day: Vec::new(), routes: Vec::new() }
+    }
+
+    /// The job of a plan whose days have so many shards; `routes` gives each part the number by which the engine finds its
+    /// task, and has [`parts`] of them, all different.
+    ///
+    /// # Errors
+    /// [`Error::Tasks`] when days, shards and routes do not fit together.
+    pub fn new(plan: Plan, shards: &[u32], routes: Vec<i32>) -> Result<Self> {
+        let misfit = |problem: String| Error::Tasks { problem };
+        if shards.len() != plan.days().len() || parts(shards) != routes.len() as u64 {
+            return Err(misfit(format!(
+                "{} days, {} shard counts, {} routes",
+                plan.days().len(),
+                shards.len(),
+                routes.len()
+            )));
+        }
+        let mut groups = Vec::new();
+        let mut group_of_day = vec![(0, 0); shards.len()];
+        let mut first_part = 0;
+        for (number, count) in different(shards).into_iter().enumerate() {
+            let places: Vec<usize> = (0..shards.len()).filter(|&day| shards[day] == count).collect();
+            for (place, &day) in (0..).zip(&places) {
+                group_of_day[day] = (number, place);
+            }
+            let days = places.iter().map(|&day| plan.days()[day]).collect();
+            groups.push(Group { plan: plan.for_days(days), shards: count, first_part });
+            first_part += count;
+        }
+        Ok(Self { plan, groups, group_of_day, routes })
+    }
+
+    /// The group that a part belongs to, and which of its shards it is.
+    fn part(&self, part: u32) -> Result<(&Group, HashRange, u32)> {
+        let group = self.groups.iter().rfind(|group| group.first_part <= part);
+        let group = group.filter(|group| part - group.first_part < group.shards);
+        let group = group.ok_or_else(|| Error::Tasks { problem: format!("there is no part {part}") })?;
+        let shard = part - group.first_part;
+        Ok((group, HashRange::new(shard, group.shards), shard))
+    }
+}
+
+/// How many parts days with so many shards make: days with the same number share them.
+#[must_use]
+pub fn parts(shards: &[u32]) -> u64 {
+    different(shards).into_iter().map(u64::from).sum()
+}
+
+fn different(shards: &[u32]) -> Vec<u32> {
+    let mut counts = shards.to_vec();
+    counts.sort_unstable();
+    counts.dedup();
+    counts
+}

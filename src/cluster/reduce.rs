@@ -1,0 +1,245 @@
+//! The task of a part: the rows of a shard's customers to the shard's files, for each day of the group.
+
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use super::rows::{Kind, Rows};
+use super::{Group, Job, MEMORY_PER_TASK};
+use crate::cut::cut;
+use crate::error::{Error, Result};
+use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
+use crate::fsio::{Attempt, SpillFolder};
+use crate::gather::{self, Gather};
+use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, Spooled};
+use crate::manifest::Shard;
+use crate::manifest::statistics::{Figures, of_shard};
+use crate::unify::{Actions, Impressions};
+use crate::write::{self, DayLayout};
+
+/// What a part's task has done, and what it has heard from the map tasks.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub(super) part: u32,
+    /// The name of the attempt's folder.
+    pub(super) attempt: String,
+    /// What map tasks found wrong with the tables; then nothing was written.
+    pub(super) faults: Vec<String>,
+    /// What the tables hold; in the report of the first part.
+    pub(super) impressions: Option<Impressions>,
+    pub(super) actions: Vec<(String, Actions)>,
+    pub(super) days: Vec<DayFiles>,
+    pub(super) spilled: u64,
+    pub(super) peak_memory: Option<u64>,
+}
+
+impl Report {
+    /// As it travels to the driver.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads one that has travelled.
+    ///
+    /// # Errors
+    /// [`Error::Tasks`] when it is none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(unreadable)
+    }
+}
+
+/// The error for what has not arrived as it was sent.
+pub(super) fn unreadable(error: serde_json::Error) -> Error {
+    Error::Tasks { problem: format!("not a report: {error}") }
+}
+
+/// A day's shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DayFiles {
+    pub(super) day: Day,
+    pub(super) figures: Figures,
+    /// For each format of the plan its file.
+    pub(super) files: Vec<Shard>,
+}
+
+/// Does the tasks of all parts that have rows in `batches`, and writes their files into the attempt's folder, on disk when it
+/// returns.
+///
+/// The rows of a part follow each other, in the order of their kinds. Memory is what the options say, and what it has no room
+/// for goes to `spill`.
+///
+/// # Errors
+/// Faults of the batches, and what the disk refuses; also [`Error::Memory`].
+pub fn reduce(
+    job: &Job,
+    attempt: &Attempt,
+    spill: &Path,
+    batches: &mut dyn Iterator<Item = Result<RecordBatch>>,
+) -> Result<Vec<Report>> {
+    match job.plan.options().item_dtype {
+        ItemDtype::I32 => reduce_items::<i32>(job, attempt, spill, batches),
+        ItemDtype::I64 => reduce_items::<i64>(job, attempt, spill, batches),
+    }
+}
+
+fn reduce_items<I: ItemId>(
+    job: &Job,
+    attempt: &Attempt,
+    spill: &Path,
+    batches: &mut dyn Iterator<Item = Result<RecordBatch>>,
+) -> Result<Vec<Report>> {
+    let options = job.plan.options();
+    let (gather, _) = gather::choose::<I>(options.device)?;
+    let budget = Budget::new(options.memory.or(Some(MEMORY_PER_TASK)), rayon::current_num_threads())?;
+    let folder = SpillFolder::new(spill, attempt.path())?;
+    let task = Task { job, attempt, gather: gather.as_ref(), budget: &budget, folder: &folder };
+    let parts: FxHashMap<i32, u32> = job.routes.iter().copied().zip(0..).collect();
+    let mut rows = Rows::new(batches);
+    let mut reports = Vec::new();
+    while let Some(route) = rows.route()? {
+        let part = parts.get(&route).ok_or_else(|| Error::Tasks { problem: format!("there is no route {route}") })?;
+        reports.push(task.part(*part, route, &mut rows)?);
+    }
+    Ok(reports)
+}
+
+/// What the parts of a task share.
+struct Task<'a, I> {
+    job: &'a Job,
+    attempt: &'a Attempt,
+    gather: &'a dyn Gather<I>,
+    budget: &'a Budget,
+    folder: &'a SpillFolder,
+}
+
+/// As many buckets as keep the actions of a shard of usual size in a core's cache while they are sorted.
+const BUCKETS: u32 = 64;
+/// Records that are put into a spool at a time.
+const RECORDS_AT_A_TIME: usize = 1 << 16;
+
+impl<I: ItemId> Task<'_, I> {
+    fn part(&self, part: u32, route: i32, rows: &mut Rows<'_>) -> Result<Report> {
+        let (group, range, shard) = self.job.part(part)?;
+        let mut report = self.reports(part, route, rows)?;
+        if !report.faults.is_empty() {
+            rows.skip(route)?;
+            return Ok(report);
+        }
+        let samples = self.samples(range, route, rows)?;
+        let customers = Customers::new(&samples, range, BUCKETS, self.budget)?;
+        let samples = Samples::new(samples, &customers, &group.plan, self.budget)?;
+        let actions = self.actions(&customers, route, rows)?;
+        if rows.skip(route)? {
+            return Err(Error::Tasks { problem: format!("rows of part {part} are out of order") });
+        }
+        let input =
+            histories::Input { samples, actions, customers: &customers, plan: &group.plan, folder: self.folder };
+        let histories = Histories::new(&input, self.budget, &|_| Ok(()))?;
+        drop(input);
+        for index in 0..group.plan.days().len() {
+            report.days.push(self.day(group, index, shard, &histories)?);
+        }
+        report.spilled = self.folder.bytes();
+        report.peak_memory = crate::pipeline::peak_memory();
+        Ok(report)
+    }
+
+    /// What map tasks have to report.
+    fn reports(&self, part: u32, route: i32, rows: &mut Rows<'_>) -> Result<Report> {
+        let mut report = Report {
+            part,
+            attempt: self.attempt.name(),
+            faults: Vec::new(),
+            impressions: None,
+            actions: Vec::new(),
+            days: Vec::new(),
+            spilled: 0,
+            peak_memory: None,
+        };
+        rows.visit(route, Kind::Part, |_| Ok(()))?;
+        rows.visit(route, Kind::Fault, |text| {
+            report.faults.push(String::from_utf8_lossy(text).into_owned());
+            Ok(())
+        })?;
+        rows.visit(route, Kind::Impressions, |json| {
+            let found: Impressions = serde_json::from_slice(json).map_err(unreadable)?;
+            match &mut report.impressions {
+                Some(known) => known.merge(found),
+                none => *none = Some(found),
+            }
+            Ok(())
+        })?;
+        rows.visit(route, Kind::Actions, |json| {
+            let (name, found): (String, Actions) = serde_json::from_slice(json).map_err(unreadable)?;
+            match report.actions.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => known.merge(found),
+                None => report.actions.push((name, found)),
+            }
+            Ok(())
+        })?;
+        Ok(report)
+    }
+
+    fn samples(&self, range: HashRange, route: i32, rows: &mut Rows<'_>) -> Result<Spooled<'_, Sample<I>>> {
+        let spool = Spool::new(BUCKETS, self.budget, self.folder);
+        let push = |samples: &mut Vec<Sample<I>>| {
+            spool.push(samples, |sample| range.bucket(sample.customer(), BUCKETS))?;
+            samples.clear();
+            Ok(())
+        };
+        let mut samples: Vec<Sample<I>> = Vec::new();
+        rows.visit(route, Kind::Samples, |bytes| {
+            samples.extend(bytes.chunks_exact(size_of::<Sample<I>>()).map(bytemuck::pod_read_unaligned::<Sample<I>>));
+            if samples.len() >= RECORDS_AT_A_TIME { push(&mut samples) } else { Ok(()) }
+        })?;
+        push(&mut samples)?;
+        spool.finish(self.budget.limit() / 4)
+    }
+
+    fn actions(&self, customers: &Customers, route: i32, rows: &mut Rows<'_>) -> Result<Spooled<'_, Action<I>>> {
+        let spool = Spool::new(BUCKETS, self.budget, self.folder);
+        let push = |actions: &mut Vec<Action<I>>| {
+            spool.push(actions, |action| customers.bucket(action.customer()))?;
+            actions.clear();
+            Ok(())
+        };
+        let mut actions: Vec<Action<I>> = Vec::new();
+        rows.visit(route, Kind::Histories, |mut bytes| {
+            let cut_off = || Error::Tasks { problem: "a customer's actions are cut off".to_owned() };
+            while !bytes.is_empty() {
+                let (customer, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
+                let (count, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
+                let length = u32::from_le_bytes(*count) as usize * size_of::<I::StoredKey>();
+                let (keys, rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+                bytes = rest;
+                let Some(place) = customers.place(i64::from_le_bytes(*customer)) else { continue };
+                let keys = keys.chunks_exact(size_of::<I::StoredKey>()).map(bytemuck::pod_read_unaligned);
+                actions.extend(keys.map(|key| Action::from_key(place, I::load(key))));
+            }
+            if actions.len() >= RECORDS_AT_A_TIME { push(&mut actions) } else { Ok(()) }
+        })?;
+        push(&mut actions)?;
+        spool.finish(self.budget.limit() / 2)
+    }
+
+    /// Writes a day's shard in all formats.
+    fn day(&self, group: &Group, index: usize, shard: u32, histories: &Histories<'_, I>) -> Result<DayFiles> {
+        let (options, day) = (group.plan.options(), group.plan.days()[index]);
+        let layout = DayLayout { day, history: options.history, shards: group.shards };
+        let mut shards = cut(histories, index, group.shards)?;
+        // A part has one shard's customers.
+        let rows = shards.swap_remove(shard as usize);
+        let write = |&format| {
+            let folder = self.attempt.folder(format, day)?;
+            let (written, unsynced) = write::write_shard(format, &rows, layout, self.gather, &folder, &|_| Ok(()))?;
+            unsynced.sync()?;
+            Ok(Shard::new(format, shard, rows.rows, &written))
+        };
+        let files = options.formats.iter().map(write).collect::<Result<_>>()?;
+        Ok(DayFiles { day, figures: of_shard(&rows)?, files })
+    }
+}

@@ -1,0 +1,164 @@
+//! A day's record: what the day sees of the tables, the figures of its shards, and the small files that hold both.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::statistics::{Figures, of_day};
+use super::{
+    FORMAT_VERSION, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table,
+    hash_hex,
+};
+use crate::config::{Format, Plan};
+use crate::error::Result;
+use crate::event::Day;
+use crate::fsio;
+use crate::unify::{Actions, IMPRESSIONS, Impressions, Reject};
+
+/// The program and version that manifests name.
+pub const TOOL: &str = concat!("shardback ", env!("CARGO_PKG_VERSION"));
+
+/// What a day sees of the tables, beside the samples and the histories.
+#[derive(Debug, Default)]
+pub struct Seen {
+    tables: BTreeMap<String, Table>,
+    /// The bytes of `_rejected.jsonl`.
+    rejected: Vec<u8>,
+}
+
+impl Seen {
+    /// What the plan's day number `index` sees of the impressions, and of the tables of actions by their names.
+    ///
+    /// # Panics
+    /// When the plan has no such day.
+    #[must_use]
+    pub fn new(plan: &Plan, index: usize, impressions: &Impressions, actions: &[(String, Actions)]) -> Self {
+        let day = plan.days()[index];
+        let mut seen = Self::default();
+        let mut lines = Vec::new();
+        lines.extend(seen.add_table(IMPRESSIONS, impressions.rows[index], &impressions.rejects, |at| at == day));
+        for (name, read) in actions {
+            let rows = read.rows.iter().filter(|&(&at, _)| plan.sees(day, at)).map(|(_, rows)| rows).sum();
+            lines.extend(seen.add_table(name, rows, &read.rejects, |at| plan.sees(day, at)));
+        }
+        lines.sort_unstable();
+        seen.rejected = lines.into_iter().flat_map(|line| line.bytes().chain([b'\n'])).collect();
+        seen
+    }
+
+    /// Counts a table, and gives the lines of the rejected rows that the day sees; those without a valid day are seen by
+    /// every day.
+    fn add_table<'a>(
+        &mut self,
+        name: &str,
+        rows: u64,
+        rejects: &'a [Reject],
+        sees: impl Fn(Day) -> bool,
+    ) -> Vec<&'a str> {
+        let rejects: Vec<&Reject> = rejects.iter().filter(|reject| reject.day.is_none_or(&sees)).collect();
+        let mut table = Table { rows, rejected: BTreeMap::new() };
+        for reject in &rejects {
+            *table.rejected.entry(reject.reason.name().to_owned()).or_default() += 1;
+        }
+        self.tables.insert(name.to_owned(), table);
+        rejects.into_iter().map(|reject| reject.line.as_str()).collect()
+    }
+}
+
+/// All that a day's manifests are made of but its files.
+#[derive(Debug)]
+pub struct Record<'a> {
+    plan: &'a Plan,
+    day: Day,
+    seen: Seen,
+    statistics: Statistics,
+    build: String,
+}
+
+impl<'a> Record<'a> {
+    /// The record of a day of the plan whose shards have these figures.
+    #[must_use]
+    pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Self {
+        let statistics = of_day(day, plan.options().history as u64, shards);
+        let build = build_hash(plan, day, &seen, &statistics, shards);
+        Self { plan, day, seen, statistics, build }
+    }
+
+    /// The figures of the day.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Writes the small files of a format into its staged folder, the manifest last but for the mark of success.
+    ///
+    /// `run` is the content of `_run.json`. The folder is not synced.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) for what the system refuses.
+    pub fn write(&self, folder: &Path, format: Format, shards: Vec<Shard>, run: &[u8]) -> Result<()> {
+        let manifest = self.manifest(format, shards);
+        if let Some(rejected) = &manifest.rejected {
+            fsio::write_file(&folder.join(&rejected.file), &self.seen.rejected)?;
+        }
+        fsio::write_file(&folder.join(RUN_FILE), run)?;
+        fsio::write_file(&folder.join(MANIFEST_FILE), &manifest.to_bytes())?;
+        fsio::write_file(&folder.join(SUCCESS_FILE), b"")
+    }
+
+    fn manifest(&self, format: Format, shards: Vec<Shard>) -> Manifest {
+        let options = self.plan.options();
+        let bytes = &self.seen.rejected;
+        let rejected = Rejected {
+            file: REJECTED_FILE.to_owned(),
+            rows: memchr::memchr_iter(b'\n', bytes).count() as u64,
+            bytes: bytes.len() as u64,
+            hash: hash_hex(bytes),
+        };
+        Manifest {
+            format: format!("shardback.{}", format.name()),
+            version: FORMAT_VERSION,
+            tool: TOOL.to_owned(),
+            dt: self.day.to_string(),
+            history: options.history as u64,
+            lookback_days: options.lookback_days,
+            item_dtype: options.item_dtype.name().to_owned(),
+            build: self.build.clone(),
+            shards,
+            tables: self.seen.tables.clone(),
+            rejected: Some(rejected).filter(|rejected| rejected.rows > 0),
+            statistics: self.statistics.clone(),
+            hash: String::new(),
+        }
+    }
+}
+
+/// The hash of everything that decides the day's bytes, whatever the format.
+fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shards: &[Figures]) -> String {
+    #[derive(Serialize)]
+    struct Build<'a> {
+        version: u32,
+        dt: String,
+        history: usize,
+        lookback_days: Option<u32>,
+        item_dtype: &'a str,
+        tables: &'a BTreeMap<String, Table>,
+        rejected: String,
+        statistics: &'a Statistics,
+        shards: Vec<&'a str>,
+    }
+    let options = plan.options();
+    let build = Build {
+        version: FORMAT_VERSION,
+        dt: day.to_string(),
+        history: options.history,
+        lookback_days: options.lookback_days,
+        item_dtype: options.item_dtype.name(),
+        tables: &seen.tables,
+        rejected: hash_hex(&seen.rejected),
+        statistics,
+        shards: shards.iter().map(|shard| shard.content.as_str()).collect(),
+    };
+    hash_hex(&serde_json::to_vec(&build).unwrap_or_default())
+}
