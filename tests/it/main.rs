@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod cli;
+mod cluster;
 mod crash;
 mod cuda;
 mod fixture;

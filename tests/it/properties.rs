@@ -11,8 +11,8 @@ use crate::reference::{self, Action, Impression};
 use crate::tables::{Folder, options, published, read_day};
 
 /// The first day that has impressions; actions reach back twelve days from here.
-const FIRST: i32 = 20_000;
-const DAYS: i32 = 3;
+pub(crate) const FIRST: i32 = 20_000;
+pub(crate) const DAYS: i32 = 3;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 fn customer() -> impl Strategy<Value = i64> {
@@ -24,12 +24,12 @@ fn item() -> impl Strategy<Value = i64> {
     prop_oneof![6 => -2..5i64, 1 => Just(i64::from(i32::MAX)), 1 => Just(i64::from(i32::MIN))]
 }
 
-fn impression() -> impl Strategy<Value = Impression> {
+pub(crate) fn impression() -> impl Strategy<Value = Impression> {
     let items = option::weighted(0.9, vec((item(), any::<bool>()), 0..5));
     (FIRST - 1..FIRST + DAYS, customer(), items).prop_map(|(day, customer, items)| Impression { day, customer, items })
 }
 
-fn action() -> impl Strategy<Value = Action> {
+pub(crate) fn action() -> impl Strategy<Value = Action> {
     // Late arrivals: the time is up to four days before the day, or after it, now and then null; few distinct times.
     let late = prop_oneof![6 => Just(0i64), 2 => -4..0i64, 1 => Just(1i64)];
     let time = option::weighted(0.9, (late, 0..4i64));

@@ -23,10 +23,10 @@ use crate::sheet::Sheet;
 use crate::tables::{Silent, options, published};
 
 /// The first of two days that are built.
-const FIRST: i32 = 20_000;
+pub(crate) const FIRST: i32 = 20_000;
 
 /// Twelve customers with lists of zero to four items on both days.
-fn impressions() -> RecordBatch {
+pub(crate) fn impressions() -> RecordBatch {
     let rows = 0..24i32;
     let lengths: Vec<usize> = rows.clone().map(|row| (row * 7 % 5) as usize).collect();
     let count: i32 = lengths.iter().sum::<usize>().try_into().unwrap();
@@ -48,7 +48,7 @@ fn impressions() -> RecordBatch {
 }
 
 /// Actions of many days, customers, items and times, with ties, late arrivals, null times, and here and there a bad row.
-fn actions(table: &ActionTable) -> RecordBatch {
+pub(crate) fn actions(table: &ActionTable) -> RecordBatch {
     let mut columns = vec!["dt", "customer_id", "item_id", "click_time"];
     if table.name != "clicks" {
         columns = vec!["dt", "customer_id", "config_id", "occurred_at"];
@@ -77,7 +77,7 @@ fn actions(table: &ActionTable) -> RecordBatch {
     sheet.batch()
 }
 
-fn tables() -> [ActionTable; 3] {
+pub(crate) fn tables() -> [ActionTable; 3] {
     [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()]
 }
 

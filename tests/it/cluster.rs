@@ -1,0 +1,447 @@
+//! Protects: tasks, cut, ordered, repeated and lost as a cluster may, give the files and manifests of a single machine.
+//!
+//! The cluster here is a few loops: it hands batches to map tasks, mixes their rows, and gives parts to tasks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::Int32Type;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
+use serde_json::json;
+use shardback::cluster::{self, Driver, Job, Mapper, Report, reduce, schema};
+use shardback::config::{ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::error::Error;
+use shardback::event::{Day, HashRange, ItemDtype, customer_hash};
+use shardback::fsio::Attempt;
+
+use crate::properties::{self, action, impression};
+use crate::reference::{Action, Impression};
+use crate::sheet::Sheet;
+use crate::streams;
+use crate::tables::{Silent, options, published};
+
+/// A row of the shuffle.
+type Row = (i32, i32, Vec<u8>);
+
+/// The tables of a job: of each its batches, impressions first.
+struct Tables(Vec<(Option<ActionTable>, RecordBatch)>);
+
+impl Tables {
+    fn new(impressions: RecordBatch, actions: impl Fn(&ActionTable) -> RecordBatch) -> Self {
+        let actions = streams::tables().map(|table| (Some(table.clone()), actions(&table)));
+        Self(std::iter::once((None, impressions)).chain(actions).collect())
+    }
+
+    /// The tables of the tests of streams, bad rows included.
+    fn with_bad_rows() -> Self {
+        Self::new(streams::impressions(), streams::actions)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().filter_map(|(table, _)| Some(table.as_ref()?.name.clone())).collect()
+    }
+
+    /// What one machine makes of them.
+    fn build(&self, options: &Options) -> shardback::error::Result<()> {
+        use shardback::pipeline::{Input, Tables, build};
+        use shardback::read::Batches;
+        use shardback::unify;
+        let input = |wanted, batch: &RecordBatch| {
+            Input::Source(Box::new(Batches::new(wanted, std::iter::once(Ok(batch.clone())))))
+        };
+        let tables = Tables {
+            impressions: input(unify::wanted_impressions(), &self.0[0].1),
+            actions: self.0[1..]
+                .iter()
+                .map(|(table, batch)| {
+                    let table = table.clone().unwrap();
+                    (table.clone(), input(unify::wanted_actions(&table), batch))
+                })
+                .collect(),
+        };
+        build(&Plan::new(options.clone())?, tables, &Silent).map(|_| ())
+    }
+}
+
+/// How a cluster behaves.
+#[derive(Clone, Copy)]
+struct Cluster {
+    /// The map tasks of each table.
+    tasks: usize,
+    /// The rows of a batch.
+    rows: usize,
+    /// The memory of a map task.
+    map_memory: Option<u64>,
+    /// The tasks that parts share, as hashes of routes may collide.
+    part_tasks: usize,
+    seed: u64,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { tasks: 2, rows: 100, map_memory: None, part_tasks: usize::MAX, seed: 1 }
+    }
+}
+
+/// What of a run is left open, to be tampered with before it is published.
+struct Reduced {
+    driver: Driver,
+    shards: Vec<u32>,
+    reports: Vec<Report>,
+    tables: Vec<String>,
+}
+
+impl Reduced {
+    fn publish(self, change: impl FnOnce(&mut Vec<Report>, &Path)) -> shardback::error::Result<()> {
+        let Self { driver, shards, mut reports, tables } = self;
+        change(&mut reports, driver.folder());
+        let published = driver.publish(&shards, reports, &tables, &json!({ "name": "loops" }));
+        driver.close().unwrap();
+        published
+    }
+}
+
+impl Cluster {
+    fn build(&self, tables: &Tables, options: &Options) -> shardback::error::Result<()> {
+        let plan = Plan::new(options.clone())?;
+        let driver = Driver::open(&plan, "run")?;
+        let plan = plan.for_days(driver.days().to_vec());
+        let counted = self.map(&Arc::new(Job::counting(plan.clone())), &tables.0[..1]);
+        let counted = driver.count_shards(counted.iter().map(|(_, kind, records)| (*kind, records.as_slice())));
+        match counted {
+            Err(error) => {
+                driver.close().unwrap();
+                Err(error)
+            }
+            Ok(shards) => self.reduce(tables, plan, driver, shards).publish(|_, _| ()),
+        }
+    }
+
+    /// All of it but the publishing.
+    fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, shards: Vec<u32>) -> Reduced {
+        let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
+        let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
+        let map_plan = map_plan.for_days(driver.days().to_vec());
+        let job = Job::new(plan, &shards, routes.clone()).unwrap();
+        let map_job = Arc::new(Job::new(map_plan, &shards, routes.clone()).unwrap());
+        let mut rows = self.map(&map_job, &tables.0);
+        rows.extend(routes.iter().map(|&route| (route, 0, Vec::new())));
+        mix(&mut rows, self.seed);
+        rows.sort_by_key(|&(route, kind, _)| (route, kind));
+        let mut reports = Vec::new();
+        let tasks = self.part_tasks.min(routes.len());
+        for task in 0..tasks {
+            let of_task = |route: i32| routes.iter().position(|&known| known == route).unwrap() % tasks == task;
+            let rows: Vec<&Row> = rows.iter().filter(|(route, ..)| of_task(*route)).collect();
+            // An attempt whose report never arrives, then one that counts.
+            for attempt in ["lost", "taken"] {
+                let attempt = Attempt::create(driver.folder(), &format!("{task}-{attempt}")).unwrap();
+                let spill = attempt.path().with_extension("spill");
+                let mut batches = rows.chunks(50).map(|rows| Ok(batch(rows)));
+                let done = reduce(&job, &attempt, &spill, &mut batches).unwrap();
+                if attempt.name().ends_with("taken") {
+                    reports.extend(done.iter().map(|report| Report::from_bytes(&report.to_bytes()).unwrap()));
+                }
+            }
+        }
+        mix(&mut reports, self.seed);
+        Reduced { driver, shards, reports, tables: tables.names() }
+    }
+
+    /// Runs the map tasks of some tables.
+    fn map(&self, job: &Arc<Job>, tables: &[(Option<ActionTable>, RecordBatch)]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (table, batch) in tables {
+            let each = batch.num_rows().div_ceil(self.tasks).max(1);
+            for task in 0..self.tasks {
+                let mut mapper = Mapper::new(Arc::clone(job), table.clone());
+                let end = ((task + 1) * each).min(batch.num_rows());
+                let mut start = (task * each).min(end);
+                while start < end {
+                    let count = self.rows.min(end - start);
+                    if !mapper.push(batch.slice(start, count)).unwrap() {
+                        break;
+                    }
+                    rows.extend(mapper.take().iter().flat_map(unpacked));
+                    start += count;
+                }
+                rows.extend(mapper.finish().iter().flat_map(unpacked));
+            }
+        }
+        rows
+    }
+}
+
+fn unpacked(batch: &RecordBatch) -> Vec<Row> {
+    assert_eq!(batch.schema(), schema());
+    let numbers = |column: usize| batch.column(column).as_primitive::<Int32Type>().values();
+    let records = batch.column(2).as_binary::<i32>();
+    (0..batch.num_rows()).map(|row| (numbers(0)[row], numbers(1)[row], records.value(row).to_vec())).collect()
+}
+
+fn batch(rows: &[&Row]) -> RecordBatch {
+    let columns: [ArrayRef; 3] = [
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.0))),
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.2))),
+    ];
+    RecordBatch::try_new(schema(), columns.to_vec()).unwrap()
+}
+
+/// Another order of things, the same for the same seed.
+fn mix<T>(things: &mut [T], seed: u64) {
+    for place in (1..things.len()).rev() {
+        things.swap(place, customer_hash((seed + place as u64).cast_signed()) as usize % (place + 1));
+    }
+}
+
+/// Impressions as rows of one item each.
+fn impressions_of(rows: &[Impression]) -> RecordBatch {
+    let items: Vec<(&Impression, i64, bool)> = rows
+        .iter()
+        .flat_map(|row| row.items.iter().flatten().map(move |&(item, is_order)| (row, item, is_order)))
+        .collect();
+    RecordBatch::try_from_iter_with_nullable([
+        (
+            "dt",
+            Arc::new(StringArray::from_iter_values(items.iter().map(|row| Day(row.0.day).to_string()))) as ArrayRef,
+            true,
+        ),
+        ("customer_id", Arc::new(Int64Array::from_iter_values(items.iter().map(|row| row.0.customer))), true),
+        ("item_id", Arc::new(Int64Array::from_iter_values(items.iter().map(|row| row.1))), true),
+        ("is_order", Arc::new(arrow::array::BooleanArray::from_iter(items.iter().map(|row| Some(row.2)))), true),
+    ])
+    .unwrap()
+}
+
+fn actions_of(table: &ActionTable, rows: &[Action]) -> RecordBatch {
+    let rows: Vec<&Action> = rows.iter().filter(|row| row.kind == table.kind as u8).collect();
+    let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
+        (
+            &table.day_column,
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| Day(row.day).to_string()))),
+            true,
+        ),
+        ("customer_id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.customer))), true),
+        (&table.item_column, Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.item))), true),
+    ];
+    if let Some(column) = &table.time_column {
+        columns.push((column, Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.time))), true));
+    }
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn assert_same(tables: &Tables, options: &Options, cluster: Cluster) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = |name: &str| Options { out: folder.path().join(name), ..options.clone() };
+    tables.build(&out("one")).unwrap();
+    cluster.build(tables, &out("cluster")).unwrap();
+    assert_eq!(published(&folder.path().join("cluster")), published(&folder.path().join("one")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Random tables, cut into tasks, batches and parts in any way; days with one number of shards and with several.
+    #[test]
+    fn tasks_give_the_bytes_of_one_machine(
+        impressions in vec(impression(), 0..40),
+        actions in vec(action(), 0..150),
+        history in 1..40usize,
+        lookback in option::of(1..15u32),
+        sharding in (any::<bool>(), 1..9u32),
+        wide in any::<bool>(),
+        (tasks, rows, part_tasks) in (1..4usize, 1..80usize, 1..9usize),
+        map_memory in option::of(1..20_000u64),
+        seed in 0..1_000_000u64,
+    ) {
+        let tables = Tables::new(impressions_of(&impressions), |table| actions_of(table, &actions));
+        let options = Options {
+            history,
+            lookback_days: lookback,
+            sharding: if sharding.0 { Sharding::Count(sharding.1) } else { Sharding::Rows(sharding.1.into()) },
+            item_dtype: if wide { ItemDtype::I64 } else { ItemDtype::I32 },
+            allow_empty_days: true,
+            ..options(Path::new(""), properties::FIRST, properties::FIRST + properties::DAYS - 1)
+        };
+        assert_same(&tables, &options, Cluster { tasks, rows, map_memory, part_tasks, seed });
+    }
+
+    /// Within a range of the hash customers keep their order, and are spread over all buckets.
+    #[test]
+    fn ranges_keep_the_order_of_the_hash(customers in vec(any::<i64>(), 2..50), ranges in 1..100_000u32, buckets in 1..1025u32) {
+        for &one in &customers {
+            let number = shardback::event::shard_of(customer_hash(one), ranges);
+            let range = HashRange::new(number, ranges);
+            assert!(range.holds(one) && range.bucket(one, buckets) < buckets);
+            for &other in customers.iter().filter(|&&other| range.holds(other)) {
+                prop_assert_eq!(range.spread(one).cmp(&range.spread(other)), customer_hash(one).cmp(&customer_hash(other)));
+            }
+        }
+    }
+}
+
+/// Bad rows are left out, counted and kept aside as on one machine.
+#[test]
+fn rejected_rows_travel() {
+    let options = Options {
+        invalid: InvalidRows::Skip,
+        sharding: Sharding::Count(3),
+        history: 30,
+        ..options(Path::new(""), streams::FIRST, streams::FIRST + 1)
+    };
+    assert_same(&Tables::with_bad_rows(), &options, Cluster::default());
+}
+
+/// The first bad row ends its task without an error, for which an engine would try again; the driver has it, and every part
+/// knows and writes nothing.
+#[test]
+fn a_bad_row_ends_the_run_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        sharding: Sharding::Count(3),
+        ..options(&folder.path().join("out"), streams::FIRST, streams::FIRST + 1)
+    };
+    let (tables, plan) = (Tables::with_bad_rows(), Plan::new(options.clone()).unwrap());
+    let driver = Driver::open(&plan, "run").unwrap();
+    let reduced = Cluster::default().reduce(&tables, plan, driver, vec![3, 3]);
+    let written = |run: &Path| files(run).len();
+    let error = reduced.publish(|_, run| assert_eq!(written(run), 0)).unwrap_err();
+    assert!(matches!(error, Error::Task { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "add_to_carts: the source, column `dt`: the day is null; mend the row, or leave such rows out with `--invalid skip`"
+    );
+    assert!(published(&options.out).is_empty());
+    // Counting finds what is wrong with impressions before anything else is read.
+    let error = Cluster::default().build(&tables, &options).unwrap_err().to_string();
+    assert!(error.starts_with("impressions: the source, column `"), "{error}");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Tables without bad rows, and a run over them that is yet to be published.
+fn ready(folder: &Path) -> (Reduced, Options) {
+    let mut shown = Sheet::new(&["dt", "customer_id", "item_id", "is_order"]);
+    let mut clicks = Sheet::new(&["dt", "customer_id", "item_id", "click_time"]);
+    for row in 0..60 {
+        let customer = (row % 12).to_string();
+        shown.push(&["2024-10-04", &customer, &row.to_string(), "true"]);
+        clicks.push(&["2024-10-03", &customer, &row.to_string(), "2024-10-03T10:00:00Z"]);
+    }
+    let tables = Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())]);
+    let options = Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) };
+    let plan = Plan::new(options.clone()).unwrap();
+    let driver = Driver::open(&plan, "run").unwrap();
+    (Cluster::default().reduce(&tables, plan, driver, vec![3]), options)
+}
+
+/// A shard that is missing, doubled or cut short is never published.
+#[test]
+fn reports_and_files_have_to_be_whole() {
+    type Change = fn(&mut Vec<Report>, &Path);
+    let changes: [(Change, &str); 4] = [
+        (|reports, _| drop(reports.pop()), "2 reports for 3 parts"),
+        (|reports, _| reports[0] = Report::from_bytes(&reports[1].to_bytes()).unwrap(), "3 reports for 3 parts"),
+        (
+            |_, run| {
+                let taken = files(run).into_iter().find(|path| path.to_str().unwrap().contains("taken")).unwrap();
+                std::fs::write(taken, "short").unwrap();
+            },
+            "it has 5 bytes, its task wrote",
+        ),
+        (|_, run| std::fs::remove_dir_all(run).unwrap(), "cannot look at"),
+    ];
+    for (change, message) in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let (reduced, options) = ready(folder.path());
+        let error = reduced.publish(change).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        assert!(published(&options.out).is_empty(), "{message}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (reduced, options) = ready(folder.path());
+    reduced.publish(|_, _| ()).unwrap();
+    assert!(!published(&options.out).is_empty());
+    assert!(!options.out.join(".staging").exists());
+}
+
+/// What outlives its run can write nothing into a later one.
+#[test]
+fn attempts_need_their_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reduced, options) = ready(folder.path());
+    let run = reduced.driver.folder().to_owned();
+    let attempt = Attempt::create(&run, "late").unwrap();
+    assert!(Attempt::create(&run, "late").is_err(), "two attempts never share a folder");
+    reduced.driver.close().unwrap();
+    assert!(attempt.folder(options.formats[0], Day(20_000)).is_err());
+    assert!(Attempt::create(&run, "later").is_err());
+    assert!(!options.out.join(".staging").exists());
+}
+
+/// While a driver lives no other run may write; days that it has published are left alone when asked for.
+#[test]
+fn a_driver_holds_its_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reduced, options) = ready(folder.path());
+    let open = |skip_existing| Driver::open(&Plan::new(Options { skip_existing, ..options.clone() }).unwrap(), "other");
+    assert!(matches!(open(false).unwrap_err(), Error::Locked { .. }));
+    reduced.publish(|_, _| ()).unwrap();
+    assert_eq!(open(true).unwrap().days(), []);
+    assert_eq!(open(false).unwrap().days(), [Day(20_000)]);
+}
+
+/// However many actions a customer has, a map task sends K of them for each time that its memory was full.
+#[test]
+fn a_giant_customer_is_small_in_the_shuffle() {
+    let mut clicks = Sheet::new(&["dt", "customer_id", "item_id", "click_time"]);
+    for row in 0..20_000 {
+        clicks.push(&["2024-10-03", "7", &(row % 900).to_string(), &format!("2024-10-03T{:02}:00:00Z", row % 24)]);
+    }
+    let plan =
+        |memory| Plan::new(Options { history: 50, memory, ..options(Path::new("out"), 20_000, 20_000) }).unwrap();
+    let sent = |memory| {
+        let job = Arc::new(Job::new(plan(memory), &[1], vec![0]).unwrap());
+        let cluster = Cluster { tasks: 1, ..Cluster::default() };
+        let rows = cluster.map(&job, &[(Some(ActionTable::clicks()), clicks.batch())]);
+        rows.iter().filter(|(_, kind, _)| *kind == 5).map(|(.., records)| records.len()).sum::<usize>()
+    };
+    let of_actions = |actions: usize| actions * 16 + actions.div_ceil(200).max(1) * 12;
+    assert_eq!(sent(None), of_actions(50));
+    // 4 × 20 bytes an action: four batches of 100 rows and the customer fit.
+    let flushes = 20_000 / 400;
+    let some = sent(Some(4 * 20 * 399));
+    assert!((of_actions(50)..=of_actions(50) * flushes).contains(&some), "{some}");
+}
+
+/// Days, shards and routes have to fit together, and rows have to be those of a known part, in order.
+#[test]
+fn jobs_and_rows_are_checked() {
+    let plan = Plan::new(options(Path::new("out"), 20_000, 20_001)).unwrap();
+    assert_eq!(cluster::parts(&[3, 5, 3]), 8);
+    assert!(Job::new(plan.clone(), &[3], vec![1, 2, 3]).is_err());
+    assert!(Job::new(plan.clone(), &[3, 3], vec![1, 2]).is_err());
+    let job = Job::new(plan, &[1, 1], vec![4]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let unordered = [(4, 0, Vec::new()), (4, 5, Vec::new()), (4, 4, Vec::new())];
+    let cases: [(&[Row], &str); 3] = [
+        (&[(9, 0, Vec::new())], "there is no route 9"),
+        (&unordered, "out of order"),
+        (&[(4, 5, vec![1, 2, 3])], "cut off"),
+    ];
+    for (number, (rows, message)) in cases.into_iter().enumerate() {
+        let attempt = Attempt::create(folder.path(), &number.to_string()).unwrap();
+        let rows: Vec<&Row> = rows.iter().collect();
+        let error = reduce(&job, &attempt, folder.path(), &mut std::iter::once(Ok(batch(&rows)))).unwrap_err();
+        assert!(matches!(&error, Error::Tasks { problem } if problem.contains(message)), "{error}");
+    }
+}
