@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check test test-python test-image bench bench-cuda bench-loader bench-peers demo clean
+.PHONY: help check test test-python test-image bench bench-cuda bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ bench-loader: ## Batches in a shuffled order from shardback and from other loade
 	test -x target/loader/venv/bin/python || $(PYTHON) -m venv target/loader/venv
 	target/loader/venv/bin/python -m pip install --quiet --disable-pip-version-check ./python -r benches/loader-requirements.txt
 	target/loader/venv/bin/python benches/loader.py $(ARGS)
+
+bench-spark: ## The same day on a Spark cluster, by a plain pipeline and by shardback.spark; ARGS='--help' lists the rest.
+	test -x target/spark/venv/bin/python || $(PYTHON) -m venv target/spark/venv
+	target/spark/venv/bin/python -m pip install --quiet --disable-pip-version-check ./python -r benches/spark-requirements.txt
+	target/spark/venv/bin/python benches/spark.py $(ARGS)
 
 bench-peers: ## The same jobs on other engines, in one table; ARGS='--smoke' takes seconds, '--help' lists the rest.
 	$(PYTHON) benches/peers/run.py $(ARGS)

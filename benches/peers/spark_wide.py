@@ -8,7 +8,6 @@ from pyspark.sql import functions as f
 
 from given import HISTORY, arguments, before_day, on_day, whole
 
-GIVEN = arguments(__doc__)
 SALTS = 10
 JSON_SCHEMAS = {
     "impressions": "customer_id int, impressions array<struct<item_id: int, is_order: boolean>>",
@@ -18,8 +17,8 @@ JSON_SCHEMAS = {
 }
 
 
-def table(spark, name, files):
-    if GIVEN.input == "json":
+def table(spark, name, files, form):
+    if form == "json":
         return spark.read.schema(JSON_SCHEMAS[name]).json(files)
     return spark.read.parquet(*files)
 
@@ -29,11 +28,10 @@ def actions_of(table, item, time, action_type):
     return table.select("customer_id", action.alias("action"))
 
 
-def build(spark, day):
-    root = GIVEN.root
-    orders = table(spark, "previous_orders", whole(root, "previous_orders")).filter(f.col("order_date") < day)
-    clicks = table(spark, "clicks", before_day(root, "clicks", day))
-    carts = table(spark, "add_to_carts", before_day(root, "add_to_carts", day))
+def build(spark, root, day, out, form="parquet", compression="snappy"):
+    orders = table(spark, "previous_orders", whole(root, "previous_orders"), form).filter(f.col("order_date") < day)
+    clicks = table(spark, "clicks", before_day(root, "clicks", day), form)
+    carts = table(spark, "add_to_carts", before_day(root, "add_to_carts", day), form)
     actions = actions_of(clicks, "item_id", f.col("click_time"), 1)
     actions = actions.unionByName(actions_of(carts, "config_id", f.col("occurred_at"), 2))
     actions = actions.unionByName(actions_of(orders, "config_id", f.col("order_date").cast("timestamp"), 3))
@@ -50,21 +48,27 @@ def build(spark, day):
         "action_types": f.slice(f.concat("newest.type", zeros), 1, HISTORY),
     }
     histories = histories.select("customer_id", *(column.alias(name) for name, column in padded.items()))
-    impressions = table(spark, "impressions", on_day(root, "impressions", day))
+    impressions = table(spark, "impressions", on_day(root, "impressions", day), form)
     samples = impressions.select("customer_id", f.inline("impressions"))
     rows = samples.join(histories, "customer_id", "left").select(
         "customer_id", "item_id", "is_order", *(f.coalesce(name, zeros).alias(name) for name in padded)
     )
-    rows.write.option("compression", GIVEN.compression).parquet(str(GIVEN.out / f"dt={day}"))
+    rows.write.option("compression", compression).parquet(str(out / f"dt={day}"))
 
 
-session = (
-    SparkSession.builder.master(f"local[{GIVEN.threads}]")
-    .config("spark.driver.memory", "14g")
-    .config("spark.sql.session.timeZone", "UTC")
-    .config("spark.ui.enabled", "false")
-    .getOrCreate()
-)
-for each in GIVEN.days:
-    build(session, each)
-session.stop()
+def main():
+    given = arguments(__doc__)
+    session = (
+        SparkSession.builder.master(f"local[{given.threads}]")
+        .config("spark.driver.memory", "14g")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.ui.enabled", "false")
+        .getOrCreate()
+    )
+    for day in given.days:
+        build(session, given.root, day, given.out, given.input, given.compression)
+    session.stop()
+
+
+if __name__ == "__main__":
+    main()
