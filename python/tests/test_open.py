@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-import threading
 
 import numpy as np
 import pytest
@@ -96,25 +95,6 @@ def test_wide_items(wide: pathlib.Path, out: pathlib.Path) -> None:
     actions, types = day.dense(rows)
     assert actions.dtype == np.int64
     assert all(np.array_equal(*pair) for pair in zip((actions, types), narrow.dense(rows), strict=True))
-
-
-def test_other_threads_run_meanwhile(out: pathlib.Path) -> None:
-    """The interpreter's lock is released: threads gather at the same time, and all are right."""
-    day = days(out, "jagged")[0]
-    expected = day.dense(slice(None))
-    wrong: list[int] = []
-
-    def gather() -> None:
-        for _ in range(20):
-            if not all(np.array_equal(*pair) for pair in zip(day.dense(slice(None), threads=1), expected, strict=True)):
-                wrong.append(1)
-
-    threads = [threading.Thread(target=gather) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
 
 
 def test_roots_and_ranges(out: pathlib.Path, tmp_path: pathlib.Path) -> None:
