@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import numbers
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -98,6 +99,8 @@ def build(
         OptionError: an argument makes no sense.
         InputError: a table cannot be used, or has a bad row.
         IoError: the system refused something.
+        DeviceError: `cuda` was asked for, and no device can be used.
+        TypeError: a table is neither a path nor yields Arrow.
         ShardbackError: anything else that stops the build; days published before stay, whole.
     """
     first, last = _range(date, from_, to)
@@ -123,6 +126,10 @@ def build(
         "memory": None if memory is None else str(memory),
         "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
     }
+    for name in ("history", "lookback_days", "shard_rows", "shards", "threads"):
+        value = arguments[name]
+        if value is not None and not (isinstance(value, numbers.Integral) and 0 <= int(value) < 1 << 32):
+            raise OptionError(f"{name}: expected a whole number, found {value!r}")
     tables = [impressions, clicks, add_to_carts, previous_orders]
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:

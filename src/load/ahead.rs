@@ -3,9 +3,10 @@
 //! One thread goes through the steps and hands each batch over a channel that holds a few; within a batch the rows are
 //! shared out among the threads of a pool. Both end when the receiver is dropped.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rayon::ThreadPoolBuilder;
@@ -71,6 +72,8 @@ pub struct Batch {
 /// The batches to come.
 pub struct Ahead {
     receiver: Receiver<Result<Batch>>,
+    /// Gone once it has ended and somebody has asked how.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Ahead {
@@ -88,19 +91,25 @@ impl Ahead {
                 let _ = sender.send(Err(error));
             }
         };
-        thread::Builder::new().name("shardback-load".to_owned()).spawn(work).map_err(no_threads)?;
-        Ok(Self { receiver })
+        let thread = thread::Builder::new().name("shardback-load".to_owned()).spawn(work).map_err(no_threads)?;
+        Ok(Self { receiver, thread: Some(thread) })
     }
 
     /// The next batch; the outer `None` where none came in time, the inner one after the last.
     ///
     /// # Errors
     /// What went wrong while it was made; nothing comes after that.
-    pub fn next(&self, timeout: Duration) -> Option<Option<Result<Batch>>> {
+    ///
+    /// # Panics
+    /// As the thread did that makes them: an epoch must not look as if it were over.
+    pub fn next(&mut self, timeout: Duration) -> Option<Option<Result<Batch>>> {
         match self.receiver.recv_timeout(timeout) {
             Ok(batch) => Some(Some(batch)),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => match self.thread.take().map(JoinHandle::join) {
+                Some(Err(panic)) => resume_unwind(panic),
+                _ => Some(None),
+            },
         }
     }
 }
