@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,3 +112,22 @@ def test_threads_gather_at_the_same_time(out: pathlib.Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_ctrl_c_ends_the_wait_for_a_batch(out: pathlib.Path) -> None:
+    """The memory of the first batch never comes, so neither does the batch."""
+    script = f"""
+        import os, signal, threading
+        from shardback import _native
+        def allocate(size):
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Event().wait()
+        options = {BATCHES!r} | {{"allocate": allocate}}
+        day = _native.Day({str(out / "jagged" / f"dt={DAYS[0]}")!r})
+        try:
+            next(_native.Batches(days=[day], **options))
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.returncode) == ("interrupted\n", 0), run.stderr

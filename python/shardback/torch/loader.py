@@ -184,10 +184,10 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         # What it says no to is no epoch.
-        batches = self._resident if self._on_device() else self._host
+        residents = self._on_device()
         start = self._next
         self._now, self._next = start, _Position(start.epoch + 1)
-        return batches(start)
+        return self._host(start) if residents is None else self._resident(start, residents)
 
     def _host(self, start: _Position) -> Iterator[Batch]:
         """Batches that the processor has gathered, and copied to the device where that is another one."""
@@ -207,10 +207,8 @@ class Loader:
             yield self._deliver(start.epoch, place, delivered, self._layout(rows, width).batch(block, self.days[place].date))
         self._end(start.epoch)
 
-    def _resident(self, start: _Position) -> Iterator[Batch]:
+    def _resident(self, start: _Position, residents: Residents) -> Iterator[Batch]:
         """Batches that the device has gathered."""
-        residents = self._residents or self._open_residents()
-        self._residents = residents
         at, day = -1, None
         for memory, rows, width, place, delivered in self._batches(start, rows_only=True, pinned=False):
             if day is None or place != at:
@@ -275,12 +273,12 @@ class Loader:
         free, _ = torch.cuda.mem_get_info(self._device)
         return free * 9 // 10
 
-    def _on_device(self) -> bool:
-        """Whether the device gathers."""
-        if self._residents is not None:
-            return True
-        if self._gather == "host" or (self._gather == "auto" and self._device.type != "cuda"):
-            return False
+    def _on_device(self) -> Residents | None:
+        """The days on the device, where that gathers."""
+        if self._residents is not None or self._gather == "host":
+            return self._residents
+        if self._gather == "auto" and self._device.type != "cuda":
+            return None
         if self._gather != "auto" and any(day.format != "jagged" for day in self.days):
             raise OptionError(f"gather: `{self._gather}` needs jagged days; build them with format=[\"jagged\"]")
         plan = self.plan()
@@ -288,10 +286,11 @@ class Loader:
         there = plan.available is None or plan.strategy != "host"
         if not there and self._gather != "auto":
             raise OptionError(f"gather: `{self._gather}` is not possible: {plan.reason}")
-        return there
+        if there:
+            self._residents = self._open_residents(plan)
+        return self._residents
 
-    def _open_residents(self) -> Residents:
-        plan = self.plan()
+    def _open_residents(self, plan: Plan) -> Residents:
         most = {"two": 2, "one": 1}.get(plan.strategy, len(self.days))
         native = self._kernel()
 
