@@ -4,17 +4,19 @@
     python benches/loader.py --rounds 0           only checks that each of them delivers the right rows
 
 Each loader lives in a process of its own, with two threads, or two workers that stay from pass to pass. It is opened once; then
-the loaders take turns, a few seconds each, several rounds. Nothing is done with a batch. The clock starts with the first batch of
-a round. Before that, each delivers one pass in which every row is hashed and looked up among the rows of the dense files, and in
+the loaders take turns, a few seconds each, several rounds; the processes of the others are stopped meanwhile. Nothing is done with
+a batch. The clock starts with the first batch of a round. Before that, each delivers one pass in which every row is hashed and looked up among the rows of the dense files, and in
 which its memory is watched. One that does not answer in time is given up, and the table says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import multiprocessing
 import os
+import signal
 import statistics
 import threading
 import time
@@ -109,10 +111,13 @@ def index_select(work: Path, size: int) -> Batches:
     shards = [load_file(file) for file in sorted((work / "out" / "dense" / f"dt={DAY}").glob("*.safetensors"))]
     names = ("item_id", "actions", "action_types", "is_order")
     tensors = [torch.cat([shard.pop(name) for shard in shards]) for name in names]
+    # New memory for each batch, which the system zeroes page by page, would make it half as fast.
+    blocks = [[tensor.new_empty((size, *tensor.shape[1:])) for tensor in tensors] for _ in range(4)]
 
     def batches() -> Iterator[tuple[Any, Any, Any, Any]]:
-        for rows in torch.randperm(len(tensors[0])).split(size):
-            item, actions, types, label = (tensor.index_select(0, rows) for tensor in tensors)
+        for step, rows in enumerate(torch.randperm(len(tensors[0])).split(size)):
+            outs = [block[: len(rows)] for block in blocks[step % len(blocks)]]
+            item, actions, types, label = (torch.index_select(tensor, 0, rows, out=out) for tensor, out in zip(tensors, outs, strict=True))
             yield item, actions, types, label
 
     return batches
@@ -248,6 +253,8 @@ def serve(parent: Connection, name: str, work: Path, size: int) -> None:
     """Answers what it is asked: ("verify", seconds) or ("measure", seconds), until it is told to stop."""
     import torch
 
+    # With its workers, so that all of them can be stopped.
+    os.setpgid(0, 0)
     torch.set_num_threads(WORKERS)
     before = resident()
     batches = LOADERS[name][1](work, size)
@@ -291,7 +298,7 @@ def measure(batches: Batches, seconds: float) -> float:
 
 
 class Server:
-    """A loader's process, as the run sees it: what it answers, until it is given up."""
+    """A loader's processes, as the run sees them: they run while they are asked, until they are given up."""
 
     def __init__(self, name: str, work: Path, size: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -303,22 +310,39 @@ class Server:
 
     def answer(self, seconds: float) -> Any:
         """What it sends within some seconds; nothing where it does not, now and from then on."""
-        if self.silent is None and self.pipe.poll(seconds):
-            return self.pipe.recv()
-        if self.silent is None:
+        if self.silent is not None:
+            return None
+        if not self.pipe.poll(seconds):
             self.silent = seconds
-            self.process.kill()
-        return None
+            self.kill()
+            return None
+        answer = self.pipe.recv()
+        self.signal(signal.SIGSTOP)
+        return answer
 
     def ask(self, what: tuple[str, float], seconds: float) -> Any:
         if self.silent is None:
+            self.signal(signal.SIGCONT)
             self.pipe.send(what)
         return self.answer(seconds)
 
     def end(self) -> None:
-        if self.silent is None:
+        """Tells it to stop, and makes it where it does not."""
+        if self.silent is None and self.process.is_alive():
+            self.signal(signal.SIGCONT)
             self.pipe.send(None)
-        self.process.join()
+            self.process.join(30)
+        self.kill()
+
+    def kill(self) -> None:
+        self.process.kill()
+        # Its workers, where it has come as far as that.
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        assert self.process.pid is not None
+        os.killpg(self.process.pid, number)
 
 
 def main() -> None:
@@ -345,24 +369,26 @@ def main() -> None:
 
     servers: dict[str, Server] = {}
     memory: dict[str, int] = {}
-    for name in names:
-        server = servers[name] = Server(name, work, given.batch_size)
-        server.answer(given.patience)
-        verified = server.ask(("verify", given.verify_seconds), given.verify_seconds + given.patience)
-        if verified is None:
-            print(f"<!-- {name}: no answer in {server.silent:.0f} s -->", flush=True)
-            continue
-        found, complete, memory[name] = verified
-        check(name, found, complete, expected)
-        print(f"<!-- {name}: {len(found):,} rows are the right ones{'' if complete else ' (of a pass that was broken off)'} -->", flush=True)
     rates: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(given.rounds):
-        for name, server in servers.items():
-            rate = server.ask(("measure", given.seconds), given.seconds + given.patience)
-            if rate is not None:
-                rates[name].append(rate)
-    for server in servers.values():
-        server.end()
+    try:
+        for name in names:
+            server = servers[name] = Server(name, work, given.batch_size)
+            server.answer(given.patience)
+            verified = server.ask(("verify", given.verify_seconds), given.verify_seconds + given.patience)
+            if verified is None:
+                print(f"<!-- {name}: no answer in {server.silent:.0f} s -->", flush=True)
+                continue
+            found, complete, memory[name] = verified
+            check(name, found, complete, expected)
+            print(f"<!-- {name}: {len(found):,} rows are the right ones{'' if complete else ', of a pass that was broken off'} -->", flush=True)
+        for _ in range(given.rounds):
+            for name, server in servers.items():
+                rate = server.ask(("measure", given.seconds), given.seconds + given.patience)
+                if rate is not None:
+                    rates[name].append(rate)
+    finally:
+        for server in servers.values():
+            server.end()
     if given.rounds:
         report(rates, memory, {name: server.silent for name, server in servers.items()})
 
