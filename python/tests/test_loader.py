@@ -364,6 +364,7 @@ def test_the_plan(out) -> None:
     assert one < planned.two_bytes < planned.all_bytes == sum(day.device_bytes for day in planned.days)
     batches = planned.batch_bytes
     assert batches == 2 * loader(out)._layout(32, HISTORY).bytes
+    assert loader(out, batch_size=1_000_000).plan().batch_bytes == 2 * loader(out)._layout(max(ROWS.values()), HISTORY).bytes
     for memory, strategy in [
         (planned.all_bytes + batches, "all"),
         (planned.all_bytes + batches - 1, "two"),

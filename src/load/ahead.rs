@@ -123,7 +123,7 @@ const ROWS_PER_TASK: usize = 256;
 
 /// Makes all batches of the epoch, until they are done or nobody wants them.
 fn run(mut epoch: Epoch, sender: &SyncSender<Result<Batch>>) -> Result<()> {
-    let bytes = epoch.days.iter().map(|day| epoch.block_bytes(day.history())).max().unwrap_or_default();
+    let bytes = epoch.days.iter().map(|day| epoch.block_bytes(day)).max().unwrap_or_default();
     let blocks = match epoch.allocate.take() {
         Some(allocate) => Pool::of(bytes, allocate),
         None => Pool::new(bytes),
@@ -157,11 +157,11 @@ fn read_ahead(day: &MappedDay) {
 }
 
 impl Epoch {
-    /// The bytes that the largest batch takes.
-    fn block_bytes(&self, history: usize) -> usize {
-        let rows = self.ranks.batch();
+    /// The bytes that the largest batch of a day takes.
+    fn block_bytes(&self, day: &MappedDay) -> usize {
+        let rows = self.ranks.batch().min(day.rows());
         match self.content {
-            Content::Tensors(dtypes) => Layout { rows, width: history, dtypes }.offsets().end,
+            Content::Tensors(dtypes) => Layout { rows, width: day.history(), dtypes }.offsets().end,
             Content::Rows => rows * size_of::<i64>(),
         }
     }

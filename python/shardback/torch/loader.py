@@ -179,7 +179,7 @@ class Loader:
             for day in self.days
         )
         # The one at work, and the one before it that the step may still hold.
-        batches = 2 * self._layout(self.batch_size, self._history).bytes
+        batches = 2 * self._layout(min(self.batch_size, max(len(day) for day in self.days)), self._history).bytes
         return choose(days, batches, self._available(device_memory), jagged=jagged)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -155,6 +155,19 @@ fn faults_end_the_epoch() {
     assert!(error.to_string().contains("row 0: start 1000000, length"), "{error}");
 }
 
+/// A batch is no larger than a day, however many rows are asked for.
+#[test]
+fn a_whole_day_is_a_batch() {
+    let out = tempfile::tempdir().unwrap();
+    let day = open(out.path(), Format::Dense, &fixture::small());
+    let ranks = Ranks::new(0, 1, u32::MAX as usize, Last::Repeat).unwrap();
+    let dtypes = Dtypes { items: Index::I64, types: Index::I64 };
+    let mut batches = all(Epoch { ranks, ..epoch(vec![Arc::clone(&day)], Content::Tensors(dtypes)) }).unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [day.rows()]);
+    let layout = Layout { rows: day.rows(), width: day.history(), dtypes };
+    assert_eq!(batches[0].block.bytes().len(), layout.offsets().end);
+}
+
 /// An epoch whose thread panics must not look as if it had come to its end.
 #[test]
 fn a_panic_does_not_end_the_epoch() {
@@ -180,4 +193,6 @@ fn memory_is_used_again() {
     drop(one);
     let mut three = pool.take().unwrap();
     assert_eq!(place(&mut three), first);
+    let error = Pool::new(usize::MAX >> 1).take().err().unwrap();
+    assert!(error.to_string().starts_with("batch_size: there is no memory"), "{error}");
 }
