@@ -3,18 +3,20 @@
     python benches/loader.py                      all loaders, three rounds; prints a table in Markdown
     python benches/loader.py --rounds 0           only checks that each of them delivers the right rows
 
-Each loader lives in a process of its own, with two threads or two workers. It is opened once; then the loaders take turns, a few
-seconds each, several rounds. Nothing is done with a batch. The clock starts with the first batch of a round, so what it takes to
-start workers is not counted. Before that, each delivers one pass in which every row is hashed and looked up among the rows of the
-dense files, and in which its memory is watched.
+Each loader lives in a process of its own, with two threads, or two workers that stay from pass to pass. It is opened once; then
+the loaders take turns, a few seconds each, several rounds; the processes of the others are stopped meanwhile. Nothing is done with
+a batch. The clock starts with the first batch of a round. Before that, each delivers one pass in which every row is hashed and looked up among the rows of the dense files, and in
+which its memory is watched. One that does not answer in time is given up, and the table says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import multiprocessing
 import os
+import signal
 import statistics
 import threading
 import time
@@ -56,8 +58,8 @@ def row_at_a_time(work: Path, size: int) -> Batches:
             item, label = (self.table[name][row].as_py() for name in ("item_id", "is_order"))
             return item, torch.from_numpy(actions.copy()), torch.from_numpy(types.copy()), label
 
-    rows = Rows()
-    return lambda: DataLoader(rows, size, shuffle=True, num_workers=WORKERS, multiprocessing_context="fork")
+    loader = DataLoader(Rows(), size, shuffle=True, num_workers=WORKERS, persistent_workers=True, multiprocessing_context="fork")
+    return lambda: loader
 
 
 def hugging_face(work: Path, size: int) -> Batches:
@@ -68,9 +70,10 @@ def hugging_face(work: Path, size: int) -> Batches:
     disable_progress_bars()
     files = [str(file) for file in sorted((work / "out" / "parquet" / f"dt={DAY}").glob("*.parquet"))]
     rows = Dataset.from_parquet(files, cache_dir=str(work / "hugging-face")).with_format("torch")
+    loader = DataLoader(rows, size, shuffle=True, num_workers=WORKERS, persistent_workers=True)
 
     def batches() -> Iterator[tuple[Any, Any, Any, Any]]:
-        for batch in DataLoader(rows, size, shuffle=True, num_workers=WORKERS):
+        for batch in loader:
             yield batch["item_id"], batch["actions"], batch["action_types"], batch["is_order"]
 
     return batches
@@ -91,9 +94,10 @@ def mosaicml(work: Path, size: int) -> Batches:
                     writer.write({"item": item[row], "actions": actions[row], "types": types[row], "label": np.uint8(label[row])})
     clean_stale_shared_memory()
     rows = StreamingDataset(local=str(folder), shuffle=True, batch_size=size, num_canonical_nodes=1)
+    loader = DataLoader(rows, size, num_workers=WORKERS, persistent_workers=True)
 
     def batches() -> Iterator[tuple[Any, Any, Any, Any]]:
-        for batch in DataLoader(rows, size, num_workers=WORKERS):
+        for batch in loader:
             yield batch["item"], batch["actions"], batch["types"], batch["label"]
 
     return batches
@@ -107,10 +111,13 @@ def index_select(work: Path, size: int) -> Batches:
     shards = [load_file(file) for file in sorted((work / "out" / "dense" / f"dt={DAY}").glob("*.safetensors"))]
     names = ("item_id", "actions", "action_types", "is_order")
     tensors = [torch.cat([shard.pop(name) for shard in shards]) for name in names]
+    # New memory for each batch, which the system zeroes page by page, would make it half as fast.
+    blocks = [[tensor.new_empty((size, *tensor.shape[1:])) for tensor in tensors] for _ in range(4)]
 
     def batches() -> Iterator[tuple[Any, Any, Any, Any]]:
-        for rows in torch.randperm(len(tensors[0])).split(size):
-            item, actions, types, label = (tensor.index_select(0, rows) for tensor in tensors)
+        for step, rows in enumerate(torch.randperm(len(tensors[0])).split(size)):
+            outs = [block[: len(rows)] for block in blocks[step % len(blocks)]]
+            item, actions, types, label = (torch.index_select(tensor, 0, rows, out=out) for tensor, out in zip(tensors, outs, strict=True))
             yield item, actions, types, label
 
     return batches
@@ -246,6 +253,8 @@ def serve(parent: Connection, name: str, work: Path, size: int) -> None:
     """Answers what it is asked: ("verify", seconds) or ("measure", seconds), until it is told to stop."""
     import torch
 
+    # With its workers, so that all of them can be stopped.
+    os.setpgid(0, 0)
     torch.set_num_threads(WORKERS)
     before = resident()
     batches = LOADERS[name][1](work, size)
@@ -288,13 +297,62 @@ def measure(batches: Batches, seconds: float) -> float:
 # ---- the run ----------------------------------------------------------------------------------------------------------------
 
 
+class Server:
+    """A loader's processes, as the run sees them: they run while they are asked, until they are given up."""
+
+    def __init__(self, name: str, work: Path, size: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, child = context.Pipe()
+        self.process = context.Process(target=serve, args=(child, name, work, size))
+        self.process.start()
+        child.close()
+        self.silent: float | None = None
+
+    def answer(self, seconds: float) -> Any:
+        """What it sends within some seconds; nothing where it does not, now and from then on."""
+        if self.silent is not None:
+            return None
+        if not self.pipe.poll(seconds):
+            self.silent = seconds
+            self.kill()
+            return None
+        answer = self.pipe.recv()
+        self.signal(signal.SIGSTOP)
+        return answer
+
+    def ask(self, what: tuple[str, float], seconds: float) -> Any:
+        if self.silent is None:
+            self.signal(signal.SIGCONT)
+            self.pipe.send(what)
+        return self.answer(seconds)
+
+    def end(self) -> None:
+        """Tells it to stop, and makes it where it does not."""
+        if self.silent is None and self.process.is_alive():
+            self.signal(signal.SIGCONT)
+            self.pipe.send(None)
+            self.process.join(30)
+        self.kill()
+
+    def kill(self) -> None:
+        self.process.kill()
+        # Its workers, where it has come as far as that.
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        assert self.process.pid is not None
+        os.killpg(self.process.pid, number)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a loader's turn")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a loader's turn")
     parser.add_argument("--verify-seconds", type=float, default=60.0, help="after which a pass that is checked is broken off")
+    parser.add_argument("--patience", type=float, default=120.0, help="seconds over its time after which a loader is given up")
     parser.add_argument("--loaders", default=",".join(LOADERS))
     parser.add_argument("--work", type=Path, default=Path("target/loader"), help="where data is kept")
     given = parser.parse_args()
@@ -309,36 +367,45 @@ def main() -> None:
             for row, count in zip(*np.unique(rows, return_counts=True), strict=True):
                 expected[int(row)] = expected.get(int(row), 0) + int(count)
 
-    context = multiprocessing.get_context("spawn")
-    pipes, memory = {}, {}
-    for name in names:
-        pipes[name], child = context.Pipe()
-        context.Process(target=serve, args=(child, name, work, given.batch_size)).start()
-        assert pipes[name].recv() == "ready"
-        pipes[name].send(("verify", given.verify_seconds))
-        found, complete, memory[name] = pipes[name].recv()
-        check(name, found, complete, expected)
-        print(f"<!-- {name}: {len(found):,} rows are the right ones{'' if complete else ' (of a pass that was broken off)'} -->", flush=True)
+    servers: dict[str, Server] = {}
+    memory: dict[str, int] = {}
     rates: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(given.rounds):
+    try:
         for name in names:
-            pipes[name].send(("measure", given.seconds))
-            rates[name].append(pipes[name].recv())
-    for name in names:
-        pipes[name].send(None)
+            server = servers[name] = Server(name, work, given.batch_size)
+            server.answer(given.patience)
+            verified = server.ask(("verify", given.verify_seconds), given.verify_seconds + given.patience)
+            if verified is None:
+                print(f"<!-- {name}: no answer in {server.silent:.0f} s -->", flush=True)
+                continue
+            found, complete, memory[name] = verified
+            check(name, found, complete, expected)
+            print(f"<!-- {name}: {len(found):,} rows are the right ones{'' if complete else ', of a pass that was broken off'} -->", flush=True)
+        for _ in range(given.rounds):
+            for name, server in servers.items():
+                rate = server.ask(("measure", given.seconds), given.seconds + given.patience)
+                if rate is not None:
+                    rates[name].append(rate)
+    finally:
+        for server in servers.values():
+            server.end()
     if given.rounds:
-        report(rates, memory)
+        report(rates, memory, {name: server.silent for name, server in servers.items()})
 
 
-def report(rates: dict[str, list[float]], memory: dict[str, int]) -> None:
+def report(rates: dict[str, list[float]], memory: dict[str, int], silent: dict[str, float | None]) -> None:
     """The table."""
-    first, select = (statistics.median(rates[name]) if name in rates else float("nan") for name in ("rows", "select"))
+    first, select = (statistics.median(rates.get(name) or [float("nan")]) for name in ("rows", "select"))
     print("| loader | rows/s, median | min | max | × row at a time | × index_select | memory |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, found in rates.items():
-        median = statistics.median(found)
-        cells = [f"{median:,.0f}", f"{min(found):,.0f}", f"{max(found):,.0f}", f"{median / first:.2f}", f"{median / select:.2f}"]
-        print(f"| {LOADERS[name][0]} | {' | '.join(cells)} | {memory[name] / (1 << 20):,.0f} MiB |")
+        median = statistics.median(found or [float("nan")])
+        cells = [f"{rate:,.0f}" for rate in (median, min(found, default=median), max(found, default=median))]
+        cells += [f"{median / first:.2f}", f"{median / select:.2f}"]
+        cells = ["–" if cell == "nan" else cell for cell in cells]
+        most = f"{memory[name] / (1 << 20):,.0f} MiB" if name in memory else "–"
+        note = "" if silent[name] is None else f" (given up after {len(found)} rounds: no answer in {silent[name]:.0f} s)"
+        print(f"| {LOADERS[name][0]}{note} | {' | '.join(cells)} | {most} |")
 
 
 if __name__ == "__main__":

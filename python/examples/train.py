@@ -196,8 +196,11 @@ def say(line: str) -> None:
 
 
 def planted_days(work: Path) -> shardback.Days:
-    """Days made from tables with a planted signal, made at the first call."""
+    """Days made from tables with a planted signal, made at the first call, by one process."""
     tables, out = work / "tables", work / "out"
+    if int(os.environ.get("RANK", "0")) != 0:
+        distributed.barrier()
+        return opened(out)
     if not tables.exists():
         planted.write_tables(tables, customers=1500, items=80, days=4, rows=12_000)
     shardback.build(
@@ -211,6 +214,8 @@ def planted_days(work: Path) -> shardback.Days:
         out=out,
         skip_existing=True,
     )
+    if distributed.is_initialized():
+        distributed.barrier()
     return opened(out)
 
 

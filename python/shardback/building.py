@@ -90,6 +90,8 @@ def build(
         OptionError: an argument makes no sense.
         InputError: a table cannot be used, or has a bad row.
         IoError: the system refused something.
+        DeviceError: `cuda` was asked for, and no device can be used.
+        TypeError: a table is neither a path nor yields Arrow.
         ShardbackError: anything else that stops the build; days published before stay, whole.
     """
     given = arguments(

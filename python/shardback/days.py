@@ -166,6 +166,8 @@ class Day:
             raise OptionError(f"rows: expected whole numbers [B], found {numbers.dtype} {list(numbers.shape)}")
         if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise OptionError(f"rows: expected 0 to {len(self) - 1}, found {numbers.min()} to {numbers.max()}")
+        if threads is not None and threads < 1:
+            raise OptionError("threads: use 1 or more, or leave it out for one per processor")
         shape = (len(numbers), self.manifest.history)
         dtype = np.dtype("<i8" if self.manifest.item_dtype == "i64" else "<i4")
         actions, types = (np.empty(shape, dtype), np.empty(shape, np.uint8)) if out is None else out
@@ -199,9 +201,9 @@ class Days(Sequence[Day]):
     def __getitem__(self, key: int | str | datetime.date | slice) -> Day | Days:
         if isinstance(key, slice):
             return Days(self._days[key])
-        if isinstance(key, int):
-            return self._days[key]
-        return self.between(key, key)._days[0]
+        if isinstance(key, str | datetime.date):
+            return self.between(key, key)._days[0]
+        return self._days[key]
 
     def __len__(self) -> int:
         return len(self._days)
@@ -213,9 +215,9 @@ class Days(Sequence[Day]):
         """The days from `first` to `last`, both inclusive.
 
         Raises:
-            OptionError: a day of the range is missing; the message names all that are.
+            OptionError: a day of the range is missing, of which the message names all, or something is no day.
         """
-        start, end = (datetime.date.fromisoformat(str(day)) for day in (first, last))
+        start, end = _date(first), _date(last)
         wanted = [start + datetime.timedelta(day) for day in range((end - start).days + 1)]
         known = {day.date: day for day in self}
         missing = [str(date) for date in wanted if date not in known]
@@ -242,6 +244,13 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
     if is_day:
         return Day(folders[0], verify=verify)
     return Days([Day(folder, verify=verify) for folder in folders])
+
+
+def _date(day: str | datetime.date) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(str(day))
+    except ValueError:
+        raise OptionError(f"days: not a day: `{day}` (write it as YYYY-MM-DD)") from None
 
 
 def _verify(path: Path) -> None:

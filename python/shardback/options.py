@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import numbers
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,12 +34,12 @@ def arguments(
     """The options as Rust takes them.
 
     Raises:
-        OptionError: options that exclude each other.
+        OptionError: options that exclude each other, or are no numbers.
     """
     first, last = _range(date, start, end)
     if shards is not None and shard_rows is not None:
         raise OptionError("shards: it excludes shard_rows; give one of them")
-    return {
+    given = {
         "out": os.fspath(out),
         "start": str(first),
         "end": str(last),
@@ -49,6 +50,11 @@ def arguments(
         "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
         **others,
     }
+    for name in ("history", "lookback_days", "shard_rows", "shards", "threads"):
+        value = given[name]
+        if value is not None and not (isinstance(value, numbers.Integral) and 0 <= int(value) < 1 << 32):
+            raise OptionError(f"{name}: expected a whole number, found {value!r}")
+    return given
 
 
 def manifests(given: dict[str, object]) -> list[Manifest]:

@@ -170,7 +170,7 @@ pub(crate) fn find_days(py: Python<'_>, path: PathBuf) -> PyResult<(bool, Vec<Pa
             Err(raise(
                 py,
                 "CorruptError",
-                format!("`{path}`: it has no jagged and no dense days; build them with format=[\"jagged\"]"),
+                format!("`{path}`: it has no jagged and no dense days; build them with formats=\"jagged\""),
             ))
         }
     }

@@ -14,8 +14,17 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Corrupt { .. } | Error::Arrays { .. } => "CorruptError",
         Error::NoCuda(_) | Error::Cuda { .. } | Error::DeviceMemory { .. } => "DeviceError",
         Error::Io { .. } | Error::Unreadable { .. } => "IoError",
-        Error::EmptyDay { .. } | Error::Memory { .. } | Error::TooMany { .. } | Error::Tasks { .. } => "ShardbackError",
-        _ => "InputError",
+        Error::NoFiles { .. }
+        | Error::UnknownFormat { .. }
+        | Error::MissingColumn { .. }
+        | Error::ColumnType { .. }
+        | Error::ValueType { .. }
+        | Error::BadRow(_)
+        | Error::Parquet { .. }
+        | Error::Text { .. }
+        | Error::Source { .. }
+        | Error::Task { .. } => "InputError",
+        _ => "ShardbackError",
     };
     raise(py, class, in_python(&chain(error)))
 }
@@ -47,11 +56,17 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// Options as arguments: `--shard-rows` is `shard_rows`, and `--from` is `start`, as `from` is a word of Python.
+/// Options as arguments: `--shard-rows` is `shard_rows`, and `--from` is `start`, as `from` is a word of Python. What
+/// stands inside a word, such as a path, stays as it is.
 fn in_python(text: &str) -> String {
     let mut parts = text.split("--");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
+        if !out.is_empty() && !out.ends_with(['`', ' ']) {
+            out.push_str("--");
+            out.push_str(part);
+            continue;
+        }
         let end = part.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-').unwrap_or(part.len());
         let (name, rest) = part.split_at(end);
         match name {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import pathlib
 import subprocess
 import sys
@@ -70,6 +72,8 @@ def test_faults_are_exceptions_of_one_base(tables: Tables, tmp_path: pathlib.Pat
         ({"date": "2025-08-14"}, "date: name the day to build, or the first and the last"),
         ({"start": "soon"}, "not a day: `soon`"),
         ({"memory": "much"}, "memory: write a size as 8GiB"),
+        ({"threads": -1}, "threads: expected a whole number, found -1"),
+        ({"history": "many"}, "history: expected a whole number, found 'many'"),
     ]:
         with pytest.raises(shardback.OptionError) as error:
             build(tables, out, **options)
@@ -77,6 +81,9 @@ def test_faults_are_exceptions_of_one_base(tables: Tables, tmp_path: pathlib.Pat
         assert isinstance(error.value, shardback.ShardbackError) and isinstance(error.value, ValueError)
     with pytest.raises(shardback.IoError, match="cannot read"):
         build({**tables, "clicks": tmp_path / "nowhere"}, out)
+    # What looks like an option of the command line stays as it is in a path.
+    with pytest.raises(shardback.IoError, match="cannot read `no--where`"):
+        build({**tables, "clicks": pathlib.Path("no--where")}, out)
     with pytest.raises(shardback.InputError, match="clicks: no column `item_id`"):
         build({**tables, "clicks": arrow(tables["previous_orders"])}, out)
     with pytest.raises(TypeError, match="clicks: a table is a path or has `__arrow_c_stream__`"):
@@ -87,6 +94,18 @@ def test_faults_are_exceptions_of_one_base(tables: Tables, tmp_path: pathlib.Pat
     manifest = build({**tables, "clicks": bad}, out, invalid="skip")[0]
     assert manifest.tables["clicks"].rejected["null_customer"] > 0
     assert manifest.rejected is not None
+
+
+def test_one_build_at_a_time(tables: Tables, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    folder = os.open(out, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(shardback.ShardbackError, match="another run is writing to .* choose another `out`") as error:
+        build(tables, out)
+    assert type(error.value) is shardback.ShardbackError
+    os.close(folder)
+    build(tables, out)
 
 
 def test_a_table_among_the_results_is_refused(tables: Tables, tmp_path: pathlib.Path) -> None:

@@ -38,6 +38,16 @@ for out in sys.argv[1:]:
             day = kinds[0]._residents._there[0].result()
             assert type(day).__name__ == "KernelRows"
             assert day._rows.bytes == kinds[0].plan().days[0].device_bytes
+# Days that come and go, of which the last batch may still be held.
+planned = Loader(sys.argv[1], batch_size=50, device="cpu").plan()
+for strategy, room in ("two", planned.two_bytes), ("one", planned.one_bytes):
+    some = Loader(sys.argv[1], batch_size=50, device="cpu", gather="kernel", device_memory=room + planned.batch_bytes)
+    assert some.plan().strategy == strategy
+    kept = [batch for epoch in range(2) for batch in some]
+    host = Loader(sys.argv[1], batch_size=50, device="cpu")
+    expected = [batch for epoch in range(2) for batch in host]
+    for one, other in zip(kept, expected, strict=True):
+        assert all(map(torch.equal, one, other))
 print("equal")
 """
 
@@ -61,6 +71,13 @@ def test_the_kernel_gives_the_batches_of_the_processor(out: pathlib.Path, wide: 
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout.endswith("equal\n")
+
+
+def test_a_day_that_finds_no_room_is_said(out: pathlib.Path, driver: pathlib.Path) -> None:
+    """More was free when the plan was made."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(driver), "FAKE_CUDA_EAGER": "1", "FAKE_CUDA_MEMORY": "20000"}
+    run = subprocess.run([sys.executable, "-c", SCRIPT, str(out)], capture_output=True, text=True, env=environment, timeout=120)
+    assert "shardback.errors.DeviceError: the device has " in run.stderr, run.stderr
 
 
 def test_without_a_driver_it_is_said() -> None:

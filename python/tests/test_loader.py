@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import pathlib
 import shutil
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 import shardback
-from conftest import DAYS, HISTORY, ROWS, build
+from conftest import DAYS, HISTORY, ROWS, build, write
 from shardback.torch import Batch, Loader
+from shardback.torch.resident import Residents
 
 TOTAL = sum(ROWS.values())
 
@@ -224,7 +226,8 @@ def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
         ([out / "jagged" / "dt=2025-08-14", wide / "jagged" / "dt=2025-08-15"], {}, "items are i32 on 2025-08-14 and i64"),
         ([out, out], {}, "is there twice"),
         ([], {}, "days: there are none"),
-        (out, {"batch_size": 0}, "batch_size and prefetch are 1 or more"),
+        (out, {"batch_size": 0}, "batch_size, prefetch and threads are 1 or more"),
+        (out, {"threads": 0}, "batch_size, prefetch and threads are 1 or more"),
         (out, {"rank": 1}, "together with world_size"),
         (out, {"rank": 2, "world_size": 2}, "rank: 2 is not between 0 and 1"),
         (out, {"drop_last": True, "uneven": True}, "excludes uneven"),
@@ -237,6 +240,95 @@ def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
         loader(tmp_path / "nowhere")
     with pytest.raises(shardback.OptionError, match="needs a CUDA device, not cpu"):
         next(iter(loader(out, gather="kernel")))
+    for gather in ("kernel", "torch"):
+        with pytest.raises(shardback.OptionError, match=f"gather: `{gather}` needs jagged days"):
+            iter(loader(out / "dense", gather=gather))
+    with pytest.raises(shardback.OptionError, match="epoch: -1 is below 0"):
+        loader(out).set_epoch(-1)
+
+
+def test_what_cannot_begin_is_no_epoch(out) -> None:
+    some = loader(out, gather="torch", device_memory=1000)
+    with pytest.raises(shardback.OptionError, match="is not possible"):
+        iter(some)
+    some._device_memory = None
+    assert some.epoch == 0 and items(some) == items(loader(out))
+
+
+def test_without_the_kernel_it_is_said(out, monkeypatch) -> None:
+    def refuse(ordinal: int) -> None:
+        raise shardback.DeviceError("no CUDA device can be used: the driver is for CUDA 11.0, 12.0 is needed")
+
+    monkeypatch.setattr("shardback._native.Device", refuse)
+    some = loader(out, device="cuda:0")
+    with pytest.warns(UserWarning, match="PyTorch gathers, which takes longer than the kernel: .* 12.0 is needed"):
+        assert some._kernel() is None
+    with pytest.raises(shardback.DeviceError):
+        loader(out, device="cuda:0", gather="kernel")._kernel()
+
+
+@pytest.mark.parametrize("gather", ["host", "torch"])
+@pytest.mark.parametrize("rule", [{}, {"drop_last": True}, {"uneven": True}])
+def test_days_with_less_than_a_row_for_each_rank(tmp_path, gather, rule) -> None:
+    """Five ranks, and days of 3, 0, 1, 12 and 0 rows, gone through twice, and gone on with after each step."""
+    sizes, world, size = [3, 0, 1, 12, 0], 5, 2
+    days = [f"2025-08-{10 + place}" for place in range(len(sizes))]
+    samples = [(day, row % 2, 100 * place + row, False) for place, day in enumerate(days) for row in range(sizes[place])]
+    write(tmp_path / "shown.csv", ["dt", "customer_id", "item_id", "is_order"], samples)
+    write(tmp_path / "clicks.csv", ["dt", "customer_id", "item_id", "click_time"], [("2025-08-01", 1, 7, "2025-08-01T00:00:00Z")])
+    tables = {"impressions": tmp_path / "shown.csv", "clicks": tmp_path / "clicks.csv"}
+    build(tables, tmp_path / "out", start=days[0], end=days[-1], allow_empty_days=True, formats="jagged", shards=1)
+
+    def rank(number: int) -> Loader:
+        return loader(tmp_path / "out", batch_size=size, rank=number, world_size=world, gather=gather, **rule)
+
+    ranks = [rank(number) for number in range(world)]
+    for epoch in range(2):
+        taken = [list(some) for some in ranks]
+        assert [len(batches) for batches in taken] == [len(some) for some in ranks]
+        assert all(some.epoch == epoch + 1 for some in ranks)
+        counts = collections.Counter(items(batch for batches in taken for batch in batches))
+        if "uneven" in rule:
+            assert len(counts) == counts.total() == sum(sizes)
+        elif "drop_last" in rule:
+            assert len(counts) == counts.total() == 10
+        else:
+            # 2 come twice on the first day, 4 on the third, 3 on the fourth.
+            assert len(counts) == sum(sizes) and counts.total() - len(counts) == 2 + 4 + 3
+            assert len({len(batches) for batches in taken}) == 1
+    # Where all ranks make the same steps, one alone goes on after each of them.
+    for stop in range(0 if "uneven" in rule else len(ranks[0])):
+        ranks = [rank(number) for number in range(world)]
+        before = {item for some in ranks for item in items(itertools.islice(some, stop + 1))}
+        alone = loader(tmp_path / "out", batch_size=1, gather=gather, **rule)
+        alone.load_state_dict(ranks[stop % world].state_dict())
+        after = set() if alone.epoch == 1 else set(items(alone))
+        assert not before & after
+        assert rule or before | after == {item for _, _, item, _ in samples}
+
+
+def test_a_day_that_could_not_be_brought_is_let_go(out) -> None:
+    """The next day is brought along, and fails; that is said when its turn comes, and the day before it is none the worse."""
+
+    class Brought:
+        def close(self) -> None:
+            closed.append(self)
+
+    closed: list[Brought] = []
+    days = list(shardback.open(out)) * 2
+
+    def bring(day: shardback.Day) -> Brought:
+        if day is days[1]:
+            raise shardback.DeviceError("no room")
+        return Brought()
+
+    residents = Residents(days, 2, bring)
+    residents.get(0)
+    with pytest.raises(shardback.DeviceError, match="no room"):
+        residents.get(1)
+    residents.get(0)
+    residents.get(3)
+    assert len(closed) == 3
 
 
 @pytest.mark.parametrize("gather", ["host", "torch"])
@@ -272,6 +364,7 @@ def test_the_plan(out) -> None:
     assert one < planned.two_bytes < planned.all_bytes == sum(day.device_bytes for day in planned.days)
     batches = planned.batch_bytes
     assert batches == 2 * loader(out)._layout(32, HISTORY).bytes
+    assert loader(out, batch_size=1_000_000).plan().batch_bytes == 2 * loader(out)._layout(max(ROWS.values()), HISTORY).bytes
     for memory, strategy in [
         (planned.all_bytes + batches, "all"),
         (planned.all_bytes + batches - 1, "two"),

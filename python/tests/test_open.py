@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-import threading
 
 import numpy as np
 import pytest
@@ -83,6 +82,8 @@ def test_dense_says_what_is_wrong(out: pathlib.Path) -> None:
     for rows, message in [([403], "rows: expected 0 to 402"), ([-1], "rows: expected"), ([0.5], "whole numbers"), ([[1]], r"\[1, 1\]")]:
         with pytest.raises(shardback.OptionError, match=message):
             day.dense(rows)
+    with pytest.raises(shardback.OptionError, match="threads: use 1 or more"):
+        day.dense([0], threads=0)
     good = (np.zeros((2, HISTORY), np.int32), np.zeros((2, HISTORY), np.uint8))
     for bad in [(good[0][:1], good[1]), (good[0].astype(np.int64), good[1]), (good[0], np.zeros((2, 2 * HISTORY), np.uint8)[:, ::2])]:
         with pytest.raises(shardback.OptionError, match="out: expected"):
@@ -98,34 +99,17 @@ def test_wide_items(wide: pathlib.Path, out: pathlib.Path) -> None:
     assert all(np.array_equal(*pair) for pair in zip((actions, types), narrow.dense(rows), strict=True))
 
 
-def test_other_threads_run_meanwhile(out: pathlib.Path) -> None:
-    """The interpreter's lock is released: threads gather at the same time, and all are right."""
-    day = days(out, "jagged")[0]
-    expected = day.dense(slice(None))
-    wrong: list[int] = []
-
-    def gather() -> None:
-        for _ in range(20):
-            if not all(np.array_equal(*pair) for pair in zip(day.dense(slice(None), threads=1), expected, strict=True)):
-                wrong.append(1)
-
-    threads = [threading.Thread(target=gather) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-
-
 def test_roots_and_ranges(out: pathlib.Path, tmp_path: pathlib.Path) -> None:
     opened = shardback.open(out)
     assert isinstance(opened, shardback.Days)
     assert [(day.date, day.format) for day in opened] == [(day, "jagged") for day in DAYS]
     assert isinstance(shardback.open(out / "dense" / "dt=2025-08-14"), shardback.Day)
-    assert opened["2025-08-15"] is opened[1] and [day.date for day in opened[1:]] == DAYS[1:]
+    assert opened["2025-08-15"] is opened[1] is opened[np.int64(1)] and [day.date for day in opened[1:]] == DAYS[1:]
     assert [day.date for day in opened.between(DAYS[0], "2025-08-15")] == DAYS[:2]
     with pytest.raises(shardback.OptionError, match="no 2025-08-17, 2025-08-18 between 2025-08-16 and 2025-08-18; there are 2025-08-14 to"):
         opened.between("2025-08-16", "2025-08-18")
+    with pytest.raises(shardback.OptionError, match="days: not a day: `soon`"):
+        opened["soon"]
     with pytest.raises(shardback.OptionError, match="2025-08-14 is there twice"):
         shardback.Days([opened[0], opened[0]])
     with pytest.raises(shardback.IoError):

@@ -13,9 +13,10 @@ from conftest import REPOSITORY
 EXAMPLE = REPOSITORY / "python" / "examples" / "train.py"
 
 
-def train(*arguments: object) -> str:
-    """Runs the example on the processor; what it printed."""
-    command = [sys.executable, str(EXAMPLE), "--device", "cpu", *map(str, arguments)]
+def train(*arguments: object, processes: int = 0) -> str:
+    """Runs the example on the processor, or by torchrun in some processes; what it printed."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
+    command = [sys.executable, *torchrun, str(EXAMPLE), "--device", "cpu", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert run.returncode == 0, run.stderr
@@ -44,3 +45,13 @@ def test_it_learns_and_resumes(tmp_path: pathlib.Path) -> None:
     # All of it is done: nothing is left to train, and what was saved is the model that was tested.
     again = train("--work", work, "--checkpoint", checkpoint)
     assert "history: 0 steps in " in again and held_out(again, "history") == history
+
+
+def test_two_processes_train_and_one_goes_on(tmp_path: pathlib.Path) -> None:
+    work, checkpoint = tmp_path / "work", tmp_path / "run.pt"
+    stopped = train("--work", work, "--checkpoint", checkpoint, "--stop-after", 60, processes=2)
+    # 24 steps a day, each of 256 rows in each of them.
+    assert "history: epoch 0, 2025-08-14: 6,000 rows" in stopped and "2025-08-15" not in stopped
+    said = train("--work", work, "--checkpoint", checkpoint, "--epochs", 1)
+    assert "history: goes on in epoch 0 at 2025-08-15, row 6,144\n" in said
+    assert "history: epoch 0, 2025-08-15: 5,856 rows" in said

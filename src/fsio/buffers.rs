@@ -125,3 +125,90 @@ impl Drop for Buffer {
         self.buffers.0.returned.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Here and not in tests/it: buffers are nobody's business outside of this module, and no disk is slow when it should be.
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+    use std::thread::{self, sleep};
+    use std::time::Duration;
+
+    use rayon::ThreadPoolBuilder;
+
+    use super::{BUFFERS_PER_THREAD, Buffer, Buffers};
+
+    /// What is still to come after so long does not come.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// The buffers of one thread.
+    fn buffers() -> Buffers {
+        ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(Buffers::new)
+    }
+
+    /// Takes a buffer in a thread of its own, and hands it on.
+    fn taker(buffers: &Buffers, taken: Sender<Buffer>) {
+        let buffers = buffers.clone();
+        thread::spawn(move || taken.send(buffers.take()));
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_when_nothing_is_on_its_way_any_more() {
+        let buffers = buffers();
+        let mut filling: Vec<Buffer> = (0..BUFFERS_PER_THREAD).map(|_| buffers.take()).collect();
+        let on_its_way = filling.pop().unwrap().send_off();
+        let (taken, takes) = channel();
+        for _ in 0..3 {
+            taker(&buffers, taken.clone());
+        }
+        assert_eq!(takes.recv_timeout(Duration::from_millis(300)).err(), Some(RecvTimeoutError::Timeout));
+        // One of them gets this one; the others must not wait for it, since it may be long in coming.
+        drop(on_its_way);
+        let all: Vec<_> = (0..3).map(|_| takes.recv_timeout(PATIENCE).expect("it waits for ever")).collect();
+        assert_eq!(buffers.state().filling, filling.len() + all.len());
+        drop((filling, all));
+        let state = buffers.state();
+        assert_eq!((state.filling, state.in_flight, state.spare.len()), (0, 0, BUFFERS_PER_THREAD));
+    }
+
+    #[test]
+    fn writers_that_outrun_the_disk_wait_and_go_on() {
+        const WRITERS: usize = 4;
+        const EACH: usize = 50;
+        let buffers = buffers();
+        let (full, disk) = channel::<Buffer>();
+        let (done, finished) = channel();
+        let sent = Arc::new(AtomicUsize::new(0));
+        for writer in 0..WRITERS {
+            let (buffers, full, done, sent) = (buffers.clone(), full.clone(), done.clone(), Arc::clone(&sent));
+            thread::spawn(move || {
+                for _ in 0..EACH {
+                    let mut buffer = buffers.take();
+                    buffer.fill(&[writer as u8; 100]);
+                    sent.fetch_add(1, Ordering::Relaxed);
+                    full.send(buffer.send_off()).unwrap();
+                }
+                done.send(()).unwrap();
+            });
+        }
+        drop(full);
+        thread::spawn(move || {
+            // A buffer comes back only when the writers have used up all the others, and can but wait.
+            for (returned, buffer) in disk.into_iter().enumerate() {
+                let most = (returned + BUFFERS_PER_THREAD).min(WRITERS * EACH);
+                while sent.load(Ordering::Relaxed) < most {
+                    sleep(Duration::from_micros(50));
+                }
+                sleep(Duration::from_micros(50));
+                assert_eq!(sent.load(Ordering::Relaxed), most, "there are more buffers than there may be");
+                drop(buffer);
+            }
+            done.send(()).unwrap();
+        });
+        for _ in 0..=WRITERS {
+            finished.recv_timeout(PATIENCE).expect("somebody waits for ever, or there were too many buffers");
+        }
+    }
+}

@@ -3,9 +3,10 @@
 //! One thread goes through the steps and hands each batch over a channel that holds a few; within a batch the rows are
 //! shared out among the threads of a pool. Both end when the receiver is dropped.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rayon::ThreadPoolBuilder;
@@ -71,6 +72,8 @@ pub struct Batch {
 /// The batches to come.
 pub struct Ahead {
     receiver: Receiver<Result<Batch>>,
+    /// Gone once it has ended and somebody has asked how.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Ahead {
@@ -88,19 +91,25 @@ impl Ahead {
                 let _ = sender.send(Err(error));
             }
         };
-        thread::Builder::new().name("shardback-load".to_owned()).spawn(work).map_err(no_threads)?;
-        Ok(Self { receiver })
+        let thread = thread::Builder::new().name("shardback-load".to_owned()).spawn(work).map_err(no_threads)?;
+        Ok(Self { receiver, thread: Some(thread) })
     }
 
     /// The next batch; the outer `None` where none came in time, the inner one after the last.
     ///
     /// # Errors
     /// What went wrong while it was made; nothing comes after that.
-    pub fn next(&self, timeout: Duration) -> Option<Option<Result<Batch>>> {
+    ///
+    /// # Panics
+    /// As the thread did that makes them: an epoch must not look as if it were over.
+    pub fn next(&mut self, timeout: Duration) -> Option<Option<Result<Batch>>> {
         match self.receiver.recv_timeout(timeout) {
             Ok(batch) => Some(Some(batch)),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => match self.thread.take().map(JoinHandle::join) {
+                Some(Err(panic)) => resume_unwind(panic),
+                _ => Some(None),
+            },
         }
     }
 }
@@ -114,7 +123,7 @@ const ROWS_PER_TASK: usize = 256;
 
 /// Makes all batches of the epoch, until they are done or nobody wants them.
 fn run(mut epoch: Epoch, sender: &SyncSender<Result<Batch>>) -> Result<()> {
-    let bytes = epoch.days.iter().map(|day| epoch.block_bytes(day.history())).max().unwrap_or_default();
+    let bytes = epoch.days.iter().map(|day| epoch.block_bytes(day)).max().unwrap_or_default();
     let blocks = match epoch.allocate.take() {
         Some(allocate) => Pool::of(bytes, allocate),
         None => Pool::new(bytes),
@@ -148,11 +157,11 @@ fn read_ahead(day: &MappedDay) {
 }
 
 impl Epoch {
-    /// The bytes that the largest batch takes.
-    fn block_bytes(&self, history: usize) -> usize {
-        let rows = self.ranks.batch();
+    /// The bytes that the largest batch of a day takes.
+    fn block_bytes(&self, day: &MappedDay) -> usize {
+        let rows = self.ranks.batch().min(day.rows());
         match self.content {
-            Content::Tensors(dtypes) => Layout { rows, width: history, dtypes }.offsets().end,
+            Content::Tensors(dtypes) => Layout { rows, width: day.history(), dtypes }.offsets().end,
             Content::Rows => rows * size_of::<i64>(),
         }
     }

@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytemuck::allocation::try_zeroed_vec;
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bytes that a batch can lie in, on an address that is a multiple of 64.
 pub trait Memory: Send + Sync {
@@ -29,7 +30,16 @@ impl Pool {
     /// Memory of the process, in blocks of `bytes`.
     #[must_use]
     pub fn new(bytes: usize) -> Arc<Self> {
-        Self::of(bytes, Box::new(|bytes| Ok(Box::new(Lines(vec![Line::zeroed(); bytes.div_ceil(LINE)])))))
+        Self::of(
+            bytes,
+            Box::new(|bytes| match try_zeroed_vec(bytes.div_ceil(LINE)) {
+                Ok(lines) => Ok(Box::new(Lines(lines))),
+                Err(()) => Err(Error::Option {
+                    option: "batch_size",
+                    problem: format!("there is no memory for batches of {bytes} bytes"),
+                }),
+            }),
+        )
     }
 
     /// Memory that `allocate` provides, such as is pinned for a device.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch.distributed
 
 from shardback import _native
 from shardback.days import Array, Day, Days, open
-from shardback.errors import OptionError
+from shardback.errors import DeviceError, OptionError
 from shardback.torch.batch import NAMES, Batch, Layout
 from shardback.torch.plan import DayPlan, Plan, choose
 from shardback.torch.resident import KernelRows, Residents, Rows, TorchRows
@@ -100,9 +101,9 @@ class Loader:
         if gather not in ("auto", "host", "kernel", "torch"):
             raise OptionError(f"gather: `{gather}` is none of auto, host, kernel, torch")
         self._gather = gather
-        self._prefetch, self._threads = prefetch, threads or len(os.sched_getaffinity(0))
-        if batch_size < 1 or prefetch < 1 or seed < 0 or seed >= 1 << 64:
-            raise OptionError("batch_size and prefetch are 1 or more, and seed is a number of 64 bits")
+        self._prefetch, self._threads = prefetch, len(os.sched_getaffinity(0)) if threads is None else threads
+        if batch_size < 1 or prefetch < 1 or self._threads < 1 or not 0 <= seed < 1 << 64:
+            raise OptionError("batch_size, prefetch and threads are 1 or more, and seed is a number of 64 bits")
         self._device_memory = device_memory
         self._steps = [self._day_steps(day, 0) for day in self.days]
         self._residents: Residents | None = None
@@ -124,6 +125,8 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Makes `epoch` the next one. Where it is the one that `load_state_dict` goes on with, it stays where it is."""
+        if epoch < 0:
+            raise OptionError(f"epoch: {epoch} is below 0")
         if epoch != self._next.epoch:
             self._now = self._next = _Position(epoch)
 
@@ -176,15 +179,15 @@ class Loader:
             for day in self.days
         )
         # The one at work, and the one before it that the step may still hold.
-        batches = 2 * self._layout(self.batch_size, self._history).bytes
+        batches = 2 * self._layout(min(self.batch_size, max(len(day) for day in self.days)), self._history).bytes
         return choose(days, batches, self._available(device_memory), jagged=jagged)
 
     def __iter__(self) -> Iterator[Batch]:
+        # What it says no to is no epoch.
+        residents = self._on_device()
         start = self._next
         self._now, self._next = start, _Position(start.epoch + 1)
-        if self._on_device():
-            return self._resident(start)
-        return self._host(start)
+        return self._host(start) if residents is None else self._resident(start, residents)
 
     def _host(self, start: _Position) -> Iterator[Batch]:
         """Batches that the processor has gathered, and copied to the device where that is another one."""
@@ -204,10 +207,8 @@ class Loader:
             yield self._deliver(start.epoch, place, delivered, self._layout(rows, width).batch(block, self.days[place].date))
         self._end(start.epoch)
 
-    def _resident(self, start: _Position) -> Iterator[Batch]:
+    def _resident(self, start: _Position, residents: Residents) -> Iterator[Batch]:
         """Batches that the device has gathered."""
-        residents = self._residents or self._open_residents()
-        self._residents = residents
         at, day = -1, None
         for memory, rows, width, place, delivered in self._batches(start, rows_only=True, pinned=False):
             if day is None or place != at:
@@ -272,22 +273,24 @@ class Loader:
         free, _ = torch.cuda.mem_get_info(self._device)
         return free * 9 // 10
 
-    def _on_device(self) -> bool:
-        """Whether the device gathers."""
-        if self._residents is not None:
-            return True
-        if self._gather == "host" or (self._gather == "auto" and self._device.type != "cuda"):
-            return False
+    def _on_device(self) -> Residents | None:
+        """The days on the device, where that gathers."""
+        if self._residents is not None or self._gather == "host":
+            return self._residents
+        if self._gather == "auto" and self._device.type != "cuda":
+            return None
+        if self._gather != "auto" and any(day.format != "jagged" for day in self.days):
+            raise OptionError(f"gather: `{self._gather}` needs jagged days; build them with formats=\"jagged\"")
         plan = self.plan()
-        if self._gather == "auto" or plan.available is None:
-            jagged = all(day.format == "jagged" for day in self.days)
-            return plan.strategy != "host" if plan.available is not None else jagged
-        if plan.strategy == "host":
+        # PyTorch gathers on the processor as well, where it is told to.
+        there = plan.available is None or plan.strategy != "host"
+        if not there and self._gather != "auto":
             raise OptionError(f"gather: `{self._gather}` is not possible: {plan.reason}")
-        return True
+        if there:
+            self._residents = self._open_residents(plan)
+        return self._residents
 
-    def _open_residents(self) -> Residents:
-        plan = self.plan()
+    def _open_residents(self, plan: Plan) -> Residents:
         most = {"two": 2, "one": 1}.get(plan.strategy, len(self.days))
         native = self._kernel()
 
@@ -310,10 +313,11 @@ class Loader:
                 raise OptionError(f"gather: `kernel` needs a CUDA device, not {self._device}")
             index = self._device.index
             return _native.Device(torch.cuda.current_device() if index is None else index)
-        except Exception:
+        except DeviceError as error:
             # What the kernel cannot do, PyTorch can, unless it was asked for by name.
             if self._gather == "kernel":
                 raise
+            warnings.warn(f"PyTorch gathers, which takes longer than the kernel: {error}", stacklevel=2)
             return None
 
 

@@ -112,7 +112,7 @@ class Residents:
         wanted = [place] if self._most == 1 else [place, following]
         if self._most < len(self._days):
             for other in [other for other in self._there if other not in wanted]:
-                self._there.pop(other).result().close()
+                self._let_go(other)
         for other in wanted:
             if other not in self._there:
                 self._there[other] = self._executor.submit(self._upload, self._days[other])
@@ -122,10 +122,11 @@ class Residents:
             self._there.pop(place, None)
             raise
 
-    def close(self) -> None:
-        """Lets all days go."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._there.clear()
+    def _let_go(self, place: int) -> None:
+        uploaded = self._there.pop(place)
+        # One that failed is of no interest any more.
+        if uploaded.exception() is None:
+            uploaded.result().close()
 
 
 _NO_DATE = datetime.date.min

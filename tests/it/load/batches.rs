@@ -1,12 +1,15 @@
 //! Batches hold the rows of the day, whatever the format, the dtypes, the memory and the number of threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shardback::config::Format;
 use shardback::error::Result;
-use shardback::load::{Ahead, Batch, Content, Dtypes, Epoch, Index, Last, Layout, Order, Ranks, longest};
+use shardback::load::{
+    Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, Memory, Order, Ranks, longest,
+};
 use shardback::open::MappedDay;
 
 use crate::fixture::{self, DAY};
@@ -28,7 +31,7 @@ fn epoch(days: Vec<Arc<MappedDay>>, content: Content) -> Epoch {
 }
 
 fn all(epoch: Epoch) -> Result<Vec<Batch>> {
-    let ahead = Ahead::new(epoch)?;
+    let mut ahead = Ahead::new(epoch)?;
     let mut batches = Vec::new();
     while let Some(batch) = ahead.next(Duration::from_secs(60)).unwrap() {
         batches.push(batch?);
@@ -152,6 +155,30 @@ fn faults_end_the_epoch() {
     assert!(error.to_string().contains("row 0: start 1000000, length"), "{error}");
 }
 
+/// A batch is no larger than a day, however many rows are asked for.
+#[test]
+fn a_whole_day_is_a_batch() {
+    let out = tempfile::tempdir().unwrap();
+    let day = open(out.path(), Format::Dense, &fixture::small());
+    let ranks = Ranks::new(0, 1, u32::MAX as usize, Last::Repeat).unwrap();
+    let dtypes = Dtypes { items: Index::I64, types: Index::I64 };
+    let mut batches = all(Epoch { ranks, ..epoch(vec![Arc::clone(&day)], Content::Tensors(dtypes)) }).unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [day.rows()]);
+    let layout = Layout { rows: day.rows(), width: day.history(), dtypes };
+    assert_eq!(batches[0].block.bytes().len(), layout.offsets().end);
+}
+
+/// An epoch whose thread panics must not look as if it had come to its end.
+#[test]
+fn a_panic_does_not_end_the_epoch() {
+    let out = tempfile::tempdir().unwrap();
+    let day = open(out.path(), Format::Jagged, &fixture::small());
+    let allocate = Some(Box::new(|_| -> Result<Box<dyn Memory>> { panic!("no memory today") }) as Allocate);
+    let mut ahead = Ahead::new(Epoch { allocate, ..epoch(vec![day], Content::Rows) }).unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| ahead.next(Duration::from_secs(60)).is_some())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"no memory today"));
+}
+
 /// A batch's memory is used again once the batch is gone, and not before.
 #[test]
 fn memory_is_used_again() {
@@ -166,4 +193,6 @@ fn memory_is_used_again() {
     drop(one);
     let mut three = pool.take().unwrap();
     assert_eq!(place(&mut three), first);
+    let error = Pool::new(usize::MAX >> 1).take().err().unwrap();
+    assert!(error.to_string().starts_with("batch_size: there is no memory"), "{error}");
 }
