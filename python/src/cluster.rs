@@ -78,6 +78,12 @@ pub(crate) fn parts(shards: Vec<u32>) -> u64 {
     cluster::parts(&shards)
 }
 
+/// Checks options that a build will be given.
+#[pyfunction]
+pub(crate) fn check(py: Python<'_>, arguments: Arguments) -> PyResult<()> {
+    plan(py, arguments).map(drop)
+}
+
 /// The process that holds the output.
 #[pyclass(module = "shardback._native")]
 pub(crate) struct Driver {
@@ -89,9 +95,9 @@ pub(crate) struct Driver {
 impl Driver {
     /// Locks the output; `run` names the run, and no other may ever have the same name.
     #[new]
-    fn new(py: Python<'_>, arguments: Arguments, run: &str) -> PyResult<Self> {
+    fn new(py: Python<'_>, arguments: Arguments, tables: Vec<String>, run: &str) -> PyResult<Self> {
         let plan = plan(py, arguments)?;
-        let driver = py.detach(|| cluster::Driver::open(&plan, run)).map_err(|error| to_python(py, &error))?;
+        let driver = py.detach(|| cluster::Driver::open(&plan, tables, run)).map_err(|error| to_python(py, &error))?;
         Ok(Self { plan: plan.for_days(driver.days().to_vec()), driver: Some(driver) })
     }
 
@@ -130,18 +136,11 @@ impl Driver {
     }
 
     /// Publishes the days.
-    fn publish(
-        &self,
-        py: Python<'_>,
-        shards: Vec<u32>,
-        reports: Vec<Vec<u8>>,
-        tables: Vec<String>,
-        engine: String,
-    ) -> PyResult<()> {
+    fn publish(&self, py: Python<'_>, shards: Vec<u32>, reports: Vec<Vec<u8>>, engine: String) -> PyResult<()> {
         let driver = self.open(py)?;
         let publish = || {
             let reports = reports.iter().map(|report| Report::from_bytes(report)).collect::<Result<Vec<_>>>()?;
-            driver.publish(&shards, reports, &tables, &serde_json::from_str(&engine).unwrap_or_default())
+            driver.publish(&shards, reports, &serde_json::from_str(&engine).unwrap_or_default())
         };
         py.detach(publish).map_err(|error| to_python(py, &error))
     }

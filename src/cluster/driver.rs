@@ -17,28 +17,40 @@ use crate::manifest::statistics::Figures;
 use crate::pipeline;
 use crate::unify::{Actions, Impressions};
 
+/// What all tasks have found and done.
+struct Results {
+    impressions: Impressions,
+    /// By the names of the tables.
+    actions: Vec<(String, Actions)>,
+    /// The reports, in the order of the parts.
+    parts: Vec<Report>,
+}
+
 /// A run over an output, which it holds until it is closed.
 #[derive(Debug)]
 pub struct Driver {
     /// The days that are to be built.
     plan: Plan,
+    /// The names of the tables of actions.
+    tables: Vec<String>,
     output: Output,
     run: ClusterRun,
 }
 
 impl Driver {
     /// Locks the output of a plan, finds the days that are missing, and makes the folder `run` in its staging for the tasks;
-    /// no two runs may ever have the same name.
+    /// no two runs may ever have the same name. `tables` names the tables of actions.
     ///
     /// # Errors
     /// Everything for which a build on a single machine would not start.
-    pub fn open(plan: &Plan, run: &str) -> Result<Self> {
+    pub fn open(plan: &Plan, tables: Vec<String>, run: &str) -> Result<Self> {
+        pipeline::refuse_no_actions(tables.len())?;
         let output = Output::open(&plan.options().out)?;
         let (missing, _) = pipeline::missing_days(plan, &output);
         let plan = plan.for_days(missing);
         pipeline::check_replace(&plan, &output)?;
         let run = output.cluster_run(run)?;
-        Ok(Self { plan, output, run })
+        Ok(Self { plan, tables, output, run })
     }
 
     /// The days that are to be built; none where all are there.
@@ -76,14 +88,14 @@ impl Driver {
         impressions.samples.iter().map(|&samples| self.plan.options().sharding.shards(samples)).collect()
     }
 
-    /// Publishes the days in order from the parts' reports; `tables` names the tables of actions, and `engine` is what the record
-    /// of the run says of where it ran.
+    /// Publishes the days in order from the parts' reports; `engine` is what the record of the run says of where
+    /// it ran.
     ///
     /// # Errors
     /// [`Error::Task`] with what map tasks found wrong, [`Error::Tasks`] when not every part has one report or a file is not as
     /// reported, [`Error::EmptyDay`], and what the disk refuses. Days that were published before it stay, whole.
-    pub fn publish(&self, shards: &[u32], reports: Vec<Report>, tables: &[String], engine: &Value) -> Result<()> {
-        let (impressions, actions, parts) = self.collect(shards, reports, tables)?;
+    pub fn publish(&self, shards: &[u32], reports: Vec<Report>, engine: &Value) -> Result<()> {
+        let Results { impressions, actions, parts } = self.collect(shards, reports)?;
         if self.shards(&impressions)? != shards {
             return Err(Error::Tasks { problem: "impressions changed while they were read".to_owned() });
         }
@@ -96,12 +108,7 @@ impl Driver {
     }
 
     /// What the tables hold, and the reports in the order of their parts.
-    fn collect(
-        &self,
-        shards: &[u32],
-        mut reports: Vec<Report>,
-        tables: &[String],
-    ) -> Result<(Impressions, Vec<(String, Actions)>, Vec<Report>)> {
+    fn collect(&self, shards: &[u32], mut reports: Vec<Report>) -> Result<Results> {
         refuse(reports.iter().flat_map(|report| &report.faults))?;
         reports.sort_by_key(|report| report.part);
         let parts = super::parts(shards);
@@ -116,8 +123,8 @@ impl Driver {
             let place = found.iter().position(|(known, _)| known == name);
             (name.clone(), place.map(|place| found.swap_remove(place).1).unwrap_or_default())
         };
-        let actions = tables.iter().map(&mut of_table).collect();
-        Ok((impressions, actions, reports))
+        let actions = self.tables.iter().map(&mut of_table).collect();
+        Ok(Results { impressions, actions, parts: reports })
     }
 
     fn day(&self, day: Day, shards: u32, seen: Seen, parts: &[Report], run: &[u8]) -> Result<()> {

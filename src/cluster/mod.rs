@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Knows what a task does and what travels between tasks; knows no engine. A part is a shard of all the days that are cut
-//! into as many shards. The rows of the shuffle ([`rows`]) are grouped by part and ordered by kind, and nothing else of their
+//! into as many shards. The rows of the shuffle ([`schema`]) are grouped by part and ordered by kind, and nothing else of their
 //! order matters. A map task may run any number of times, as long as the engine takes its rows once; a part's task too, as
 //! each attempt writes files of its own and the driver publishes those of which it has the report. So the files and the
 //! manifests are those of a single machine, whatever became of the tasks on the way.

@@ -50,10 +50,7 @@ pub struct Tables {
 /// # Errors
 /// The first fault; the days that [`Observer::published`] was told of stay published, whole.
 pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
-    if tables.actions.is_empty() {
-        let problem = "name at least one of --clicks, --add-to-carts, --previous-orders".to_owned();
-        return Err(Error::Option { option: "--clicks", problem });
-    }
+    refuse_no_actions(tables.actions.len())?;
     places::check(&plan.options().out, &tables)?;
     let threads = plan.options().threads.unwrap_or(0);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
@@ -73,6 +70,15 @@ fn build_items<I: ItemId>(plan: &Plan, tables: Tables, observer: &dyn Observer) 
     let cleaned = output.clean();
     let summary = result?;
     cleaned.map(|()| summary)
+}
+
+/// Refuses a run without any table of actions.
+pub(crate) fn refuse_no_actions(tables: usize) -> Result<()> {
+    if tables > 0 {
+        return Ok(());
+    }
+    let problem = "name at least one of --clicks, --add-to-carts, --previous-orders".to_owned();
+    Err(Error::Option { option: "--clicks", problem })
 }
 
 /// The days to build, and with `--skip-existing` those that are there already.

@@ -93,14 +93,13 @@ struct Reduced {
     driver: Driver,
     shards: Vec<u32>,
     reports: Vec<Report>,
-    tables: Vec<String>,
 }
 
 impl Reduced {
     fn publish(self, change: impl FnOnce(&mut Vec<Report>, &Path)) -> shardback::error::Result<()> {
-        let Self { driver, shards, mut reports, tables } = self;
+        let Self { driver, shards, mut reports } = self;
         change(&mut reports, driver.folder());
-        let published = driver.publish(&shards, reports, &tables, &json!({ "name": "loops" }));
+        let published = driver.publish(&shards, reports, &json!({ "name": "loops" }));
         driver.close().unwrap();
         published
     }
@@ -109,7 +108,7 @@ impl Reduced {
 impl Cluster {
     fn build(&self, tables: &Tables, options: &Options) -> shardback::error::Result<()> {
         let plan = Plan::new(options.clone())?;
-        let driver = Driver::open(&plan, "run")?;
+        let driver = Driver::open(&plan, tables.names(), "run")?;
         let plan = plan.for_days(driver.days().to_vec());
         let counted = self.map(&Arc::new(Job::counting(plan.clone())), &tables.0[..1]);
         let counted = driver.count_shards(counted.iter().map(|(_, kind, records)| (*kind, records.as_slice())));
@@ -150,7 +149,7 @@ impl Cluster {
             }
         }
         mix(&mut reports, self.seed);
-        Reduced { driver, shards, reports, tables: tables.names() }
+        Reduced { driver, shards, reports }
     }
 
     /// Runs the map tasks of some tables.
@@ -308,7 +307,7 @@ fn a_bad_row_ends_the_run_and_is_named() {
         ..options(&folder.path().join("out"), streams::FIRST, streams::FIRST + 1)
     };
     let (tables, plan) = (Tables::with_bad_rows(), Plan::new(options.clone()).unwrap());
-    let driver = Driver::open(&plan, "run").unwrap();
+    let driver = Driver::open(&plan, tables.names(), "run").unwrap();
     let reduced = Cluster::default().reduce(&tables, plan, driver, vec![3, 3]);
     let written = |run: &Path| files(run).len();
     let error = reduced.publish(|_, run| assert_eq!(written(run), 0)).unwrap_err();
@@ -340,7 +339,7 @@ fn ready(folder: &Path) -> (Reduced, Options) {
     let tables = Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())]);
     let options = Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) };
     let plan = Plan::new(options.clone()).unwrap();
-    let driver = Driver::open(&plan, "run").unwrap();
+    let driver = Driver::open(&plan, tables.names(), "run").unwrap();
     (Cluster::default().reduce(&tables, plan, driver, vec![3]), options)
 }
 
@@ -393,8 +392,19 @@ fn attempts_need_their_run() {
 fn a_driver_holds_its_output() {
     let folder = tempfile::tempdir().unwrap();
     let (reduced, options) = ready(folder.path());
-    let open = |skip_existing| Driver::open(&Plan::new(Options { skip_existing, ..options.clone() }).unwrap(), "other");
+    let open = |skip_existing| {
+        Driver::open(
+            &Plan::new(Options { skip_existing, ..options.clone() }).unwrap(),
+            vec!["clicks".to_owned()],
+            "other",
+        )
+    };
     assert!(matches!(open(false).unwrap_err(), Error::Locked { .. }));
+    let plan = Plan::new(options.clone()).unwrap();
+    assert!(
+        matches!(Driver::open(&plan, Vec::new(), "none").unwrap_err(), Error::Option { .. }),
+        "no table of actions"
+    );
     reduced.publish(|_, _| ()).unwrap();
     assert_eq!(open(true).unwrap().days(), []);
     assert_eq!(open(false).unwrap().days(), [Day(20_000)]);

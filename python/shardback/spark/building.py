@@ -114,16 +114,16 @@ def build(
     )
     actions = {"clicks": clicks, "add_to_carts": add_to_carts, "previous_orders": previous_orders}
     frames = {name: frame for name, frame in actions.items() if frame is not None}
-    with _driver(given) as driver:
+    with _driver(given, list(frames)) as driver:
         if driver.days:
             _Run(spark, driver, given, impressions, frames).build()
     return manifests(given)
 
 
 @contextlib.contextmanager
-def _driver(given: dict[str, object]) -> Iterator[_native.Driver]:
+def _driver(given: dict[str, object], tables: list[str]) -> Iterator[_native.Driver]:
     # Never the same name twice: tasks of a run that died may still be writing.
-    driver = _native.Driver(given, f"run-{uuid.uuid4().hex}")
+    driver = _native.Driver(given, tables, f"run-{uuid.uuid4().hex}")
     try:
         yield driver
     finally:
@@ -152,7 +152,7 @@ class _Run:
         shards = self.driver.fixed_shards or self._count_shards()
         reports = [bytes(row.report) for row in self._reduced(shards).collect()]
         engine = json.dumps({"name": "spark", "version": self.spark.version})
-        self.driver.publish(shards, reports, list(self.actions), engine)
+        self.driver.publish(shards, reports, engine)
 
     def _job(self, shards: list[int] | None, routes: list[int]) -> Job:
         return {"arguments": self.given, "days": self.driver.days, "shards": shards, "routes": routes}

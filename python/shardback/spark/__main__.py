@@ -1,0 +1,117 @@
+"""`python -m shardback.spark`, also for `spark-submit`: a build on Spark with the arguments of the command line.
+
+It prints a line for each format of each day. Exit codes: 0 done, 1 the build failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark.sql import DataFrame, SparkSession
+
+from shardback import _native
+from shardback.errors import OptionError, ShardbackError
+from shardback.manifest import Manifest
+from shardback.options import arguments
+from shardback.spark.building import build
+
+TABLES = ("impressions", "clicks", "add_to_carts", "previous_orders")
+
+NO_JAVA = "Spark does not start: it needs a JDK 17 or later; install one, or let JAVA_HOME name it"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Builds what the arguments say; gives the exit code."""
+    given = vars(parser().parse_args(words))
+    form = given.pop("table_format")
+    places = {name: given.pop(name) for name in TABLES}
+    try:
+        # Before anything is started.
+        _native.check(arguments(**given))
+    except OptionError as error:
+        return failed(str(error), code=2)
+    try:
+        spark = SparkSession.builder.appName("shardback").getOrCreate()
+    except PySparkRuntimeError as error:
+        return failed(NO_JAVA if "JAVA_GATEWAY" in str(error) else str(error))
+    try:
+        tables: dict[str, Any] = {name: read(spark, form, place) for name, place in places.items()}
+        for manifest in build(spark, **tables, **given):
+            print(line(manifest))
+    except OptionError as error:
+        return failed(str(error), code=2)
+    except (ShardbackError, PySparkException) as error:
+        return failed(str(error))
+    except KeyboardInterrupt:
+        return failed("interrupted", code=130)
+    finally:
+        spark.stop()
+    return 0
+
+
+def read(spark: SparkSession, form: str, place: str | None) -> DataFrame | None:
+    """A table by its path, or by its name in the catalog."""
+    if place is None:
+        return None
+    return spark.table(place) if form == "table" else spark.read.format(form).load(place)
+
+
+def line(manifest: Manifest) -> str:
+    """What was written, in the words of the command line."""
+    files = "1 shard" if len(manifest.shards) == 1 else f"{len(manifest.shards):,} shards"
+    size = sum(shard.bytes for shard in manifest.shards)
+    return f"wrote  {manifest.path}  {manifest.statistics.samples:,} rows, {files}, {size:,} bytes"
+
+
+def failed(message: str, code: int = 1) -> int:
+    """Says why, and gives the exit code."""
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments: names and defaults are those of `shardback build`, but for what is Spark's."""
+    parser = argparse.ArgumentParser(prog="shardback.spark", description="Builds days on Spark.", allow_abbrev=False)
+    parser.add_argument("--impressions", metavar="PATH", required=True, help="what was shown")
+    for name in TABLES[1:]:
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATH", help=f"the table {name}")
+    parser.add_argument(
+        "--table-format",
+        default="parquet",
+        metavar="FORMAT",
+        help="the format of the tables, any that Spark reads (delta, iceberg, orc, …), or `table` for names in the catalog",
+    )
+    parser.add_argument("--out", metavar="DIR", required=True, help="the folder for the results, the same on all machines")
+    parser.add_argument("--date", "--process-date", metavar="DAY", help="the day to build")
+    parser.add_argument("--from", dest="start", metavar="DAY", help="the first day to build")
+    parser.add_argument("--to", dest="end", metavar="DAY", help="the last day to build, inclusive")
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        type=lambda text: text.split(","),
+        default="parquet,dense",
+        metavar="FORMATS",
+        help="what to write: some of parquet, dense, jagged",
+    )
+    parser.add_argument("--history", type=int, default=1000, metavar="K", help="how many actions a row has")
+    parser.add_argument("--lookback-days", type=int, metavar="N", help="how many days back a sample sees")
+    parser.add_argument("--item-dtype", choices=["i32", "i64"], default="i32", help="the width of item ids")
+    parser.add_argument("--invalid", choices=["fail", "skip"], default="fail", help="what to do with bad rows")
+    parser.add_argument("--shard-rows", type=int, metavar="N", help="about how many samples a shard holds [131,072]")
+    parser.add_argument("--shards", type=int, metavar="N", help="how many shards a day has")
+    parser.add_argument("--skip-existing", action="store_true", help="leave days alone that are there already")
+    parser.add_argument("--allow-empty-days", action="store_true", help="write days without impressions, with no rows")
+    parser.add_argument("--replace-non-atomic", action="store_true", help="replace a day in two steps where one cannot do")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="what pads histories")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="for a task; spark.task.cpus says it to Spark")
+    parser.add_argument("--memory", default="1GiB", metavar="SIZE", help="for a task, outside the heap of Java")
+    parser.add_argument("--spill-dir", metavar="DIR", help="on the executors, for what memory has no room for")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
