@@ -150,7 +150,9 @@ class _Run:
 
     def build(self) -> None:
         shards = self.driver.fixed_shards or self._count_shards()
-        reports = [bytes(row.report) for row in self._reduced(shards).collect()]
+        self._publish(shards, [bytes(row.report) for row in self._reduced(shards).collect()])
+
+    def _publish(self, shards: list[int], reports: list[bytes]) -> None:
         engine = json.dumps({"name": "spark", "version": self.spark.version})
         self.driver.publish(shards, reports, engine)
 
