@@ -7,6 +7,7 @@
 //! The process that holds the output makes the run's folder; tasks, on other machines, make only folders inside it. So one that
 //! outlives its run can write nothing: the folder is gone, and no later run makes one of that name.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,14 @@ impl Attempt {
         }
         Ok(Folder::sharing(path, self.buffers.clone()))
     }
+}
+
+/// Takes the folder of a run away from tasks that have outlived it, before it is emptied: one that adds to it without rest would
+/// otherwise keep it from ever being empty.
+pub(super) fn end(staging: &Path, run: &OsStr) -> Result<()> {
+    let mut name = OsString::from("over-");
+    name.push(run);
+    rename(&staging.join(run), &staging.join(name))
 }
 
 fn day_folder(attempt: &Path, format: Format, day: Day) -> PathBuf {

@@ -118,12 +118,22 @@ fn exchange(new: &Path, old: &Path) -> Result<bool> {
 }
 
 /// Removes a folder with all it holds; one that is not there is fine.
+///
+/// Where a task on another machine was just making a file as its run ended, a folder fills while it is emptied: then it is emptied
+/// again.
 fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
-        _ => Ok(()),
+    for _ in 0..MOST_REMOVALS {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("remove", path)(error)),
+            _ => return Ok(()),
+        }
     }
+    Err(Error::io("remove", path)(ErrorKind::DirectoryNotEmpty.into()))
 }
+
+/// How often a folder is emptied that fills up again.
+const MOST_REMOVALS: usize = 100;
 
 /// Creates a folder that must not be there yet, for what need not survive a crash.
 fn create_fresh(path: &Path) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::Day;
 
 use super::buffers::Buffers;
+use super::cluster;
 use super::file::Folder;
 use super::{
     DAY_PREFIX, OLD_SUFFIX, PROBE_FOLDERS, STAGING_FOLDER, create_folders, create_fresh, exchange, exists, names,
@@ -161,6 +162,10 @@ impl Output {
     pub fn clean(&self) -> Result<()> {
         let staging = self.staging();
         for day_name in names(&staging)? {
+            if !day_name.as_encoded_bytes().starts_with(DAY_PREFIX.as_bytes()) {
+                cluster::end(&staging, &day_name)?;
+                continue;
+            }
             for format in Format::ALL {
                 let old = staging.join(&day_name).join(format.name()).with_extension(OLD_SUFFIX);
                 let place = self.path.join(format.name()).join(&day_name);

@@ -387,6 +387,30 @@ fn attempts_need_their_run() {
     assert!(!options.out.join(".staging").exists());
 }
 
+/// A run can end while a task that nobody waits for any more is still writing.
+#[test]
+fn a_run_ends_beside_tasks_that_go_on() {
+    const MOST_ATTEMPTS: usize = 200_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (reduced, options) = ready(folder.path());
+    let run = reduced.driver.folder().to_owned();
+    let (begun, running) = std::sync::mpsc::channel();
+    let task = std::thread::spawn(move || {
+        let attempts = (0..MOST_ATTEMPTS).map_while(|number| {
+            let attempt = Attempt::create(&run, &format!("late-{number}")).ok()?;
+            let _ = attempt.folder(shardback::config::Format::Jagged, Day(20_000));
+            let _ = begun.send(());
+            Some(attempt)
+        });
+        attempts.count()
+    });
+    running.recv().unwrap();
+    reduced.driver.close().unwrap();
+    let made = task.join().unwrap();
+    assert!(0 < made && made < MOST_ATTEMPTS, "{made} attempts: nothing ended them");
+    assert!(!options.out.join(".staging").exists());
+}
+
 /// While a driver lives no other run may write; days that it has published are left alone when asked for.
 #[test]
 fn a_driver_holds_its_output() {
