@@ -21,6 +21,12 @@ ROWS = "route int, kind int, records binary"
 """The columns of the shuffle."""
 PART = 0
 """The kind of the row that every part has."""
+BATCHES = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
+    # None: Spark would otherwise ask after every row how many bytes there are, which takes as long as all else.
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+}
+"""How Spark cuts what it hands over to Python."""
 
 
 def build(
@@ -114,7 +120,7 @@ def build(
     )
     actions = {"clicks": clicks, "add_to_carts": add_to_carts, "previous_orders": previous_orders}
     frames = {name: frame for name, frame in actions.items() if frame is not None}
-    with _driver(given, list(frames)) as driver:
+    with _driver(given, list(frames)) as driver, _settings(spark, BATCHES):
         if driver.days:
             _Run(spark, driver, given, impressions, frames).build()
     return manifests(given)
@@ -128,6 +134,20 @@ def _driver(given: dict[str, object], tables: list[str]) -> Iterator[_native.Dri
         yield driver
     finally:
         driver.close()
+
+
+@contextlib.contextmanager
+def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
+    before = {name: spark.conf.get(name) for name in settings}
+    # What is so already may be another build's, which puts it back.
+    changed = {name: value for name, value in settings.items() if before[name] != value}
+    try:
+        for name, value in changed.items():
+            spark.conf.set(name, value)
+        yield
+    finally:
+        for name in changed:
+            spark.conf.set(name, before[name])
 
 
 class _Run:
