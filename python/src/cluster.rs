@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use arrow::ffi_stream::RecordBatchStreamReader;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use pyo3::{Bound, FromPyObject, PyAny, PyResult, Python, pyclass, pyfunction, pymethods};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use shardback::cluster::{self, Job, Report};
-use shardback::config::{ActionTable, Plan, Sharding};
+use shardback::config::{ActionTable, Plan};
 use shardback::error::{Error, Result};
 use shardback::event::Day;
 use shardback::fsio::Attempt;
@@ -29,6 +30,8 @@ pub(crate) struct Sent {
     /// For each of them the number of its shards; none where the tables are only looked at.
     shards: Option<Vec<u32>>,
     routes: Vec<i32>,
+    /// A filter of the customers with impressions.
+    customers: Option<PyBackedBytes>,
 }
 
 impl Sent {
@@ -45,6 +48,10 @@ impl Sent {
             None => Ok(Job::counting(plan)),
             Some(shards) => Job::new(plan, &shards, self.routes),
         };
+        let job = job.and_then(|job| match &self.customers {
+            None => Ok(job),
+            Some(filter) => job.with_customers(filter),
+        });
         Ok((Arc::new(job.map_err(|error| to_python(py, &error))?), pool))
     }
 }
@@ -120,19 +127,16 @@ impl Driver {
         (first.map(|day| day.to_string()), last.map(|day| day.to_string()))
     }
 
-    /// The number of shards of each day where the options say it.
-    #[getter]
-    fn fixed_shards(&self) -> Option<Vec<u32>> {
-        match self.plan.options().sharding {
-            Sharding::Count(count) => Some(vec![count; self.plan.days().len()]),
-            Sharding::Rows(_) => None,
-        }
-    }
-
-    /// The number of shards of each day, from the rows of tasks that only looked at the impressions: kinds and records.
-    fn count_shards(&self, py: Python<'_>, rows: Vec<(i32, Vec<u8>)>) -> PyResult<Vec<u32>> {
+    /// The number of shards of each day, and a filter of the customers with impressions; from the rows of [`count`]: kinds and
+    /// records.
+    fn counted<'py>(
+        &self,
+        py: Python<'py>,
+        rows: Vec<(i32, Vec<u8>)>,
+    ) -> PyResult<(Vec<u32>, Option<Bound<'py, PyBytes>>)> {
         let rows = rows.iter().map(|(kind, records)| (*kind, records.as_slice()));
-        self.open(py)?.count_shards(rows).map_err(|error| to_python(py, &error))
+        let counted = self.open(py)?.counted(rows).map_err(|error| to_python(py, &error))?;
+        Ok((counted.shards, counted.customers.map(|filter| PyBytes::new(py, &filter))))
     }
 
     /// Publishes the days.
@@ -199,6 +203,15 @@ impl Mapper {
         let Self { mapper, pool } = self;
         py.detach(|| pool.install(|| mapper.finish())).into_iter().map(Stream::new).collect()
     }
+}
+
+/// What all map tasks have counted, in a few rows, each batch a stream of its own.
+#[pyfunction]
+pub(crate) fn count(py: Python<'_>, job: Sent, rows: &Bound<'_, PyAny>) -> PyResult<Vec<Stream>> {
+    let (job, _) = job.job(py)?;
+    let mut rows = stream(py, rows)?.map(|batch| batch.map_err(broken));
+    let counted = py.detach(|| cluster::count(&job, &mut rows)).map_err(|error| to_python(py, &error))?;
+    Ok(counted.into_iter().map(Stream::new).collect())
 }
 
 /// Does the tasks of the parts that have rows in a stream; gives their reports.

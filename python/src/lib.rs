@@ -20,7 +20,7 @@ mod _native {
     #[pymodule_export]
     use super::build::build;
     #[pymodule_export]
-    use super::cluster::{Driver, Mapper, check, columns, parts, reduce};
+    use super::cluster::{Driver, Mapper, check, columns, count, parts, reduce};
     #[pymodule_export]
     use super::day::{Day, find_days, manifest, verify};
     #[pymodule_export]

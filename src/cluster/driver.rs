@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::reduce::{DayFiles, unreadable};
 use super::rows::Kind;
+use super::{Report, changed};
 use crate::config::{Format, Plan};
 use crate::error::{Error, Result};
 use crate::event::Day;
@@ -24,6 +24,15 @@ struct Results {
     actions: Vec<(String, Actions)>,
     /// The reports, in the order of the parts.
     parts: Vec<Report>,
+}
+
+/// What the impressions tell before the job.
+#[derive(Debug)]
+pub struct Counted {
+    /// How many shards each day has.
+    pub shards: Vec<u32>,
+    /// A filter of the customers with impressions, for [`super::Job::with_customers`]; none where there are too many.
+    pub customers: Option<Vec<u8>>,
 }
 
 /// A run over an output, which it holds until it is closed.
@@ -65,22 +74,25 @@ impl Driver {
         self.run.path()
     }
 
-    /// How many shards each day has, from the rows of tasks that only looked at the impressions: their kinds and records.
+    /// Looks at what [`super::count`] made of the rows of tasks that only looked at the impressions: kinds and records.
     ///
     /// # Errors
     /// [`Error::Task`] with what a task found wrong, [`Error::EmptyDay`], [`Error::TooMany`].
-    pub fn count_shards<'a>(&self, rows: impl Iterator<Item = (i32, &'a [u8])>) -> Result<Vec<u32>> {
+    pub fn counted<'a>(&self, rows: impl Iterator<Item = (i32, &'a [u8])>) -> Result<Counted> {
         let mut impressions = Impressions::none(&self.plan);
+        let mut customers = None;
         let mut faults = Vec::new();
         for (kind, records) in rows {
             if kind == Kind::Fault as i32 {
                 faults.push(String::from_utf8_lossy(records).into_owned());
+            } else if kind == Kind::Filter as i32 {
+                customers = Some(records.to_vec());
             } else {
                 impressions.merge(serde_json::from_slice(records).map_err(unreadable)?);
             }
         }
         refuse(faults.iter())?;
-        self.shards(&impressions)
+        Ok(Counted { shards: self.shards(&impressions)?, customers })
     }
 
     fn shards(&self, impressions: &Impressions) -> Result<Vec<u32>> {
@@ -97,7 +109,7 @@ impl Driver {
     pub fn publish(&self, shards: &[u32], reports: Vec<Report>, engine: &Value) -> Result<()> {
         let Results { impressions, actions, parts } = self.collect(shards, reports)?;
         if self.shards(&impressions)? != shards {
-            return Err(Error::Tasks { problem: "impressions changed while they were read".to_owned() });
+            return Err(changed());
         }
         let run = run_record(&self.plan, engine, &impressions, &actions, &parts);
         for (index, &day) in self.plan.days().iter().enumerate() {

@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use bytemuck::bytes_of;
-use rustc_hash::FxHashMap;
-use serde::Serialize;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::rows::{Kind, Outbox};
-use super::{Job, MEMORY_PER_TASK};
+use super::rows::{Kind, Outbox, ROW_BYTES};
+use super::{Job, MEMORY_PER_TASK, REPORTS_ROUTE, changed};
 use crate::config::ActionTable;
 use crate::error::{Error, Result};
 use crate::event::{Action, ItemDtype, ItemId, Sample};
@@ -73,11 +72,12 @@ impl Mapper {
                 error @ (Error::BadRow(_)
                 | Error::MissingColumn { .. }
                 | Error::ColumnType { .. }
-                | Error::ValueType { .. }),
+                | Error::ValueType { .. }
+                | Error::Tasks { .. }),
             ) => {
                 self.out.clear();
                 let message = error.to_string();
-                let no_parts = [0];
+                let no_parts = [REPORTS_ROUTE];
                 let routes = if self.job.routes.is_empty() { &no_parts[..] } else { &self.job.routes };
                 for &route in routes {
                     self.out.row(Kind::Fault, route, message.as_bytes());
@@ -105,22 +105,32 @@ impl Mapper {
     }
 }
 
-/// Hands a report over to the first part.
-fn report(kind: Kind, content: &impl Serialize, job: &Job, out: &mut Outbox) {
-    // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
-    let json = serde_json::to_vec(content).unwrap_or_default();
-    out.row(kind, job.routes.first().copied().unwrap_or_default(), &json);
+/// Reports go to the first part.
+fn reports_route(job: &Job) -> i32 {
+    job.routes.first().copied().unwrap_or(REPORTS_ROUTE)
 }
 
 /// Impressions.
 struct Shown<I> {
     found: Impressions,
     samples: Mutex<Vec<Sample<I>>>,
+    /// Where impressions are only counted, some of the customers.
+    customers: FxHashSet<i64>,
 }
+
+/// Customers that are kept apart at a time, so that most are named once by a task.
+const CUSTOMERS_AT_A_TIME: usize = 1 << 18;
 
 impl<I: ItemId> Shown<I> {
     fn new(job: &Job) -> Self {
-        Self { found: Impressions::none(&job.plan), samples: Mutex::default() }
+        Self { found: Impressions::none(&job.plan), samples: Mutex::default(), customers: FxHashSet::default() }
+    }
+
+    fn name_customers(&mut self, out: &mut Outbox) {
+        let customers: Vec<i64> = self.customers.drain().collect();
+        for customers in customers.chunks(ROW_BYTES / size_of::<i64>()) {
+            out.row(Kind::Customers, REPORTS_ROUTE, bytemuck::cast_slice(customers));
+        }
     }
 }
 
@@ -132,16 +142,26 @@ impl<I: ItemId> Table for Shown<I> {
         };
         self.found.merge(unify::read_impressions(source, &job.plan, &sink, &|_| Ok(()))?);
         for sample in self.samples.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let Some(&(group, day)) = job.group_of_day.get(sample.day() as usize) else { continue };
+            let Some(&(group, day)) = job.group_of_day.get(sample.day() as usize) else {
+                self.customers.insert(sample.customer());
+                continue;
+            };
+            if !job.may_matter(sample.customer()) {
+                return Err(changed());
+            }
             let part = job.groups[group].part_of(sample.customer());
             let sample = Sample::new(day, sample.customer(), sample.item(), sample.is_order());
             out.add(part, &job.routes, |bytes| bytes.extend_from_slice(bytes_of(&sample)));
+        }
+        if self.customers.len() >= CUSTOMERS_AT_A_TIME {
+            self.name_customers(out);
         }
         Ok(())
     }
 
     fn finish(&mut self, job: &Job, out: &mut Outbox) {
-        report(Kind::Impressions, &self.found, job, out);
+        self.name_customers(out);
+        out.report(Kind::Impressions, reports_route(job), &self.found);
     }
 }
 
@@ -211,7 +231,8 @@ impl<I: ItemId> Table for Done<I> {
         let pick = |customers: &[i64], rows: &mut Vec<(u32, u32)>| {
             rows.clear();
             let mut collected = collected();
-            rows.extend((0..).zip(customers).map(|(row, &customer)| (row, collected.number(customer))));
+            let matter = (0..).zip(customers).filter(|(_, customer)| job.may_matter(**customer));
+            rows.extend(matter.map(|(row, &customer)| (row, collected.number(customer))));
         };
         let sink = |actions: &[Action<I>]| {
             let mut collected = collected();
@@ -229,7 +250,7 @@ impl<I: ItemId> Table for Done<I> {
 
     fn finish(&mut self, job: &Job, out: &mut Outbox) {
         self.flush(job, out);
-        report(Kind::Actions, &(&self.table.name, &self.found), job, out);
+        out.report(Kind::Actions, reports_route(job), &(&self.table.name, &self.found));
     }
 }
 

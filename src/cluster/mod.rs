@@ -13,6 +13,7 @@
 //! each attempt writes files of its own and the driver publishes those of which it has the report. So the files and the
 //! manifests are those of a single machine, whatever became of the tasks on the way.
 
+mod count;
 mod driver;
 mod map;
 mod reduce;
@@ -22,7 +23,10 @@ use crate::config::Plan;
 use crate::error::{Error, Result};
 use crate::event::{HashRange, customer_hash, shard_of};
 
-pub use driver::Driver;
+use count::Filter;
+
+pub use count::count;
+pub use driver::{Counted, Driver};
 pub use map::Mapper;
 pub use reduce::{Report, reduce};
 pub use rows::schema;
@@ -38,7 +42,12 @@ pub struct Job {
     /// For each day of the plan its group, and its place there; none where nothing is shuffled.
     group_of_day: Vec<(usize, u32)>,
     routes: Vec<i32>,
+    /// The customers whose actions matter; all where it is not known.
+    customers: Option<Filter>,
 }
+
+/// The route of what is for the driver, where nothing is shuffled.
+const REPORTS_ROUTE: i32 = 0;
 
 /// The days with one number of shards.
 #[derive(Debug)]
@@ -59,7 +68,7 @@ impl Job {
     /// A job that only looks at the tables: nothing is shuffled.
     #[must_use]
     pub fn counting(plan: Plan) -> Self {
-        Self { plan, groups: Vec::new(), group_of_day: Vec::new(), routes: Vec::new() }
+        Self { plan, groups: Vec::new(), group_of_day: Vec::new(), routes: Vec::new(), customers: None }
     }
 
     /// The job of a plan whose days have so many shards; `routes` gives each part the number by which the engine finds its
@@ -89,7 +98,20 @@ impl Job {
             groups.push(Group { plan: plan.for_days(days), shards: count, first_part });
             first_part += count;
         }
-        Ok(Self { plan, groups, group_of_day, routes })
+        Ok(Self { plan, groups, group_of_day, routes, customers: None })
+    }
+
+    /// Leaves out the actions of customers who have no impressions, by the filter of [`Counted`].
+    ///
+    /// # Errors
+    /// [`Error::Tasks`] when it is none.
+    pub fn with_customers(self, filter: &[u8]) -> Result<Self> {
+        Ok(Self { customers: Some(Filter::from_bytes(filter)?), ..self })
+    }
+
+    /// False where a customer has no impressions.
+    fn may_matter(&self, customer: i64) -> bool {
+        self.customers.as_ref().is_none_or(|filter| filter.may_hold(customer))
     }
 
     /// The group that a part belongs to, and which of its shards it is.
@@ -113,4 +135,9 @@ fn different(shards: &[u32]) -> Vec<u32> {
     counts.sort_unstable();
     counts.dedup();
     counts
+}
+
+/// The error where what was counted is not what was read.
+fn changed() -> Error {
+    Error::Tasks { problem: "impressions changed while they were read".to_owned() }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Int32Array, Int32Builder, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 
@@ -31,6 +32,10 @@ pub(super) enum Kind {
     Samples = 4,
     /// Customers' actions: for each customer its id (i64), how many actions follow (u32), and their keys, newest first.
     Histories = 5,
+    /// The ids (i64) of customers with impressions, from a task that only counts.
+    Customers = 6,
+    /// All of them, as a filter, for the driver.
+    Filter = 7,
 }
 
 /// The columns of the rows.
@@ -43,7 +48,7 @@ pub fn schema() -> Arc<Schema> {
 }
 
 /// A row is closed when it has this many bytes: readers take thousands of rows at a time.
-const ROW_BYTES: usize = 4 << 10;
+pub(super) const ROW_BYTES: usize = 4 << 10;
 /// Rows that are handed over at a time.
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -95,6 +100,12 @@ impl Outbox {
         if self.bytes >= BATCH_BYTES {
             self.close_batch();
         }
+    }
+
+    /// Adds a report as a whole row.
+    pub(super) fn report(&mut self, kind: Kind, route: i32, content: &impl Serialize) {
+        // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
+        self.row(kind, route, &serde_json::to_vec(content).unwrap_or_default());
     }
 
     /// Closes all rows that are being filled.
@@ -158,6 +169,15 @@ impl<'a> Rows<'a> {
                 break;
             }
             visit(columns.records(row))?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes all rows that are left, whatever their kind.
+    pub(super) fn visit_all(&mut self, mut visit: impl FnMut(i32, &[u8]) -> Result<()>) -> Result<()> {
+        while let Some((columns, row)) = self.columns()? {
+            visit(columns.kinds.value(row), columns.records(row))?;
             self.next += 1;
         }
         Ok(())

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use serde_json::json;
-use shardback::cluster::{self, Driver, Job, Mapper, Report, reduce, schema};
+use shardback::cluster::{self, Counted, Driver, Job, Mapper, Report, reduce, schema};
 use shardback::config::{ActionTable, InvalidRows, Options, Plan, Sharding};
 use shardback::error::Error;
 use shardback::event::{Day, HashRange, ItemDtype, customer_hash};
@@ -110,24 +110,39 @@ impl Cluster {
         let plan = Plan::new(options.clone())?;
         let driver = Driver::open(&plan, tables.names(), "run")?;
         let plan = plan.for_days(driver.days().to_vec());
-        let counted = self.map(&Arc::new(Job::counting(plan.clone())), &tables.0[..1]);
-        let counted = driver.count_shards(counted.iter().map(|(_, kind, records)| (*kind, records.as_slice())));
-        match counted {
+        match self.count(tables, &plan, &driver) {
             Err(error) => {
                 driver.close().unwrap();
                 Err(error)
             }
-            Ok(shards) => self.reduce(tables, plan, driver, shards).publish(|_, _| ()),
+            Ok(counted) => self.reduce(tables, plan, driver, counted).publish(|_, _| ()),
         }
     }
 
+    /// Looks at the impressions.
+    fn count(&self, tables: &Tables, plan: &Plan, driver: &Driver) -> shardback::error::Result<Counted> {
+        let job = Arc::new(Job::counting(plan.clone()));
+        let mut rows = self.map(&job, &tables.0[..1]);
+        mix(&mut rows, self.seed);
+        let rows: Vec<&Row> = rows.iter().collect();
+        let counted = cluster::count(&job, &mut rows.chunks(3).map(|rows| Ok(batch(rows)))).unwrap();
+        let counted: Vec<Row> = counted.iter().flat_map(unpacked).collect();
+        driver.counted(counted.iter().map(|(_, kind, records)| (*kind, records.as_slice())))
+    }
+
     /// All of it but the publishing.
-    fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, shards: Vec<u32>) -> Reduced {
+    fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, counted: Counted) -> Reduced {
+        let Counted { shards, customers } = counted;
         let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
         let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
         let map_plan = map_plan.for_days(driver.days().to_vec());
         let job = Job::new(plan, &shards, routes.clone()).unwrap();
-        let map_job = Arc::new(Job::new(map_plan, &shards, routes.clone()).unwrap());
+        let map_job = Job::new(map_plan, &shards, routes.clone()).unwrap();
+        let map_job = match customers {
+            None => map_job,
+            Some(filter) => map_job.with_customers(&filter).unwrap(),
+        };
+        let map_job = Arc::new(map_job);
         let mut rows = self.map(&map_job, &tables.0);
         rows.extend(routes.iter().map(|&route| (route, 0, Vec::new())));
         mix(&mut rows, self.seed);
@@ -197,6 +212,11 @@ fn mix<T>(things: &mut [T], seed: u64) {
     for place in (1..things.len()).rev() {
         things.swap(place, customer_hash((seed + place as u64).cast_signed()) as usize % (place + 1));
     }
+}
+
+/// Shards as if customers had not been looked at.
+fn of_all(shards: Vec<u32>) -> Counted {
+    Counted { shards, customers: None }
 }
 
 /// Impressions as rows of one item each.
@@ -308,7 +328,7 @@ fn a_bad_row_ends_the_run_and_is_named() {
     };
     let (tables, plan) = (Tables::with_bad_rows(), Plan::new(options.clone()).unwrap());
     let driver = Driver::open(&plan, tables.names(), "run").unwrap();
-    let reduced = Cluster::default().reduce(&tables, plan, driver, vec![3, 3]);
+    let reduced = Cluster::default().reduce(&tables, plan, driver, of_all(vec![3, 3]));
     let written = |run: &Path| files(run).len();
     let error = reduced.publish(|_, run| assert_eq!(written(run), 0)).unwrap_err();
     assert!(matches!(error, Error::Task { .. }), "{error:?}");
@@ -340,7 +360,7 @@ fn ready(folder: &Path) -> (Reduced, Options) {
     let options = Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) };
     let plan = Plan::new(options.clone()).unwrap();
     let driver = Driver::open(&plan, tables.names(), "run").unwrap();
-    (Cluster::default().reduce(&tables, plan, driver, vec![3]), options)
+    (Cluster::default().reduce(&tables, plan, driver, of_all(vec![3])), options)
 }
 
 /// A shard that is missing, doubled or cut short is never published.
@@ -455,6 +475,50 @@ fn a_giant_customer_is_small_in_the_shuffle() {
     let flushes = 20_000 / 400;
     let some = sent(Some(4 * 20 * 399));
     assert!((of_actions(50)..=of_actions(50) * flushes).contains(&some), "{some}");
+}
+
+/// Impressions of one customer a day, and clicks of many.
+fn one_of_many(customer: i64) -> Tables {
+    let mut shown = Sheet::new(&["dt", "customer_id", "item_id", "is_order"]);
+    let mut clicks = Sheet::new(&["dt", "customer_id", "item_id", "click_time"]);
+    shown.push(&["2024-10-04", &customer.to_string(), "1", "true"]);
+    for row in 0..1000 {
+        clicks.push(&["2024-10-03", &row.to_string(), "2", "2024-10-03T10:00:00Z"]);
+    }
+    Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())])
+}
+
+/// Actions of customers without impressions stay where they are, nearly all of them.
+#[test]
+fn others_do_not_travel() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tables, cluster) = (one_of_many(7), Cluster::default());
+    let plan = Plan::new(options(&folder.path().join("out"), 20_000, 20_000)).unwrap();
+    let driver = Driver::open(&plan, tables.names(), "run").unwrap();
+    let counted = cluster.count(&tables, &plan, &driver).unwrap();
+    let sent = |job: Job| {
+        let rows = cluster.map(&Arc::new(job), &tables.0[1..]);
+        rows.iter().filter(|(_, kind, _)| *kind == 5).map(|(.., records)| records.len() / 28).sum::<usize>()
+    };
+    let job = || Job::new(plan.clone(), &counted.shards, vec![0]).unwrap();
+    assert_eq!(sent(job()), 1000);
+    let few = sent(job().with_customers(&counted.customers.unwrap()).unwrap());
+    assert!((1..100).contains(&few), "{few}");
+    assert!(job().with_customers(b"none").is_err());
+}
+
+/// Impressions that are not those that were counted end the run, also where there are as many.
+#[test]
+fn impressions_that_change_end_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::default();
+    let options = options(&folder.path().join("out"), 20_000, 20_000);
+    let plan = Plan::new(options.clone()).unwrap();
+    let driver = Driver::open(&plan, vec!["clicks".to_owned()], "run").unwrap();
+    let counted = cluster.count(&one_of_many(7), &plan, &driver).unwrap();
+    let error = cluster.reduce(&one_of_many(8), plan, driver, counted).publish(|_, _| ()).unwrap_err();
+    assert!(error.to_string().contains("impressions changed while they were read"), "{error}");
+    assert!(published(&options.out).is_empty());
 }
 
 /// Days, shards and routes have to fit together, and rows have to be those of a known part, in order.

@@ -15,7 +15,7 @@ from pyspark.sql import functions as f
 from shardback import _native
 from shardback.manifest import Manifest
 from shardback.options import Day, arguments, manifests
-from shardback.spark.tasks import Job, map_rows, reduce_rows
+from shardback.spark.tasks import Job, count_rows, map_rows, reduce_rows
 
 ROWS = "route int, kind int, records binary"
 """The columns of the shuffle."""
@@ -60,8 +60,8 @@ def build(
     The tables, options and rules are those of `shardback.build`, and so are the bytes: shards and manifests are those that
     one machine would write. `out` is on a file system that the driver and all executors see under the same path.
 
-    Each table is read once, the impressions twice unless `shards` is given; there is one shuffle. A partition is a shard, of
-    all the days that have as many shards.
+    Each table is read once, the impressions twice; actions are shuffled once. A partition is a shard, of all the days that have
+    as many shards.
 
     Args:
         spark: the session.
@@ -169,30 +169,31 @@ class _Run:
         self.actions = {name: _project(name, frame, *driver.visible) for name, frame in actions.items()}
 
     def build(self) -> None:
-        shards = self.driver.fixed_shards or self._count_shards()
-        self._publish(shards, [bytes(row.report) for row in self._reduced(shards).collect()])
-
-    def _publish(self, shards: list[int], reports: list[bytes]) -> None:
-        engine = json.dumps({"name": "spark", "version": self.spark.version})
-        self.driver.publish(shards, reports, engine)
+        shards, customers = self._counted()
+        reports = [bytes(row.report) for row in self._reduced(shards, customers).collect()]
+        self.driver.publish(shards, reports, json.dumps({"name": "spark", "version": self.spark.version}))
 
     def _job(self, shards: list[int] | None, routes: list[int]) -> Job:
-        return {"arguments": self.given, "days": self.driver.days, "shards": shards, "routes": routes}
+        days = self.driver.days
+        return {"arguments": self.given, "days": days, "shards": shards, "routes": routes, "customers": None}
 
-    def _count_shards(self) -> list[int]:
-        rows = self._mapped("impressions", self.impressions, self._job(None, [])).collect()
-        return self.driver.count_shards([(row.kind, bytes(row.records)) for row in rows])
+    def _counted(self) -> tuple[list[int], bytes | None]:
+        """How many shards each day has, and which customers have impressions."""
+        job = self._job(None, [])
+        rows = self._mapped("impressions", self.impressions, job).repartition(1)
+        counted = rows.mapInArrow(functools.partial(count_rows, job), ROWS).collect()
+        return self.driver.counted([(row.kind, bytes(row.records)) for row in counted])
 
     def _mapped(self, table: str, frame: DataFrame, job: Job) -> DataFrame:
         return frame.mapInArrow(functools.partial(map_rows, job, table), ROWS)
 
-    def _reduced(self, shards: list[int]) -> DataFrame:
+    def _reduced(self, shards: list[int], customers: bytes | None) -> DataFrame:
         parts = _native.parts(shards)
         routes = _routes(self.spark, parts)
         job = self._job(shards, routes)
         rows = self.spark.createDataFrame([(route, PART, b"") for route in routes], ROWS).coalesce(1)
         for table, frame in {"impressions": self.impressions, **self.actions}.items():
-            rows = rows.union(self._mapped(table, frame, job))
+            rows = rows.union(self._mapped(table, frame, {**job, "customers": customers}))
         sorted_rows = rows.repartition(parts, "route").sortWithinPartitions("route", "kind")
         return sorted_rows.mapInArrow(functools.partial(reduce_rows, job, str(self.driver.folder)), "report binary")
 

@@ -23,6 +23,7 @@ class Job(TypedDict):
     days: list[str]
     shards: list[int] | None
     routes: list[int]
+    customers: bytes | None
 
 
 def map_rows(
@@ -38,19 +39,32 @@ def map_rows(
     yield from _batches(mapper.finish())
 
 
+def count_rows(job: Job, batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+    """Rows of all tasks that count to few."""
+    reader = _reader(batches)
+    if reader is not None:
+        yield from _batches(_native.count(job, reader))
+
+
 def reduce_rows(job: Job, run: str, batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
     """Rows of the shuffle to files, in a folder of this attempt's own, and a report for each part."""
-    rows = iter(batches)
-    first = next(rows, None)
-    if first is None:
+    reader = _reader(batches)
+    if reader is None:
         return
-    reader = pyarrow.RecordBatchReader.from_batches(first.schema, itertools.chain([first], rows))
     task = TaskContext.get()
     assert task is not None, "executors run this"
     attempt = f"{task.stageId()}-{task.partitionId()}-{task.taskAttemptId()}"
     spill = str(job["arguments"]["spill_dir"] or tempfile.gettempdir())
     reports = _native.reduce(job, reader, run, attempt, spill)
     yield pyarrow.RecordBatch.from_arrays([pyarrow.array(reports, pyarrow.binary())], names=["report"])
+
+
+def _reader(batches: Iterable[pyarrow.RecordBatch]) -> pyarrow.RecordBatchReader | None:
+    rows = iter(batches)
+    first = next(rows, None)
+    if first is None:
+        return None
+    return pyarrow.RecordBatchReader.from_batches(first.schema, itertools.chain([first], rows))
 
 
 def _batches(streams: Iterable[_native.Stream]) -> Iterator[pyarrow.RecordBatch]:
