@@ -1,12 +1,12 @@
 """The same day on one Spark cluster, by a plain pipeline of PySpark and by shardback.spark, in one table.
 
-    python benches/spark.py                       ten million actions, three rounds; prints a table in Markdown
+    python benches/spark.py                       ten million actions, five rounds; prints a table in Markdown
     python benches/spark.py --actions 10,100      how both grow
-    python benches/spark.py --smoke               small tables and one round, to see that everything works
+    python benches/spark.py --smoke               small tables, to see that everything works
 
 The cluster is Spark's own on this machine: executors in processes of their own, with a core each. Each contestant has a session of
-its own with the same settings, is run once to warm up, and its rows are compared with those of the others; then the contestants
-take turns. What the plain pipeline does is benches/peers/spark_wide.py; it writes wide Parquet, which is what Spark can write.
+its own with the same settings. They take turns; the rows of the first turn are compared, and the first turns are not measured, as
+Java compiles for long. What the plain pipeline does is benches/peers/spark_wide.py; it writes wide Parquet, which is what Spark can write.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class ExecutorMemory:
         self.thread.join()
 
     def watch(self) -> None:
-        while not self.ended.wait(0.1):
+        while not self.ended.wait(0.25):
             children: dict[int, list[int]] = {}
             executors, resident = [], {}
             for folder in pathlib.Path("/proc").iterdir():
@@ -196,7 +196,7 @@ def compare(given: argparse.Namespace, work: pathlib.Path, tables: pathlib.Path)
         )
         processes[name].start()
         connections[name] = here
-    for turn in range(given.rounds + 1):
+    for turn in range(given.warm_ups + given.rounds):
         for name, connection in connections.items():
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
@@ -210,7 +210,7 @@ def compare(given: argparse.Namespace, work: pathlib.Path, tables: pathlib.Path)
                     [sys.executable, PEERS / "rows.py", form, folder, "--expected", expected], check=True
                 )
                 results[name] = ([], sum(file.stat().st_size for file in folder.iterdir()))
-            else:
+            if turn >= given.warm_ups:
                 results[name][0].append(run)
     for name, connection in connections.items():
         connection.send(None)
@@ -223,15 +223,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actions", type=numbers, default=[10], metavar="MILLIONS", help="rows of the action tables")
     parser.add_argument("--contestants", type=lambda text: text.split(","), default=list(CONTESTANTS), help=f"some of {', '.join(CONTESTANTS)}")
-    parser.add_argument("--rounds", type=int, default=3, help="measured runs of each")
+    parser.add_argument("--warm-ups", type=int, default=3, help="runs of each before those that are measured")
+    parser.add_argument("--rounds", type=int, default=5, help="measured runs of each")
     parser.add_argument("--executor-memory", default="5g", help="the heap of an executor")
     parser.add_argument("--task-memory", default="1GiB", help="the memory of a task of shardback, outside the heap")
-    parser.add_argument("--smoke", action="store_true", help="small tables and one round")
+    parser.add_argument("--smoke", action="store_true", help="small tables, and each twice")
     parser.add_argument("--binary", help="a shardback that is built already")
     parser.add_argument("--work", type=pathlib.Path, default=prepare.REPOSITORY / "target" / "peers", metavar="FOLDER")
     given = parser.parse_args()
     if given.smoke:
-        given.actions, given.rounds = [0.1], 1
+        given.actions, given.warm_ups, given.rounds = [0.1], 1, 1
     return given
 
 

@@ -22,7 +22,7 @@ ROWS = "route int, kind int, records binary"
 PART = 0
 """The kind of the row that every part has."""
 BATCHES = {
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
     # None: Spark would otherwise ask after every row how many bytes there are, which takes as long as all else.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
 }
