@@ -1,223 +1,24 @@
 //! Protects: tasks, cut, ordered, repeated and lost as a cluster may, give the files and manifests of a single machine.
-//!
-//! The cluster here is a few loops: it hands batches to map tasks, mixes their rows, and gives parts to tasks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
-use arrow::datatypes::Int32Type;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
-use serde_json::json;
-use shardback::cluster::{self, Counted, Driver, Job, Mapper, Report, reduce, schema};
+use shardback::cluster::{self, Driver, Job, Report, reduce};
 use shardback::config::{ActionTable, InvalidRows, Options, Plan, Sharding};
 use shardback::error::Error;
 use shardback::event::{Day, HashRange, ItemDtype, customer_hash};
 use shardback::fsio::Attempt;
 
+use crate::loops::{Cluster, Reduced, Row, Tables, batch, of_all};
 use crate::properties::{self, action, impression};
 use crate::reference::{Action, Impression};
 use crate::sheet::Sheet;
 use crate::streams;
-use crate::tables::{Silent, options, published};
-
-/// A row of the shuffle.
-type Row = (i32, i32, Vec<u8>);
-
-/// The tables of a job: of each its batches, impressions first.
-struct Tables(Vec<(Option<ActionTable>, RecordBatch)>);
-
-impl Tables {
-    fn new(impressions: RecordBatch, actions: impl Fn(&ActionTable) -> RecordBatch) -> Self {
-        let actions = streams::tables().map(|table| (Some(table.clone()), actions(&table)));
-        Self(std::iter::once((None, impressions)).chain(actions).collect())
-    }
-
-    /// The tables of the tests of streams, bad rows included.
-    fn with_bad_rows() -> Self {
-        Self::new(streams::impressions(), streams::actions)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.iter().filter_map(|(table, _)| Some(table.as_ref()?.name.clone())).collect()
-    }
-
-    /// What one machine makes of them.
-    fn build(&self, options: &Options) -> shardback::error::Result<()> {
-        use shardback::pipeline::{Input, Tables, build};
-        use shardback::read::Batches;
-        use shardback::unify;
-        let input = |wanted, batch: &RecordBatch| {
-            Input::Source(Box::new(Batches::new(wanted, std::iter::once(Ok(batch.clone())))))
-        };
-        let tables = Tables {
-            impressions: input(unify::wanted_impressions(), &self.0[0].1),
-            actions: self.0[1..]
-                .iter()
-                .map(|(table, batch)| {
-                    let table = table.clone().unwrap();
-                    (table.clone(), input(unify::wanted_actions(&table), batch))
-                })
-                .collect(),
-        };
-        build(&Plan::new(options.clone())?, tables, &Silent).map(|_| ())
-    }
-}
-
-/// How a cluster behaves.
-#[derive(Clone, Copy)]
-struct Cluster {
-    /// The map tasks of each table.
-    tasks: usize,
-    /// The rows of a batch.
-    rows: usize,
-    /// The memory of a map task.
-    map_memory: Option<u64>,
-    /// The tasks that parts share, as hashes of routes may collide.
-    part_tasks: usize,
-    seed: u64,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self { tasks: 2, rows: 100, map_memory: None, part_tasks: usize::MAX, seed: 1 }
-    }
-}
-
-/// What of a run is left open, to be tampered with before it is published.
-struct Reduced {
-    driver: Driver,
-    shards: Vec<u32>,
-    reports: Vec<Report>,
-}
-
-impl Reduced {
-    fn publish(self, change: impl FnOnce(&mut Vec<Report>, &Path)) -> shardback::error::Result<()> {
-        let Self { driver, shards, mut reports } = self;
-        change(&mut reports, driver.folder());
-        let published = driver.publish(&shards, reports, &json!({ "name": "loops" }));
-        driver.close().unwrap();
-        published
-    }
-}
-
-impl Cluster {
-    fn build(&self, tables: &Tables, options: &Options) -> shardback::error::Result<()> {
-        let plan = Plan::new(options.clone())?;
-        let driver = Driver::open(&plan, tables.names(), "run")?;
-        let plan = plan.for_days(driver.days().to_vec());
-        match self.count(tables, &plan, &driver) {
-            Err(error) => {
-                driver.close().unwrap();
-                Err(error)
-            }
-            Ok(counted) => self.reduce(tables, plan, driver, counted).publish(|_, _| ()),
-        }
-    }
-
-    /// Looks at the impressions.
-    fn count(&self, tables: &Tables, plan: &Plan, driver: &Driver) -> shardback::error::Result<Counted> {
-        let job = Arc::new(Job::counting(plan.clone()));
-        let mut rows = self.map(&job, &tables.0[..1]);
-        mix(&mut rows, self.seed);
-        let rows: Vec<&Row> = rows.iter().collect();
-        let counted = cluster::count(&job, &mut rows.chunks(3).map(|rows| Ok(batch(rows)))).unwrap();
-        let counted: Vec<Row> = counted.iter().flat_map(unpacked).collect();
-        driver.counted(counted.iter().map(|(_, kind, records)| (*kind, records.as_slice())))
-    }
-
-    /// All of it but the publishing.
-    fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, counted: Counted) -> Reduced {
-        let Counted { shards, customers } = counted;
-        let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
-        let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
-        let map_plan = map_plan.for_days(driver.days().to_vec());
-        let job = Job::new(plan, &shards, routes.clone()).unwrap();
-        let map_job = Job::new(map_plan, &shards, routes.clone()).unwrap();
-        let map_job = match customers {
-            None => map_job,
-            Some(filter) => map_job.with_customers(&filter).unwrap(),
-        };
-        let map_job = Arc::new(map_job);
-        let mut rows = self.map(&map_job, &tables.0);
-        rows.extend(routes.iter().map(|&route| (route, 0, Vec::new())));
-        mix(&mut rows, self.seed);
-        rows.sort_by_key(|&(route, kind, _)| (route, kind));
-        let mut reports = Vec::new();
-        let tasks = self.part_tasks.min(routes.len());
-        for task in 0..tasks {
-            let of_task = |route: i32| routes.iter().position(|&known| known == route).unwrap() % tasks == task;
-            let rows: Vec<&Row> = rows.iter().filter(|(route, ..)| of_task(*route)).collect();
-            // An attempt whose report never arrives, then one that counts.
-            for attempt in ["lost", "taken"] {
-                let attempt = Attempt::create(driver.folder(), &format!("{task}-{attempt}")).unwrap();
-                let spill = attempt.path().with_extension("spill");
-                let mut batches = rows.chunks(50).map(|rows| Ok(batch(rows)));
-                let done = reduce(&job, &attempt, &spill, &mut batches).unwrap();
-                if attempt.name().ends_with("taken") {
-                    reports.extend(done.iter().map(|report| Report::from_bytes(&report.to_bytes()).unwrap()));
-                }
-            }
-        }
-        mix(&mut reports, self.seed);
-        Reduced { driver, shards, reports }
-    }
-
-    /// Runs the map tasks of some tables.
-    fn map(&self, job: &Arc<Job>, tables: &[(Option<ActionTable>, RecordBatch)]) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for (table, batch) in tables {
-            let each = batch.num_rows().div_ceil(self.tasks).max(1);
-            for task in 0..self.tasks {
-                let mut mapper = Mapper::new(Arc::clone(job), table.clone());
-                let end = ((task + 1) * each).min(batch.num_rows());
-                let mut start = (task * each).min(end);
-                while start < end {
-                    let count = self.rows.min(end - start);
-                    if !mapper.push(batch.slice(start, count)).unwrap() {
-                        break;
-                    }
-                    rows.extend(mapper.take().iter().flat_map(unpacked));
-                    start += count;
-                }
-                rows.extend(mapper.finish().iter().flat_map(unpacked));
-            }
-        }
-        rows
-    }
-}
-
-fn unpacked(batch: &RecordBatch) -> Vec<Row> {
-    assert_eq!(batch.schema(), schema());
-    let numbers = |column: usize| batch.column(column).as_primitive::<Int32Type>().values();
-    let records = batch.column(2).as_binary::<i32>();
-    (0..batch.num_rows()).map(|row| (numbers(0)[row], numbers(1)[row], records.value(row).to_vec())).collect()
-}
-
-fn batch(rows: &[&Row]) -> RecordBatch {
-    let columns: [ArrayRef; 3] = [
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.0))),
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.1))),
-        Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.2))),
-    ];
-    RecordBatch::try_new(schema(), columns.to_vec()).unwrap()
-}
-
-/// Another order of things, the same for the same seed.
-fn mix<T>(things: &mut [T], seed: u64) {
-    for place in (1..things.len()).rev() {
-        things.swap(place, customer_hash((seed + place as u64).cast_signed()) as usize % (place + 1));
-    }
-}
-
-/// Shards as if customers had not been looked at.
-fn of_all(shards: Vec<u32>) -> Counted {
-    Counted { shards, customers: None }
-}
+use crate::tables::{options, published};
 
 /// Impressions as rows of one item each.
 fn impressions_of(rows: &[Impression]) -> RecordBatch {

@@ -20,6 +20,7 @@ mod invalid;
 mod json_tables;
 mod layers;
 mod load;
+mod loops;
 mod manifest;
 mod memory;
 mod open;
