@@ -162,6 +162,16 @@ def test_days_that_are_there_stay(spark: SparkSession, tmp_path: pathlib.Path) -
     assert len(manifests) == 9
 
 
+def test_settings_of_the_session_come_back(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    tables = write(tmp_path / "tables", seed=7, bad=True)
+    names = list(building.BATCHES)
+    before = [spark.conf.get(name) for name in names]
+    with pytest.raises(shardback.InputError):
+        shardback.spark.build(spark, **frames(spark, tables), out=tmp_path / "spark", **OPTIONS)  # type: ignore[arg-type]
+    assert [spark.conf.get(name) for name in names] == before
+    assert before != list(building.BATCHES.values())
+
+
 DYING_DRIVER = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})

@@ -15,28 +15,28 @@ use crate::streams;
 use crate::tables::Silent;
 
 /// A row of the shuffle.
-pub type Row = (i32, i32, Vec<u8>);
+pub(crate) type Row = (i32, i32, Vec<u8>);
 
 /// The tables of a job: of each its batches, impressions first.
-pub struct Tables(pub Vec<(Option<ActionTable>, RecordBatch)>);
+pub(crate) struct Tables(pub(crate) Vec<(Option<ActionTable>, RecordBatch)>);
 
 impl Tables {
-    pub fn new(impressions: RecordBatch, actions: impl Fn(&ActionTable) -> RecordBatch) -> Self {
+    pub(crate) fn new(impressions: RecordBatch, actions: impl Fn(&ActionTable) -> RecordBatch) -> Self {
         let actions = streams::tables().map(|table| (Some(table.clone()), actions(&table)));
         Self(std::iter::once((None, impressions)).chain(actions).collect())
     }
 
     /// The tables of the tests of streams, bad rows included.
-    pub fn with_bad_rows() -> Self {
+    pub(crate) fn with_bad_rows() -> Self {
         Self::new(streams::impressions(), streams::actions)
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.iter().filter_map(|(table, _)| Some(table.as_ref()?.name.clone())).collect()
     }
 
     /// What one machine makes of them.
-    pub fn build(&self, options: &Options) -> shardback::error::Result<()> {
+    pub(crate) fn build(&self, options: &Options) -> shardback::error::Result<()> {
         use shardback::pipeline::{Input, Tables, build};
         use shardback::read::Batches;
         use shardback::unify;
@@ -59,16 +59,16 @@ impl Tables {
 
 /// How a cluster behaves.
 #[derive(Clone, Copy)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// The map tasks of each table.
-    pub tasks: usize,
+    pub(crate) tasks: usize,
     /// The rows of a batch.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// The memory of a map task.
-    pub map_memory: Option<u64>,
+    pub(crate) map_memory: Option<u64>,
     /// The tasks that parts share, as hashes of routes may collide.
-    pub part_tasks: usize,
-    pub seed: u64,
+    pub(crate) part_tasks: usize,
+    pub(crate) seed: u64,
 }
 
 impl Default for Cluster {
@@ -78,14 +78,14 @@ impl Default for Cluster {
 }
 
 /// What of a run is left open, to be tampered with before it is published.
-pub struct Reduced {
-    pub driver: Driver,
-    pub shards: Vec<u32>,
-    pub reports: Vec<Report>,
+pub(crate) struct Reduced {
+    pub(crate) driver: Driver,
+    pub(crate) shards: Vec<u32>,
+    pub(crate) reports: Vec<Report>,
 }
 
 impl Reduced {
-    pub fn publish(self, change: impl FnOnce(&mut Vec<Report>, &Path)) -> shardback::error::Result<()> {
+    pub(crate) fn publish(self, change: impl FnOnce(&mut Vec<Report>, &Path)) -> shardback::error::Result<()> {
         let Self { driver, shards, mut reports } = self;
         change(&mut reports, driver.folder());
         let published = driver.publish(&shards, reports, &json!({ "name": "loops" }));
@@ -95,7 +95,7 @@ impl Reduced {
 }
 
 impl Cluster {
-    pub fn build(&self, tables: &Tables, options: &Options) -> shardback::error::Result<()> {
+    pub(crate) fn build(&self, tables: &Tables, options: &Options) -> shardback::error::Result<()> {
         let plan = Plan::new(options.clone())?;
         let driver = Driver::open(&plan, tables.names(), "run")?;
         let plan = plan.for_days(driver.days().to_vec());
@@ -109,7 +109,7 @@ impl Cluster {
     }
 
     /// Looks at the impressions.
-    pub fn count(&self, tables: &Tables, plan: &Plan, driver: &Driver) -> shardback::error::Result<Counted> {
+    pub(crate) fn count(&self, tables: &Tables, plan: &Plan, driver: &Driver) -> shardback::error::Result<Counted> {
         let job = Arc::new(Job::counting(plan.clone()));
         let mut rows = self.map(&job, &tables.0[..1]);
         mix(&mut rows, self.seed);
@@ -120,7 +120,7 @@ impl Cluster {
     }
 
     /// All of it but the publishing.
-    pub fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, counted: Counted) -> Reduced {
+    pub(crate) fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, counted: Counted) -> Reduced {
         let Counted { shards, customers } = counted;
         let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
         let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     /// Runs the map tasks of some tables.
-    pub fn map(&self, job: &Arc<Job>, tables: &[(Option<ActionTable>, RecordBatch)]) -> Vec<Row> {
+    pub(crate) fn map(&self, job: &Arc<Job>, tables: &[(Option<ActionTable>, RecordBatch)]) -> Vec<Row> {
         let mut rows = Vec::new();
         for (table, batch) in tables {
             let each = batch.num_rows().div_ceil(self.tasks).max(1);
@@ -180,14 +180,14 @@ impl Cluster {
     }
 }
 
-pub fn unpacked(batch: &RecordBatch) -> Vec<Row> {
+pub(crate) fn unpacked(batch: &RecordBatch) -> Vec<Row> {
     assert_eq!(batch.schema(), schema());
     let numbers = |column: usize| batch.column(column).as_primitive::<Int32Type>().values();
     let records = batch.column(2).as_binary::<i32>();
     (0..batch.num_rows()).map(|row| (numbers(0)[row], numbers(1)[row], records.value(row).to_vec())).collect()
 }
 
-pub fn batch(rows: &[&Row]) -> RecordBatch {
+pub(crate) fn batch(rows: &[&Row]) -> RecordBatch {
     let columns: [ArrayRef; 3] = [
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.0))),
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.1))),
@@ -197,13 +197,13 @@ pub fn batch(rows: &[&Row]) -> RecordBatch {
 }
 
 /// Another order of things, the same for the same seed.
-pub fn mix<T>(things: &mut [T], seed: u64) {
+pub(crate) fn mix<T>(things: &mut [T], seed: u64) {
     for place in (1..things.len()).rev() {
         things.swap(place, customer_hash((seed + place as u64).cast_signed()) as usize % (place + 1));
     }
 }
 
 /// Shards as if customers had not been looked at.
-pub fn of_all(shards: Vec<u32>) -> Counted {
+pub(crate) fn of_all(shards: Vec<u32>) -> Counted {
     Counted { shards, customers: None }
 }

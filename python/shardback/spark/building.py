@@ -120,9 +120,10 @@ def build(
     )
     actions = {"clicks": clicks, "add_to_carts": add_to_carts, "previous_orders": previous_orders}
     frames = {name: frame for name, frame in actions.items() if frame is not None}
-    with _driver(given, list(frames)) as driver, _settings(spark, BATCHES):
+    with _driver(given, list(frames)) as driver:
         if driver.days:
-            _Run(spark, driver, given, impressions, frames).build()
+            with _settings(spark, BATCHES):
+                _Run(spark, driver, given, impressions, frames).build()
     return manifests(given)
 
 
@@ -147,7 +148,11 @@ def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         for name in changed:
-            spark.conf.set(name, before[name])
+            known = before[name]
+            if known is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, known)
 
 
 class _Run:
@@ -170,8 +175,11 @@ class _Run:
 
     def build(self) -> None:
         shards, customers = self._counted()
-        reports = [bytes(row.report) for row in self._reduced(shards, customers).collect()]
-        self.driver.publish(shards, reports, json.dumps({"name": "spark", "version": self.spark.version}))
+        self._publish(shards, [bytes(row.report) for row in self._reduced(shards, customers).collect()])
+
+    def _publish(self, shards: list[int], reports: list[bytes]) -> None:
+        engine = json.dumps({"name": "spark", "version": self.spark.version})
+        self.driver.publish(shards, reports, engine)
 
     def _job(self, shards: list[int] | None, routes: list[int]) -> Job:
         days = self.driver.days
