@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
 use crate::gather::pad_row;
 use crate::open::{History, Items, MappedDay, ShardView};
@@ -220,7 +220,8 @@ pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: 
                 let (shard, row) = locate(day, row)?;
                 let view = &views[shard];
                 found[place] = stored(view, row).ok_or_else(|| bad_window(day, shard, row))?;
-                impressions[place] = item(view.item_ids().get(row).unwrap_or_default())?;
+                impressions[place] =
+                    item(view.item_ids().get(row).invariant("a row that was found is not in its shard")?)?;
                 is_order[place] = view.is_order()[row];
             }
             let wide = actions.chunks_exact_mut(width).zip(types.chunks_exact_mut(width));

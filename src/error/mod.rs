@@ -1,0 +1,316 @@
+//! What can go wrong, as data: each error names what, where and what to do.
+//!
+//! Imports nothing of this crate.
+
+mod cuda;
+mod row;
+mod text;
+
+use std::io;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+use parquet::errors::ParquetError;
+
+use cuda::cuda_code;
+use text::{known_days, list, mebibytes, no_folder, place};
+
+pub use cuda::NoCuda;
+pub use row::{BadRow, Reason};
+pub(crate) use text::quoted;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in this library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused something.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried: "read", "create", …
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An option, or a combination of options, that makes no sense.
+    #[error("{option}: {problem}")]
+    Option {
+        /// The option, as the command line names it.
+        option: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Text that should be a day.
+    #[error("not a day: {} (write it as YYYY-MM-DD)", quoted(value))]
+    Day {
+        /// The text.
+        value: String,
+    },
+    /// A table without any file.
+    #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson or .csv files (names starting with `_` or `.` are not data)", path.display())]
+    NoFiles {
+        /// The table.
+        table: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file whose name says no known format.
+    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson or .csv (the text formats also as .gz or .zst); move it away, or start its name with `_` to have it passed over", path.display())]
+    UnknownFormat {
+        /// The table.
+        table: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column that a table must have.
+    #[error("{table}: no column `{column}` in {}{}; its columns: {}", place(file.as_deref()), no_folder(*from_folder, column), list(present))]
+    MissingColumn {
+        /// The table.
+        table: String,
+        /// The file, or the folder of the JSON files none of which has it, where the source is made of files.
+        file: Option<PathBuf>,
+        /// The column that is not there.
+        column: String,
+        /// Whether a folder `{column}=…` could give it too.
+        from_folder: bool,
+        /// The columns that are.
+        present: Vec<String>,
+    },
+    /// A column of a type that cannot hold what it should.
+    #[error("{table}: column `{column}` of {} is {found}, expected {expected}", place(file.as_deref()))]
+    ColumnType {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: String,
+        /// What it can be.
+        expected: &'static str,
+    },
+    /// A value of a text format that is no value of its column's type.
+    #[error("{table}: {}, line {row}, column `{column}`: expected {expected}, found: {}", place(file.as_deref()), quoted(value))]
+    ValueType {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The line.
+        row: u64,
+        /// The column.
+        column: String,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A row that breaks the contract, when such rows are not to be left out.
+    #[error("{0}")]
+    BadRow(Box<BadRow>),
+    /// A Parquet file that cannot be decoded.
+    #[error("{table}: `{}` is not readable Parquet", file.display())]
+    Parquet {
+        /// The table.
+        table: String,
+        /// The file.
+        file: PathBuf,
+        /// What the decoder said.
+        source: ParquetError,
+    },
+    /// A line that is no JSON object, or a CSV record of the wrong shape.
+    #[error("{table}: `{}`, line {line}: {problem}", file.display())]
+    Text {
+        /// The table.
+        table: String,
+        /// The file.
+        file: PathBuf,
+        /// The line; the first is 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A source of record batches that failed.
+    #[error("{table}: the source failed: {problem}")]
+    Source {
+        /// The table.
+        table: String,
+        /// What it said.
+        problem: String,
+    },
+    /// A requested day without any valid sample.
+    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(*rows, .first_and_last.as_ref()))]
+    EmptyDay {
+        /// The day.
+        day: String,
+        /// Its valid rows, all without an item.
+        rows: u64,
+        /// The first and last day that the table has rows of, where it has any.
+        first_and_last: Option<(String, String)>,
+    },
+    /// More than a run can hold.
+    #[error("too many {what}: {count}, at most {limit} in one run; build fewer days at a time")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// Another run holds the output.
+    #[error("another run is writing to `{}`; wait for it to end, or choose another `--out`", path.display())]
+    Locked {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// A file system that cannot exchange two folders in one step.
+    #[error("the file system of `{}` cannot replace a day in one step; pass `--replace-non-atomic` to replace it in two, or choose another `--out`", path.display())]
+    NoExchange {
+        /// The folder that would be replaced.
+        path: PathBuf,
+    },
+    /// A shard, part or manifest that is not what it should be.
+    #[error("`{}`: {problem}", path.display())]
+    Corrupt {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Encoding an output failed.
+    #[error("cannot encode `{}`", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder said.
+        source: ParquetError,
+    },
+    /// Too little memory to work with.
+    #[error("the memory is too small: {}, and {} are needed; raise `--memory`, or build fewer days at a time", mebibytes(*given), mebibytes(*needed))]
+    Memory {
+        /// The bytes there are.
+        given: u64,
+        /// The bytes it takes.
+        needed: u64,
+    },
+    /// No CUDA device can be used.
+    #[error("no CUDA device can be used: {0}; `--device cpu` does without")]
+    NoCuda(NoCuda),
+    /// A CUDA device that failed at work.
+    #[error("CUDA: {call} failed: {}", cuda_code(*code))]
+    Cuda {
+        /// What was tried.
+        call: &'static str,
+        /// The driver's `CUresult`.
+        code: u32,
+    },
+    /// Rows that a CUDA device has no room for.
+    #[error("the device has {} free, and {} are needed", mebibytes(*free), mebibytes(*needed))]
+    DeviceMemory {
+        /// The bytes that it takes.
+        needed: u64,
+        /// The bytes that are free.
+        free: u64,
+    },
+    /// Arrays or requests for a device that do not fit together.
+    #[error("{what}: {problem}")]
+    Arrays {
+        /// Which.
+        what: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// What a task of a cluster found wrong with a table.
+    #[error("{message}")]
+    Task {
+        /// The task's own error, which says what, where and what to do.
+        message: String,
+    },
+    /// Results of a cluster's tasks that do not make up a run.
+    #[error("the results of the tasks do not fit together: {problem}; run the job again")]
+    Tasks {
+        /// What does not fit.
+        problem: String,
+    },
+    /// Something that cannot happen has happened: a fault of this library, whatever the data is.
+    #[error("internal error: {broken} ({}:{}); this is a fault of shardback and not of your data, please report it", source_file(location), location.line())]
+    Internal {
+        /// The assumption that does not hold, as a sentence.
+        broken: &'static str,
+        /// Where it was found out.
+        location: &'static Location<'static>,
+    },
+    /// The run was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// A table's file or folder that the system or the decompressor refused.
+    #[error("{table}: cannot {action} `{}`", path.display())]
+    Unreadable {
+        /// The table.
+        table: String,
+        /// What was tried: "read", "decompress".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps what the system said with what was tried and on what.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// What cannot happen, where it is found to have happened: `broken` says what does not hold, as in "a window ends behind
+    /// the actions".
+    #[must_use]
+    #[track_caller]
+    pub fn internal(broken: &'static str) -> Self {
+        Self::Internal { broken, location: Location::caller() }
+    }
+}
+
+/// The file of a location from the sources' folder on: what comes before it is a path of the machine that compiled it.
+fn source_file(location: &Location<'static>) -> &'static str {
+    let file = location.file();
+    file.rfind("src/").map_or(file, |start| &file[start..])
+}
+
+/// What must be there by an invariant.
+pub(crate) trait Invariant<T> {
+    /// The value, or [`Error::Internal`] that says what does not hold.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where there is none.
+    fn invariant(self, broken: &'static str) -> Result<T>;
+}
+
+impl<T> Invariant<T> for Option<T> {
+    #[track_caller]
+    fn invariant(self, broken: &'static str) -> Result<T> {
+        // Not a closure: it would be the caller.
+        match self {
+            Some(value) => Ok(value),
+            None => Err(Error::internal(broken)),
+        }
+    }
+}
+
+impl<T, E> Invariant<T> for Result<T, E> {
+    #[track_caller]
+    fn invariant(self, broken: &'static str) -> Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(_) => Err(Error::internal(broken)),
+        }
+    }
+}

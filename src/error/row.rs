@@ -1,0 +1,125 @@
+//! A row that breaks the contract: why, where it stands, and what it holds.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{place, quoted};
+
+/// Why a row cannot be used, in the order in which a row is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// The day is null.
+    NullDay,
+    /// The day is no day.
+    UnparsableDay,
+    /// The customer is null.
+    NullCustomer,
+    /// The customer id does not fit 64 bits.
+    CustomerOutOfRange,
+    /// The item is null.
+    NullItem,
+    /// The item id does not fit the output's dtype.
+    ItemOutOfRange,
+    /// The label is null.
+    NullLabel,
+    /// The time is no time.
+    UnparsableTime,
+}
+
+impl Reason {
+    /// Every reason, in the order of the checks.
+    pub const ALL: [Self; 8] = [
+        Self::NullDay,
+        Self::UnparsableDay,
+        Self::NullCustomer,
+        Self::CustomerOutOfRange,
+        Self::NullItem,
+        Self::ItemOutOfRange,
+        Self::NullLabel,
+        Self::UnparsableTime,
+    ];
+
+    /// The name used in manifests and in `_rejected.jsonl`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NullDay => "null_day",
+            Self::UnparsableDay => "unparsable_day",
+            Self::NullCustomer => "null_customer",
+            Self::CustomerOutOfRange => "customer_out_of_range",
+            Self::NullItem => "null_item",
+            Self::ItemOutOfRange => "item_out_of_range",
+            Self::NullLabel => "null_label",
+            Self::UnparsableTime => "unparsable_time",
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::NullDay => "the day is null",
+            Self::UnparsableDay => "not a day (YYYY-MM-DD)",
+            Self::NullCustomer => "the customer is null",
+            Self::CustomerOutOfRange => "the customer id does not fit 64 bits",
+            Self::NullItem => "the item is null",
+            Self::ItemOutOfRange => "the item id does not fit the item dtype",
+            Self::NullLabel => "the label is null",
+            Self::UnparsableTime => "not a time (RFC 3339)",
+        }
+    }
+
+    /// Whether the column holds nothing, so that there is no value to show.
+    fn is_null(self) -> bool {
+        matches!(self, Self::NullDay | Self::NullCustomer | Self::NullItem | Self::NullLabel)
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::ItemOutOfRange => "build with `--item-dtype i64`",
+            _ => "mend the row",
+        }
+    }
+}
+
+/// A row that breaks the contract, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// The table, as the command line names it.
+    pub table: String,
+    /// The file, where the source is one.
+    pub file: Option<PathBuf>,
+    /// The line of a text file, else the row in the file or source, where it is known; the first is 1.
+    pub row: Option<u64>,
+    /// Whether `row` is a line.
+    pub is_line: bool,
+    /// The column at fault.
+    pub column: String,
+    /// Whether it is the path that gives the column's value, to this row and to all others of the file.
+    pub in_path: bool,
+    /// What it holds, as text; `null` where it holds nothing.
+    pub value: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, row, column, reason, .. } = self;
+        write!(f, "{table}: {}, ", place(self.file.as_deref()))?;
+        if self.in_path {
+            write!(f, "folder `{column}=…` above it: {}", reason.describe())?;
+        } else {
+            if let Some(row) = row {
+                let unit = if self.is_line { "line" } else { "row" };
+                write!(f, "{unit} {row}, ")?;
+            }
+            write!(f, "column `{column}`: {}", reason.describe())?;
+        }
+        if !reason.is_null() {
+            write!(f, ": {}", quoted(&self.value))?;
+        }
+        let advice = if self.in_path { "rename the folder" } else { reason.advice() };
+        write!(f, "; {advice}, or leave such rows out with `--invalid skip`")
+    }
+}

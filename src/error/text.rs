@@ -1,0 +1,48 @@
+//! How the parts of a message are written: paths, values, lists, sizes.
+
+use std::path::Path;
+
+pub(super) fn place(file: Option<&Path>) -> String {
+    file.map_or_else(|| "the source".to_owned(), |file| format!("`{}`", file.display()))
+}
+
+pub(super) fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What a message about a day without an item says of the table. Days as text are in the order of time.
+pub(super) fn known_days(rows: u64, days: Option<&(String, String)>) -> String {
+    match days {
+        _ if rows > 0 => ": the table has rows of that day, but no item in them".to_owned(),
+        None => String::new(),
+        Some((first, last)) => format!(" (the table has {first} to {last})"),
+    }
+}
+
+pub(super) fn no_folder(from_folder: bool, column: &str) -> String {
+    if from_folder { format!(", and no folder `{column}=…`") } else { String::new() }
+}
+
+/// A value for a message: in backticks so that an empty or blank one is seen, on one line, and not the whole of a huge one.
+pub(crate) fn quoted(value: &str) -> String {
+    let mut text = String::from("`");
+    for (place, character) in value.chars().enumerate() {
+        match character {
+            _ if place == LONGEST_VALUE => {
+                text.push('…');
+                break;
+            }
+            control if control.is_control() => text.extend(control.escape_debug()),
+            other => text.push(other),
+        }
+    }
+    text.push('`');
+    text
+}
+
+/// The most characters of a value that a message shows.
+const LONGEST_VALUE: usize = 100;
+
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
