@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check test test-python test-image bench bench-cuda bench-loader bench-spark bench-peers demo clean
+.PHONY: help check test test-python test-image bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: ## The benchmarks of the stages.
 
 bench-cuda: ## Padding on a CUDA device: checked, then measured; needs one.
 	cargo bench --features cuda --bench cuda
+
+gpu-kit: ## target/gpu-kit.tar.gz: every check and measurement of the CUDA path, for a machine with a GPU and without Rust or network.
+	benches/gpu/kit.sh
 
 bench-loader: ## Batches in a shuffled order from shardback and from other loaders, in one table; ARGS='--help' lists the rest.
 	test -x target/loader/venv/bin/python || $(PYTHON) -m venv target/loader/venv

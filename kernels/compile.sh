@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes gather_pad.ptx from gather_pad.cu, or a .ptx at the path that is given instead, with the compiler of requirements.txt
-# in a virtual environment of its own. `--assemble` also assembles it for each generation, by the assemblers of the oldest and of
-# the newest drivers, and fails where one of them refuses it or registers spill.
+# Makes gather_pad.ptx and gather_pad.fatbin from gather_pad.cu, here or in the folder that is given instead, with the compiler
+# of requirements.txt in a virtual environment of its own. `--assemble` also assembles the PTX for each generation, by the
+# assemblers of the oldest and of the newest drivers, and fails where one of them refuses it or registers spill.
 #
-#   kernels/compile.sh [--assemble] [TARGET]
+#   kernels/compile.sh [--assemble] [FOLDER]
 set -euo pipefail
 kernels="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 environment="$kernels/../.venv-kernels"
@@ -12,15 +12,18 @@ if [[ "${1:-}" == --assemble ]]; then
     assemble=true
     shift
 fi
-target="$(realpath -m "${1:-$kernels/gather_pad.ptx}")"
+folder="$(realpath -m "${1:-$kernels}")"
+target="$folder/gather_pad.ptx"
 
 # The stamp is newer than the requirements, or the environment is made afresh. Two at once would spoil it for each other.
 exec 9<"$kernels/requirements.txt"
 flock 9
-if [[ ! "$environment/.installed" -nt "$kernels/requirements.txt" ]]; then
+machine_code="$environment/machine-code"
+if [[ ! "$environment/.installed" -nt "$kernels/requirements.txt" || ! "$environment/.installed" -nt "$kernels/machine-code.txt" ]]; then
     rm -rf "$environment"
     "${PYTHON:-python3}" -m venv "$environment"
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check -r "$kernels/requirements.txt"
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$machine_code" -r "$kernels/machine-code.txt"
     touch "$environment/.installed"
 fi
 packages="$(echo "$environment"/lib/python*/site-packages/nvidia)"
@@ -30,6 +33,18 @@ packages="$(echo "$environment"/lib/python*/site-packages/nvidia)"
 (cd "$kernels" && "$packages/cu13/bin/nvcc" -ptx -arch=compute_80 -std=c++17 -O3 gather_pad.cu -o "$target.new")
 sed -i 's/^\.version .*/.version 7.4/' "$target.new"
 mv "$target.new" "$target"
+
+# Machine code of each generation, which a driver loads as it is. Names without a folder, so that none gets into the files.
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+images=()
+cp "$target" "$work"
+for generation in 80 90 100; do
+    (cd "$work" && "$machine_code/nvidia/cuda_nvcc/bin/ptxas" -arch="sm_$generation" gather_pad.ptx -o "sm_$generation.cubin")
+    images+=("--image3=kind=elf,sm=$generation,file=sm_$generation.cubin")
+done
+(cd "$work" && "$packages/cu13/bin/fatbinary" --64 --compress-mode=none "${images[@]}" --create=gather_pad.fatbin)
+mv "$work/gather_pad.fatbin" "$folder/gather_pad.fatbin"
 
 # Assembles for a generation, with the assembler of a CUDA version, and says what came of it.
 assemble() {
@@ -52,6 +67,9 @@ assemble() {
 if $assemble; then
     for generation in sm_80 sm_90; do
         assemble 12.0 "$packages/cuda_nvcc/bin/ptxas" "$generation"
+    done
+    for generation in sm_80 sm_90 sm_100; do
+        assemble 12.8 "$machine_code/nvidia/cuda_nvcc/bin/ptxas" "$generation"
     done
     for generation in sm_80 sm_90 sm_100; do
         assemble 13.0 "$packages/cu13/bin/ptxas" "$generation"

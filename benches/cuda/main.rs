@@ -1,7 +1,7 @@
 //! Padding on a CUDA device: checked against the processor, then measured. `cargo bench --features cuda --bench cuda`
 //!
 //! Needs a device, about 12 GiB of its memory, and some minutes in which nobody else uses it. With `-- --check` it is only checked,
-//! as under `compute-sanitizer`.
+//! with `-- --check small` without what takes `compute-sanitizer` minutes.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what the program is for")]
 
@@ -23,12 +23,17 @@ const SIZES: measure::Sizes = measure::Sizes {
     batches: &[1_024, 8_192, 65_536, 1_000_000],
     bytes: 1 << 30,
     host_rows: 200_000,
-    repeats: 21,
+    repeats: 7,
+    group: 20,
+    groups: 5,
 };
 
 fn main() -> ExitCode {
-    let only_check = std::env::args().any(|argument| argument == "--check");
-    let said = if only_check { measure::checked().map(|(_, _, said)| said) } else { measure::table(&SIZES) };
+    let given = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    let said = match given("--check") {
+        true => measure::checked(given("small")).map(|(_, said)| said),
+        false => measure::table(&SIZES),
+    };
     match said {
         Ok(said) => {
             print!("{said}");

@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, DevicePtr, sys};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -14,11 +13,12 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use shardback::cut::Block;
 use shardback::error::Result;
 use shardback::event::{ItemDtype, NULL_TIME};
+use shardback::gather::cuda::raw::{Context, DeviceBuffer, Event, Stream, copy_on_device, copy_to_device};
 use shardback::gather::cuda::{BatchColumns, CudaDevice, CudaGather, JaggedArrays, ResidentRows, RowNumbers};
 use shardback::gather::{Cpu, Gather};
 use shardback::histories::{CustomerRows, Piece, Values, Window};
 
-use super::check::{check, failed};
+use super::check::check;
 
 /// How much is measured.
 pub(crate) struct Sizes {
@@ -37,6 +37,9 @@ pub(crate) struct Sizes {
     /// Rows that are padded from host to host.
     pub(crate) host_rows: usize,
     pub(crate) repeats: usize,
+    /// Submissions to the device that are timed together, and how many such groups there are.
+    pub(crate) group: usize,
+    pub(crate) groups: usize,
 }
 
 /// Jagged rows in host memory, those of a customer one after the other.
@@ -94,17 +97,25 @@ impl Rows {
 
 /// What is measured goes on one stream.
 pub(crate) struct Bench {
-    stream: Arc<CudaStream>,
+    context: Arc<Context>,
+    stream: Stream,
+    /// Two buffers of as many bytes as are copied, of which the first is filled.
+    copied: [DeviceBuffer; 2],
+    bytes: usize,
+    /// Submissions in a row that are timed together, so that the clock's own events cost little beside them.
+    group: usize,
+    /// Such groups, of whose times the median counts.
+    groups: usize,
 }
 
 /// Columns of one batch, one after the other in one allocation.
 struct Target {
-    memory: CudaSlice<u8>,
+    memory: DeviceBuffer,
 }
 
 impl Target {
-    fn columns(&self, bench: &Bench, rows: usize, history: usize) -> BatchColumns {
-        let (address, _) = self.memory.device_ptr(&bench.stream);
+    fn columns(&self, rows: usize, history: usize) -> BatchColumns {
+        let address = self.memory.address();
         let lengths = address + (rows * history * 4) as u64;
         let item_ids = lengths + (rows * 4) as u64;
         let types = item_ids + (rows * 4) as u64;
@@ -126,44 +137,49 @@ impl Target {
 }
 
 impl Bench {
-    fn new() -> Result<Self> {
-        let context = CudaContext::new(0).map_err(failed)?;
-        // SAFETY: all memory here is used on the one stream, in order.
-        unsafe { context.disable_event_tracking() };
-        Ok(Self { stream: context.new_stream().map_err(failed)? })
+    fn new(sizes: &Sizes, device: &CudaDevice) -> Result<Self> {
+        let context = Arc::clone(device.context());
+        let stream = Stream::new(&context)?;
+        let copied = [DeviceBuffer::new(&context, sizes.bytes)?, DeviceBuffer::new(&context, sizes.bytes)?];
+        // Memory that holds one value alone may be faster than any other.
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+        let noise: Vec<u8> = (0..sizes.bytes.min(1 << 24)).map(|_| random.random()).collect();
+        for start in (0..sizes.bytes).step_by(noise.len()) {
+            let part = &noise[..noise.len().min(sizes.bytes - start)];
+            // SAFETY: the part is inside of the buffer, and pageable memory is read before the call returns.
+            unsafe { copy_to_device(&stream, copied[0].address() + start as u64, part) }?;
+        }
+        stream.synchronize("filling a buffer")?;
+        Ok(Self { context, stream, copied, bytes: sizes.bytes, group: sizes.group, groups: sizes.groups })
     }
 
-    fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>> {
-        self.stream.clone_htod(&vec![0u8; bytes]).map_err(failed)
+    fn copy(&self) -> Result<()> {
+        let [from, to] = &self.copied;
+        // SAFETY: both are so long, and they live as long as the stream.
+        unsafe { copy_on_device(&self.stream, to.address(), from.address(), self.bytes) }
     }
 
-    fn event(&self) -> Result<CudaEvent> {
-        self.stream.record_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT)).map_err(failed)
-    }
-
-    /// The median time of some submissions in milliseconds, by the device's clock.
+    /// The median time of a submission in milliseconds, by the device's clock.
     ///
-    /// Copies of `plug` go ahead of them, so that all are in the stream's queue before the first begins: what is measured
-    /// is the device's work, not that of submitting it.
-    fn time(
-        &self,
-        plug: &mut [CudaSlice<u8>; 2],
-        repeats: usize,
-        mut submit: impl FnMut(usize) -> Result<()>,
-    ) -> Result<f64> {
+    /// Copies go ahead of each group, so that all of it is in the stream's queue before the first begins: what is measured is
+    /// the device's work, not that of submitting it.
+    fn time(&self, mut submit: impl FnMut(usize) -> Result<()>) -> Result<f64> {
         submit(0)?;
-        for _ in 0..4 {
-            let [from, to] = plug;
-            self.stream.memcpy_dtod(from, to).map_err(failed)?;
+        let mut times = Vec::new();
+        for group in 0..self.groups {
+            for _ in 0..4 {
+                self.copy()?;
+            }
+            let (begin, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
+            begin.record(&self.stream)?;
+            for place in 0..self.group {
+                submit(group * self.group + place)?;
+            }
+            end.record(&self.stream)?;
+            self.stream.synchronize("a measurement")?;
+            times.push(begin.milliseconds_until(&end)? / self.group as f64);
         }
-        let mut events = Vec::new();
-        for repeat in 0..repeats {
-            let begin = self.event()?;
-            submit(repeat)?;
-            events.push((begin, self.event()?));
-        }
-        let times = events.iter().map(|(begin, end)| begin.elapsed_ms(end).map(f64::from).map_err(failed));
-        Ok(median(times.collect::<Result<_>>()?))
+        Ok(median(times))
     }
 }
 
@@ -174,80 +190,96 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 }
 
 /// Checks the device and says which it is.
-pub(crate) fn checked() -> Result<(CudaDevice, Bench, String)> {
+pub(crate) fn checked(small: bool) -> Result<(CudaDevice, String)> {
     let device = CudaDevice::open(0)?;
-    let bench = Bench::new()?;
-    check(&device, &bench.stream)?;
-    let said = format!("device: {}\nchecked: random rows are the processor's, to the byte\n", device.description());
-    Ok((device, bench, said))
+    let said = format!("device: {}\n{}", device.description(), check(&device, small)?);
+    Ok((device, said))
 }
 
 /// Checks the device, measures it, and tells.
 pub(crate) fn table(sizes: &Sizes) -> Result<String> {
-    let (device, bench, mut table) = checked()?;
-    on_the_device(sizes, &device, &bench, &mut table)?;
+    let (device, mut table) = checked(false)?;
+    on_the_device(sizes, &device, &mut table)?;
     from_host_to_host(sizes, device, &mut table)?;
     Ok(table)
 }
 
 /// The kernel beside a copy on the device of as much memory as it moves.
-fn on_the_device(sizes: &Sizes, device: &CudaDevice, bench: &Bench, table: &mut String) -> Result<()> {
-    let mut plug = [bench.allocate(sizes.bytes)?, bench.allocate(sizes.bytes)?];
-    let (from, mut to) = (bench.allocate(sizes.bytes)?, bench.allocate(sizes.bytes)?);
-    let time = bench.time(&mut plug, sizes.repeats, |_| bench.stream.memcpy_dtod(&from, &mut to).map_err(failed))?;
-    drop((from, to));
+fn on_the_device(sizes: &Sizes, device: &CudaDevice, table: &mut String) -> Result<()> {
+    let bench = Bench::new(sizes, device)?;
+    let time = bench.time(|_| bench.copy())?;
     let copied = gigabytes_per_second(2 * sizes.bytes, time);
-    let _ =
-        writeln!(table, "\non the device, K = {}, i32 items and u8 types, medians of {}", sizes.history, sizes.repeats);
+    let Sizes { history, group, groups, .. } = sizes;
     let _ = writeln!(
         table,
-        "{:>10} {:>7} {:>9} {:>10} {:>9} {:>12}",
-        "rows", "length", "order", "time, ms", "GB/s", "of the copy"
+        "\non the device, K = {history}, i32 items and u8 types, medians of {groups} times {group}; row numbers on the device,\n\
+         or from the host, as a loader gives them"
     );
-    let _ = writeln!(table, "{:>10} {:>7} {:>9} {time:>10.4} {copied:>9.0} {:>12}", "(copy)", "", "", "100 %");
+    let _ = writeln!(
+        table,
+        "{:>10} {:>7} {:>9} {:>8} {:>10} {:>9} {:>12}",
+        "rows", "length", "order", "numbers", "time, ms", "GB/s", "of the copy"
+    );
+    let _ =
+        writeln!(table, "{:>10} {:>7} {:>9} {:>8} {time:>10.4} {copied:>9.0} {:>12}", "(copy)", "", "", "", "100 %");
     for &mean in sizes.lengths {
         let rows = Rows::new(sizes, mean);
         let resident = rows.upload(device)?;
         for &batch in sizes.batches {
-            for shuffled in [false, true] {
-                let (time, moved) = batches(sizes, bench, &mut plug, &rows, &resident, batch, shuffled)?;
+            for (order, place) in [("in order", "device"), ("shuffled", "device"), ("shuffled", "host")] {
+                let chosen = Chosen { batch, shuffled: order == "shuffled", from_host: place == "host" };
+                let (time, moved) = batches(sizes, &bench, &rows, &resident, &chosen)?;
                 let speed = gigabytes_per_second(moved, time);
-                let order = if shuffled { "shuffled" } else { "in order" };
                 let share = 100.0 * speed / copied;
-                let _ = writeln!(table, "{batch:>10} {mean:>7} {order:>9} {time:>10.4} {speed:>9.0} {share:>10.0} %");
+                let _ = writeln!(
+                    table,
+                    "{batch:>10} {mean:>7} {order:>9} {place:>8} {time:>10.4} {speed:>9.0} {share:>10.0} %"
+                );
             }
         }
     }
     Ok(())
 }
 
+/// Which rows a batch has, and where their numbers are.
+struct Chosen {
+    batch: usize,
+    shuffled: bool,
+    from_host: bool,
+}
+
 /// The median time of a batch, and the bytes that one reads and writes on average.
 fn batches(
     sizes: &Sizes,
     bench: &Bench,
-    plug: &mut [CudaSlice<u8>; 2],
     rows: &Rows,
     resident: &ResidentRows,
-    batch: usize,
-    shuffled: bool,
+    chosen: &Chosen,
 ) -> Result<(f64, usize)> {
     let mut numbers: Vec<i64> = (0..resident.len() as i64).collect();
-    if shuffled {
+    if chosen.shuffled {
         numbers.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(2));
     }
+    let batch = chosen.batch;
     let batch_bytes = Target::bytes(batch, sizes.history);
-    let targets =
-        (0..sizes.bytes.div_ceil(batch_bytes).max(2)).map(|_| Ok(Target { memory: bench.allocate(batch_bytes)? }));
-    let targets = targets.collect::<Result<Vec<Target>>>()?;
-    let on_device = bench.stream.clone_htod(&numbers).map_err(failed)?;
-    let (address, _) = on_device.device_ptr(&bench.stream);
+    // In turns, so that none is written into the caches.
+    let targets = (0..sizes.bytes.div_ceil(batch_bytes).max(2))
+        .map(|_| Ok(Target { memory: DeviceBuffer::new(&bench.context, batch_bytes)? }))
+        .collect::<Result<Vec<Target>>>()?;
+    let on_device = DeviceBuffer::new(&bench.context, numbers.len() * 8)?;
+    // SAFETY: the buffer is so long, and pageable memory is read before the call returns.
+    unsafe { copy_to_device(&bench.stream, on_device.address(), bytemuck::cast_slice(&numbers)) }?;
     let last = numbers.len() / batch;
-    let time = bench.time(plug, sizes.repeats, |repeat| {
+    let time = bench.time(|repeat| {
         let first = repeat % last * batch;
-        let chosen = RowNumbers::Device { address: address + (first * 8) as u64, count: batch };
-        let columns = targets[repeat % targets.len()].columns(bench, batch, sizes.history);
+        let rows = if chosen.from_host {
+            RowNumbers::Host(&numbers[first..first + batch])
+        } else {
+            RowNumbers::Device { address: on_device.address() + (first * 8) as u64, count: batch }
+        };
+        let columns = targets[repeat % targets.len()].columns(batch, sizes.history);
         // SAFETY: numbers and columns are in the device's memory until `time` has waited for the stream.
-        unsafe { resident.gather(chosen, &columns, bench.stream.cu_stream() as u64) }
+        unsafe { resident.gather(rows, &columns, bench.stream.number()) }
     })?;
     let actions: i64 = rows.lengths.iter().map(|&length| i64::from(length)).sum();
     let mean = actions as usize / rows.lengths.len();

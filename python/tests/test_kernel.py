@@ -57,9 +57,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder with the driver's library."""
     folder = tmp_path_factory.mktemp("driver")
     source = REPOSITORY / "tests" / "it" / "cuda" / "driver.cpp"
-    flags = ["-std=c++17", "-O1", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-shared", "-fPIC", "-Wl,-soname,libcuda.so"]
+    flags = ["-std=c++17", "-O1", "-fno-strict-aliasing", "-Wno-unknown-pragmas", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1"]
     compiler = os.environ.get("CXX", "c++")
-    library = folder / "libcuda.so"
+    library = folder / "libcuda.so.1"
     subprocess.run([compiler, *flags, "-I", REPOSITORY / "kernels", "-o", library, source], check=True)
     return folder
 

@@ -19,4 +19,7 @@ pub use arrays::{BatchColumns, DeviceMemory, JaggedArrays, RowNumbers, TypeDtype
 #[cfg(not(feature = "cuda"))]
 pub use disabled::{CudaDevice, CudaGather, ResidentRows};
 #[cfg(feature = "cuda")]
+#[doc(hidden)]
+pub use enabled::raw;
+#[cfg(feature = "cuda")]
 pub use enabled::{CudaDevice, CudaGather, ResidentRows};

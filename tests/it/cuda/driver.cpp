@@ -7,6 +7,7 @@
 //   FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_CAPABILITY   as the driver says them; 12080, 1 and 90
 //   FAKE_CUDA_MEMORY    the most bytes of device memory; FAKE_CUDA_PINNED of pinned memory
 //   FAKE_CUDA_WRONG     kernels do nothing
+//   FAKE_CUDA_NO_JIT    there is no compiler for PTX; FAKE_CUDA_NO_BINARY  machine code is of other devices
 //   FAKE_CUDA_LOG       a file that gets a line for each launch and each wait
 
 #include "shim.h"
@@ -21,13 +22,23 @@
 #include <string>
 #include <vector>
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500 };
+enum {
+    SUCCESS = 0,
+    INVALID_VALUE = 1,
+    OUT_OF_MEMORY = 2,
+    STUB_LIBRARY = 34,
+    INVALID_CONTEXT = 201,
+    NO_BINARY_FOR_GPU = 209,
+    JIT_COMPILER_NOT_FOUND = 221,
+    NOT_FOUND = 500,
+    STREAM_CAPTURE_UNSUPPORTED = 900,
+};
 
 typedef void (*Kernel)(const Source, const Batch);
 typedef std::vector<std::function<void()>> Stream;
 struct Module {
     std::string image;
-    bool loaded;
+    bool binary, loaded;
 };
 struct Function {
     const Module *module;
@@ -49,6 +60,15 @@ static thread_local void *current;
 // As FAKE_CUDA_MEMORY, for one thread.
 static thread_local long memory_of_thread = 1L << 40;
 extern "C" void fake_cuda_memory(long bytes) { memory_of_thread = bytes; }
+// For one thread: whether another one records a graph, and whether a call of this one has spoilt that.
+static thread_local bool captured_elsewhere, spoilt;
+static thread_local unsigned capture_mode;
+extern "C" int fake_cuda_capture(int on) {
+    captured_elsewhere = on;
+    const int was = spoilt;
+    spoilt = false;
+    return was;
+}
 
 static const std::pair<const char *, Kernel> KERNELS[] = {
     {"gather_pad_i32_i32_u8", gather_pad_i32_i32_u8},   {"gather_pad_i32_i32_i32", gather_pad_i32_i32_i32},
@@ -109,8 +129,16 @@ static int submit(Stream *stream, std::function<void()> job) {
         if (int code = failure(#name)) return code;
 #define NEEDS_CONTEXT                                                                                                  \
     if (current != &context) return INVALID_CONTEXT;
+// What the driver refuses while another thread records, but to a thread whose mode is relaxed.
+#define UNSAFE_BESIDE_CAPTURES                                                                                         \
+    if (captured_elsewhere && capture_mode != 2) return spoilt = true, STREAM_CAPTURE_UNSUPPORTED;
 
+#ifdef STUB
+CALL(cuInit, unsigned) return STUB_LIBRARY; }
+#else
 CALL(cuInit, unsigned) return SUCCESS; }
+#endif
+CALL(cuThreadExchangeStreamCaptureMode, unsigned *mode) std::swap(*mode, capture_mode); return SUCCESS; }
 CALL(cuDriverGetVersion, int *version) *version = setting("FAKE_CUDA_VERSION", 12080); return SUCCESS; }
 CALL(cuDeviceGetCount, int *count) *count = setting("FAKE_CUDA_DEVICES", 1); return SUCCESS; }
 CALL(cuDeviceGet, int *device, int number) *device = number; return SUCCESS; }
@@ -124,18 +152,26 @@ CALL(cuDevicePrimaryCtxRetain, void **made, int) *made = &context; return SUCCES
 CALL(cuDevicePrimaryCtxRelease_v2, int) return SUCCESS; }
 CALL(cuCtxGetCurrent, void **bound) *bound = current; return SUCCESS; }
 CALL(cuCtxSetCurrent, void *wanted) current = wanted; return SUCCESS; }
-CALL(cuCtxSynchronize, void) NEEDS_CONTEXT
+CALL(cuCtxSynchronize, void) NEEDS_CONTEXT UNSAFE_BESIDE_CAPTURES
     for (Stream *stream : streams) work(*stream, stream->size());
     return SUCCESS;
 }
-CALL(cuModuleLoadData, Module **module, const char *ptx) NEEDS_CONTEXT
-    *module = new Module{ptx, true};
+CALL(cuModuleLoadData, Module **module, const char *image) NEEDS_CONTEXT
+    // A fatbin has a header that says how long it and what follows it are; PTX is a string.
+    struct { uint32_t magic; uint16_t version, header; uint64_t size; } fatbin;
+    memcpy(&fatbin.magic, image, sizeof(fatbin.magic));
+    const bool binary = fatbin.magic == 0xBA55ED50;
+    if (getenv(binary ? "FAKE_CUDA_NO_BINARY" : "FAKE_CUDA_NO_JIT")) return binary ? NO_BINARY_FOR_GPU : JIT_COMPILER_NOT_FOUND;
+    if (binary) memcpy(&fatbin, image, sizeof(fatbin));
+    tell(binary ? "binary" : "ptx", nullptr);
+    *module = new Module{binary ? std::string(image, fatbin.header + fatbin.size) : std::string(image), binary, true};
     return SUCCESS;
 }
 // Its memory stays: a kernel that was submitted before looks whether it is still there.
 CALL(cuModuleUnload, Module *module) NEEDS_CONTEXT module->loaded = false; return SUCCESS; }
 CALL(cuModuleGetFunction, const Function **function, const Module *module, const char *name) NEEDS_CONTEXT
-    if (module->image.find(std::string(".entry ") + name + "(") == std::string::npos) return NOT_FOUND;
+    const std::string entry = module->binary ? std::string(".text.") + name + '\0' : std::string(".entry ") + name + "(";
+    if (module->image.find(entry) == std::string::npos) return NOT_FOUND;
     for (const auto &[known, kernel] : KERNELS)
         if (!strcmp(known, name)) return *function = new Function{module, kernel}, SUCCESS;
     return NOT_FOUND;
@@ -155,7 +191,7 @@ CALL(cuStreamCreate, Stream **stream, unsigned) NEEDS_CONTEXT
     return SUCCESS;
 }
 CALL(cuStreamDestroy_v2, Stream *) NEEDS_CONTEXT return SUCCESS; }
-CALL(cuStreamSynchronize, Stream *stream) NEEDS_CONTEXT
+CALL(cuStreamSynchronize, Stream *stream) NEEDS_CONTEXT UNSAFE_BESIDE_CAPTURES
     Stream &queue = stream ? *stream : default_stream;
     tell("wait", stream);
     work(queue, queue.size());
@@ -178,7 +214,7 @@ CALL(cuMemcpyDtoDAsync_v2, uint64_t to, uint64_t from, size_t bytes, Stream *str
     if (!inside(device_memory, to, bytes) || !inside(device_memory, from, bytes)) return INVALID_VALUE;
     return submit(stream, [=] { memcpy((void *)to, (const void *)from, bytes); });
 }
-CALL(cuMemAlloc_v2, uint64_t *address, size_t bytes) NEEDS_CONTEXT
+CALL(cuMemAlloc_v2, uint64_t *address, size_t bytes) NEEDS_CONTEXT UNSAFE_BESIDE_CAPTURES
     if (!bytes) return INVALID_VALUE;
     if (device_bytes + bytes > (size_t)setting("FAKE_CUDA_MEMORY", memory_of_thread)) return OUT_OF_MEMORY;
     void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
@@ -187,7 +223,7 @@ CALL(cuMemAlloc_v2, uint64_t *address, size_t bytes) NEEDS_CONTEXT
     device_bytes += bytes;
     return SUCCESS;
 }
-CALL(cuMemFree_v2, uint64_t address) NEEDS_CONTEXT
+CALL(cuMemFree_v2, uint64_t address) NEEDS_CONTEXT UNSAFE_BESIDE_CAPTURES
     if (!device_memory.count(address)) return INVALID_VALUE;
     memset((void *)address, 0xEF, device_memory[address]);
     device_bytes -= device_memory[address];
@@ -200,7 +236,7 @@ CALL(cuMemGetInfo_v2, size_t *available, size_t *total) NEEDS_CONTEXT
     *available = *total > device_bytes ? *total - device_bytes : 0;
     return SUCCESS;
 }
-CALL(cuMemHostAlloc, void **memory, size_t bytes, unsigned flags) NEEDS_CONTEXT
+CALL(cuMemHostAlloc, void **memory, size_t bytes, unsigned flags) NEEDS_CONTEXT UNSAFE_BESIDE_CAPTURES
     if (!bytes || flags) return INVALID_VALUE;
     if (pinned_bytes + bytes > (size_t)setting("FAKE_CUDA_PINNED", 1L << 40)) return OUT_OF_MEMORY;
     *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
@@ -208,7 +244,7 @@ CALL(cuMemHostAlloc, void **memory, size_t bytes, unsigned flags) NEEDS_CONTEXT
     pinned_bytes += bytes;
     return SUCCESS;
 }
-CALL(cuMemFreeHost, void *memory) NEEDS_CONTEXT
+CALL(cuMemFreeHost, void *memory) NEEDS_CONTEXT UNSAFE_BESIDE_CAPTURES
     if (!pinned_memory.count((uint64_t)memory)) return INVALID_VALUE;
     pinned_bytes -= pinned_memory[(uint64_t)memory];
     pinned_memory.erase((uint64_t)memory);

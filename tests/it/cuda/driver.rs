@@ -14,7 +14,9 @@ use crate::cli::{Run, run, shardback};
 use crate::tables::published;
 
 /// The name that the driver's library is looked for first; whatever else is installed comes after it.
-const LIBRARY: &str = "libcuda.so";
+const LIBRARY: &str = "libcuda.so.1";
+/// The name that it is looked for next: that of a toolkit's stub, and of the driver for who links with it.
+const LINKED: &str = "libcuda.so";
 
 /// The driver for this process of tests, loaded: whoever asks for the library by its name gets it.
 pub(super) fn load() -> &'static libloading::Library {
@@ -25,16 +27,25 @@ pub(super) fn load() -> &'static libloading::Library {
     })
 }
 
+/// How much memory the device has for this thread, in bytes.
+pub(super) fn limit_memory(bytes: i64) {
+    // SAFETY: the type is that in `driver.cpp`.
+    let limit = unsafe { load().get::<extern "C" fn(i64)>("fake_cuda_memory") }.unwrap();
+    limit(bytes);
+}
+
 fn library() -> &'static Path {
     static LIBRARY_FILE: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY_FILE
-        .get_or_init(|| compile("driver.cpp", "fake-libcuda.so", &["-shared", "-fPIC", "-Wl,-soname,libcuda.so"]))
+        .get_or_init(|| compile("driver.cpp", "fake-libcuda.so", &["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1"]))
 }
 
-/// A folder in which the loader finds a library under the driver's name.
+/// A folder in which the loader finds a library under each of the driver's names, and so no other.
 fn folder_with(library: &Path) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::copy(library, folder.path().join(LIBRARY)).unwrap();
+    for name in [LIBRARY, LINKED] {
+        fs::copy(library, folder.path().join(name)).unwrap();
+    }
     folder
 }
 
@@ -123,6 +134,9 @@ fn batches_overlap() {
     let mut under_way = std::collections::BTreeSet::new();
     let (mut most, mut launches) = (0, 0);
     for (what, stream) in log.lines().filter_map(|line| line.split_once(' ')) {
+        if what == "binary" {
+            continue;
+        }
         if what == "launch" {
             assert!(under_way.insert(stream), "a batch is sent before the one of its slot was waited for");
             launches += 1;
@@ -207,13 +221,48 @@ fn a_driver_of_no_use_is_refused() {
         refuse(name, world.build("out", "cuda", &[]).env(variable, value), Path::new("FOLDER"));
     }
     // Every name that the library is looked for, or one that is installed would be found.
-    let names = ["cuda", "nvcuda"].into_iter().flat_map(cudarc::get_lib_name_candidates);
     let folder = tempfile::tempdir().unwrap();
-    for name in names {
+    for name in [LIBRARY, LINKED] {
         fs::copy(&broken, folder.path().join(name)).unwrap();
     }
     refuse("no library", world.build("out", "cuda", &[]).env("LD_LIBRARY_PATH", folder.path()), folder.path());
     assert_snapshot!(said);
+}
+
+/// A stub that comes first is passed over, under either name, and the driver that works is used; a stub alone is said.
+#[test]
+fn a_stub_is_passed_over() {
+    let world = World::new();
+    let stub = compile("driver.cpp", "stub-libcuda.so", &["-DSTUB", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1"]);
+    for (working, stubbed) in [(LINKED, LIBRARY), (LIBRARY, LINKED)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(library(), folder.path().join(working)).unwrap();
+        fs::copy(&stub, folder.path().join(stubbed)).unwrap();
+        done(world.build(stubbed, "cuda", &[]).env("LD_LIBRARY_PATH", folder.path()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in [LIBRARY, LINKED] {
+        fs::copy(&stub, folder.path().join(name)).unwrap();
+    }
+    let Run { code, stderr, .. } = run(world.build("out", "cuda", &[]).env("LD_LIBRARY_PATH", folder.path()));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("the driver refuses cuInit: CUDA_ERROR_STUB_LIBRARY (34)"), "{stderr}");
+}
+
+/// Machine code needs no compiler of the driver's; a device that it is not made for gets the PTX; without either it is said
+/// what is missing.
+#[test]
+fn kernels_come_as_machine_code_or_are_compiled() {
+    let world = World::new();
+    for (hidden, loaded) in [("FAKE_CUDA_NO_JIT", "binary"), ("FAKE_CUDA_NO_BINARY", "ptx")] {
+        let log = world.folder.path().join(loaded);
+        done(world.build(hidden, "cuda", &[]).env(hidden, "1").env("FAKE_CUDA_LOG", &log));
+        assert!(fs::read_to_string(&log).unwrap().starts_with(&format!("{loaded} ")), "{hidden}");
+    }
+    let mut neither = world.build("out", "cuda", &[]);
+    let Run { code, stderr, .. } = run(neither.env("FAKE_CUDA_NO_JIT", "1").env("FAKE_CUDA_NO_BINARY", "1"));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("loading the kernels failed: CUDA_ERROR_JIT_COMPILER_NOT_FOUND (221)"), "{stderr}");
 }
 
 /// A library without any one of the functions is refused by that function's name, and nothing panics: all that are used are
@@ -223,13 +272,9 @@ fn a_library_without_a_function_is_refused() {
     let world = World::new();
     let symbols = Command::new("nm").args(["-D", "--defined-only"]).arg(library()).output().unwrap().stdout;
     let symbols = String::from_utf8(symbols).unwrap();
-    let of_benchmark = |name: &str| ["cuEventElapsedTime", "cuMemcpyDtoDAsync_v2"].contains(&name);
-    let symbols: Vec<_> = symbols
-        .lines()
-        .filter_map(|line| line.rsplit(' ').next())
-        .filter(|name| name.starts_with("cu") && !of_benchmark(name))
-        .collect();
-    assert_eq!(symbols.len(), 29, "{symbols:?}");
+    let symbols: Vec<_> =
+        symbols.lines().filter_map(|line| line.rsplit(' ').next()).filter(|name| name.starts_with("cu")).collect();
+    assert_eq!(symbols.len(), 32, "{symbols:?}");
     let object = compile("driver.cpp", "fake-libcuda.o", &["-c", "-fPIC"]);
     for symbol in symbols {
         let folder = tempfile::tempdir().unwrap();
@@ -242,9 +287,10 @@ fn a_library_without_a_function_is_refused() {
             .args([&object, Path::new("-o"), &library])
             .status();
         assert!(linked.unwrap().success());
+        fs::copy(&library, folder.path().join(LINKED)).unwrap();
         let Run { code, stderr, .. } = run(world.build("out", "cuda", &[]).env("LD_LIBRARY_PATH", folder.path()));
         let said = format!(
-            "error: no CUDA device can be used: the driver library `libcuda.so` has no `{symbol}`; `--device cpu` does without\n"
+            "error: no CUDA device can be used: the driver library `libcuda.so.1` has no `{symbol}`; `--device cpu` does without\n"
         );
         assert_eq!((code, stderr), (1, said));
     }

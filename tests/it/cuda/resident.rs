@@ -193,9 +193,11 @@ fn row_numbers_are_copied_at_once() {
     let resident = upload::<i32>(&device(), std::slice::from_ref(&jagged), 20).unwrap();
     let mut numbers = Vec::new();
     let mut batches = Vec::new();
-    for batch in 0..20 {
+    for batch in 0..150 {
         numbers.clear();
-        numbers.extend((0..10 + 13 * batch).map(|_| random.random_range(0..500)));
+        // So many that they are copied to the device, now and then.
+        let count = if batch % 40 == 7 { 20_000 + batch } else { 10 + 13 * (batch % 20) };
+        numbers.extend((0..count).map(|_| random.random_range(0..500)));
         let mut columns = Columns::new(numbers.len(), 20, 4, 1);
         let mut batch = BatchColumns::new(ItemDtype::I32, 20);
         [batch.items, batch.types, batch.item_ids, batch.is_order, batch.lengths] = columns.addresses();
@@ -237,6 +239,7 @@ fn requests_that_make_no_sense_are_refused() {
     gather(&resident, RowNumbers::Host(&[-1]), batch);
     gather(&resident, RowNumbers::Device { address: 0, count: 1 }, batch);
     gather(&resident, RowNumbers::Host(&[0]), BatchColumns { history: 0, ..batch });
+    gather(&resident, RowNumbers::Host(&[0]), BatchColumns { history: 1 << 31, ..batch });
     gather(&resident, RowNumbers::Host(&[0]), BatchColumns { items: Some(6), ..batch });
     gather(&resident, RowNumbers::Host(&[0]), BatchColumns { types: Some(6), type_dtype: TypeDtype::AsItems, ..batch });
     jagged.item_ids[random.random_range(0..10)] = 1 << 31;
@@ -262,16 +265,30 @@ fn dropped_rows_wait_for_their_batches() {
     assert!(columns.bytes() == jagged.batch(&numbers, 8, false, false).each_ref().map(Vec::as_slice));
 }
 
+/// Another thread may record a graph while rows are uploaded and dropped: the driver would refuse that and spoil the recording,
+/// and is told each time that it has nothing to do with it.
+#[test]
+fn uploads_do_not_spoil_a_recording() {
+    let device = device();
+    let capture = function::<extern "C" fn(i32) -> i32>("fake_cuda_capture");
+    let jagged = Jagged::random(&mut Xoshiro256PlusPlus::seed_from_u64(13), 10, 8);
+    capture(1);
+    let resident = upload::<i32>(&device, std::slice::from_ref(&jagged), 8);
+    let uploaded = resident.map(drop);
+    let opened = CudaDevice::open(0).map(drop);
+    assert_eq!(capture(0), 0, "a call has spoilt it");
+    assert!(uploaded.is_ok() && opened.is_ok(), "{uploaded:?} {opened:?}");
+}
+
 /// Rows that the device has no room for are an error with both numbers.
 #[test]
 fn rows_without_room_are_refused() {
     let device = device();
-    let limit = function::<extern "C" fn(i64)>("fake_cuda_memory");
     let jagged = Jagged::random(&mut Xoshiro256PlusPlus::seed_from_u64(10), 10, 8);
-    limit(1);
+    driver::limit_memory(1);
     let refused = upload::<i32>(&device, std::slice::from_ref(&jagged), 8);
     let memory = device.memory();
-    limit(1 << 40);
+    driver::limit_memory(1 << 40);
     let needed = resident_bytes(ItemDtype::I32, 10, jagged.items.len() as u64);
     assert!(matches!(refused, Err(Error::DeviceMemory { needed: said, free: ..=1 }) if said == needed), "{refused:?}");
     assert!(matches!(memory, Ok(DeviceMemory { free: ..=1, total: 1 })), "{memory:?}");

@@ -10,16 +10,16 @@
 
 use std::mem::swap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytemuck::Pod;
-use cudarc::driver::CudaStream;
 
+use super::context::Stream;
 use super::device::CudaDevice;
+use super::driver::out_of_memory;
 use super::kernel::{Batch, Source};
 use super::memory::{DeviceBuffer, PinnedBuffer, copy_from_device, copy_to_device};
-use super::{failed, out_of_memory};
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::gather::cuda::TypeDtype;
 use crate::gather::{Blocks, Gather, Take};
@@ -116,7 +116,7 @@ struct Lane {
 /// The memory of one batch and the stream that it goes on.
 #[derive(Debug)]
 struct Slot {
-    stream: Arc<CudaStream>,
+    stream: Stream,
     /// Starts, lengths, values.
     input: PinnedBuffer,
     device_input: DeviceBuffer,
@@ -153,7 +153,7 @@ impl Lane {
                         working.hand_over(take)?;
                         swap(&mut filling, &mut working);
                     }
-                    count -= filling.add(values, &window, count);
+                    count -= filling.add(values, &window, count)?;
                 }
             }
         }
@@ -169,7 +169,7 @@ impl Slot {
         // No row has more values than its padded form.
         let input_bytes = MOST_ROWS * WINDOW_BYTES + VALUE_ALIGNMENT + batch_bytes;
         Ok(Self {
-            stream: context.new_stream().map_err(failed("creating a stream"))?,
+            stream: Stream::new(context)?,
             input: PinnedBuffer::new(context, input_bytes)?,
             device_input: DeviceBuffer::new(context, input_bytes)?,
             output: PinnedBuffer::new(context, batch_bytes)?,
@@ -181,7 +181,8 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // Copies may be under way when something else has failed; the memory goes after them.
-        self.stream.context().record_err(self.stream.synchronize());
+        // Whether they have failed is of no interest any more.
+        let _ = self.stream.synchronize("padding a batch");
     }
 }
 
@@ -206,10 +207,10 @@ impl Filling<'_> {
     }
 
     /// Adds rows of one window, as many as there is room for, and says how many.
-    fn add<T: Pod>(&mut self, values: &[T], window: &Window, count: usize) -> usize {
+    fn add<T: Pod>(&mut self, values: &[T], window: &Window, count: usize) -> Result<usize> {
         let count = count.min(self.most_rows - self.rows);
         let range = window.start as usize..(window.start + window.length) as usize;
-        let source = values.get(range).unwrap_or_default();
+        let source = values.get(range).invariant("a window ends behind its values")?;
         let source = &source[..source.len().min(self.history)];
         let (lengths_offset, values_offset) = (self.lengths_offset(), self.values_offset());
         let (windows, staged) = self.slot.input.bytes_mut().split_at_mut(values_offset);
@@ -224,7 +225,7 @@ impl Filling<'_> {
         bytemuck::cast_slice_mut::<u8, i32>(lengths)[rows].fill(source.len() as i32);
         self.rows += count;
         self.values += source.len();
-        count
+        Ok(count)
     }
 
     /// Sends the batch on its way: copied in, padded, copied out.
@@ -266,7 +267,7 @@ impl Filling<'_> {
         if self.rows == 0 {
             return Ok(());
         }
-        self.slot.stream.synchronize().map_err(failed("padding a batch"))?;
+        self.slot.stream.synchronize("padding a batch")?;
         let bytes = self.rows * self.history * size_of::<T>();
         take(bytemuck::cast_slice(&self.slot.output.bytes()[..bytes]))?;
         (self.rows, self.values) = (0, 0);

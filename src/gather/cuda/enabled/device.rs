@@ -1,13 +1,12 @@
 //! One device: opened, tried, described.
 
+use std::ffi::{CStr, c_char, c_int};
 use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, result, sys};
-
-use super::current::{Current, KeepsCurrent};
+use super::context::{Context, Stream};
+use super::driver::{Driver, accepted, driver};
 use super::kernel::{Batch, Kernels, Source};
 use super::memory::{DeviceBuffer, copy_from_device, copy_to_device};
-use super::{failed, probe};
 use crate::error::{Error, NoCuda, Result};
 use crate::event::ItemDtype;
 use crate::gather::cuda::{DeviceMemory, TypeDtype};
@@ -15,16 +14,15 @@ use crate::gather::cuda::{DeviceMemory, TypeDtype};
 /// A CUDA device that has been tried; clones are the same one.
 #[derive(Clone, Debug)]
 pub struct CudaDevice {
-    opened: Arc<KeepsCurrent<Opened>>,
+    opened: Arc<Opened>,
 }
 
 #[derive(Debug)]
 struct Opened {
     ordinal: u32,
     description: String,
-    // Dropped before the context that it was loaded in.
     kernels: Kernels,
-    context: Arc<CudaContext>,
+    context: Arc<Context>,
 }
 
 /// The generation that the kernels are compiled for.
@@ -40,19 +38,18 @@ impl CudaDevice {
     /// # Errors
     /// [`Error::NoCuda`] says why there is no such device to use, and [`Error::Cuda`] what failed when it was tried.
     pub fn open(ordinal: u32) -> Result<Self> {
-        let driver = probe::driver().map_err(Error::NoCuda)?;
-        let number = i32::try_from(ordinal).ok().filter(|&number| number < driver.devices);
+        let driver = driver().map_err(Error::NoCuda)?;
+        let number = c_int::try_from(ordinal).ok().filter(|&number| number < driver.devices);
         let Some(number) = number else {
             return Err(Error::NoCuda(NoCuda::NoDevice { ordinal, count: driver.devices }));
         };
-        let (name, description) = describe(number, driver.version)?;
-        let _current = Current::keep()?;
-        // Not negative.
-        let context = CudaContext::new(number as usize).map_err(failed("opening the device"))?;
-        // SAFETY: everything here orders its uses of memory itself: a batch by its stream, resident rows by their upload.
-        unsafe { context.disable_event_tracking() };
+        let mut id = 0;
+        // SAFETY: the pointer is to a number that outlives the call.
+        accepted("finding the device", unsafe { (driver.functions.device_get)(&mut id, number) })?;
+        let (name, description) = describe(driver, id)?;
+        let context = Context::retain(driver, id)?;
         let kernels = Kernels::load(&context)?;
-        let device = Self { opened: Arc::new(KeepsCurrent::new(Opened { ordinal, description, kernels, context })) };
+        let device = Self { opened: Arc::new(Opened { ordinal, description, kernels, context }) };
         if device.pads_as_the_processor()? { Ok(device) } else { Err(Error::NoCuda(NoCuda::SelfTest { name })) }
     }
 
@@ -73,12 +70,14 @@ impl CudaDevice {
     /// # Errors
     /// [`Error::Cuda`] when the driver does not say.
     pub fn memory(&self) -> Result<DeviceMemory> {
-        let _current = Current::keep()?;
-        let (free, total) = self.context().mem_get_info().map_err(failed("asking for the device's memory"))?;
+        let (free, total) = self.context().memory()?;
         Ok(DeviceMemory { free: free as u64, total: total as u64 })
     }
 
-    pub(super) fn context(&self) -> &Arc<CudaContext> {
+    /// What its streams and its memory belong to, for the benchmark.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
         &self.opened.context
     }
 
@@ -96,7 +95,7 @@ impl CudaDevice {
         const TYPE_ROW: usize = 96;
         const END: usize = 112;
         let context = self.context();
-        let stream = context.new_stream().map_err(failed("creating a stream"))?;
+        let stream = Stream::new(context)?;
         let buffer = DeviceBuffer::new(context, END)?;
         let mut host = [0xABu8; END];
         let items: [i32; 5] = [-1, 7, 0, i32::MIN, 9];
@@ -121,7 +120,7 @@ impl CudaDevice {
             self.kernels().launch(&stream, dtypes, &source, &batch)?;
             copy_from_device(&stream, &mut host, buffer.address())?;
         }
-        stream.synchronize().map_err(failed("the self-test"))?;
+        stream.synchronize("the self-test")?;
         let padded: [i32; 5] = [7, 0, i32::MIN, 0, 0];
         Ok(host[ROW..][..20] == *bytemuck::cast_slice::<_, u8>(&padded)
             && host[TYPE_ROW..][..5] == [1, 2, 3, 0, 0]
@@ -131,20 +130,30 @@ impl CudaDevice {
 }
 
 /// The name of a device and its description, if it is new enough.
-fn describe(number: i32, driver: i32) -> Result<(String, String)> {
-    let device = result::device::get(number).map_err(failed("finding the device"))?;
-    let name = result::device::get_name(device).map_err(failed("asking for the device's name"))?;
+fn describe(driver: &Driver, device: c_int) -> Result<(String, String)> {
+    let mut name = [0; 256];
+    // SAFETY: the driver writes a string of C that is no longer than the array.
+    let code = unsafe { (driver.functions.device_get_name)(name.as_mut_ptr(), name.len() as c_int, device) };
+    accepted("asking for the device's name", code)?;
+    let name = name.map(c_char::cast_unsigned);
+    let name = CStr::from_bytes_until_nul(&name).map_err(|_| Error::internal("a device's name does not end"))?;
+    let name = name.to_string_lossy().into_owned();
     let attribute = |attribute| {
-        // SAFETY: the device is one of the driver's.
-        unsafe { result::device::get_attribute(device, attribute) }
-            .map_err(failed("asking for the device's generation"))
+        let mut value = 0;
+        // SAFETY: the pointer is to a number that outlives the call, and the device is one of the driver's.
+        let code = unsafe { (driver.functions.device_get_attribute)(&mut value, attribute, device) };
+        accepted("asking for the device's generation", code).map(|()| value)
     };
-    let major = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
-    let minor = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    let (major, minor) = (attribute(CAPABILITY_MAJOR)?, attribute(CAPABILITY_MINOR)?);
     if (major, minor) < OLDEST_CAPABILITY {
         return Err(Error::NoCuda(NoCuda::DeviceTooOld { name, major, minor }));
     }
-    let (cuda, of_cuda) = (driver / 1000, driver % 1000 / 10);
+    let (cuda, of_cuda) = (driver.version / 1000, driver.version % 1000 / 10);
     let description = format!("{name}, compute capability {major}.{minor}, driver for CUDA {cuda}.{of_cuda}");
     Ok((name, description))
 }
+
+/// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR`
+const CAPABILITY_MAJOR: u32 = 75;
+/// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR`
+const CAPABILITY_MINOR: u32 = 76;

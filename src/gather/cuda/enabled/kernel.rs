@@ -1,16 +1,17 @@
 //! The compiled kernel, its names and its parameters: the twin of `kernels/gather_pad.cu`.
 
+use std::ffi::{CStr, CString, c_void};
 use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DeviceRepr, LaunchConfig, PushKernelArg};
-use cudarc::nvrtc::Ptx;
-
-use super::failed;
-use crate::error::Result;
+use super::context::{Context, Stream};
+use super::driver::{Handle, accepted};
+use crate::error::{Error, Result};
 use crate::event::ItemDtype;
 use crate::gather::cuda::TypeDtype;
 
-/// Made from `kernels/gather_pad.cu` by `kernels/compile.sh`.
+/// Machine code for devices of compute capability 8, 9 and 10. Made from `kernels/gather_pad.cu` by `kernels/compile.sh`, as the PTX.
+const MACHINE_CODE: &[u8] = include_bytes!("../../../../kernels/gather_pad.fatbin");
+/// What the driver compiles for all other devices.
 const PTX: &str = include_str!("../../../../kernels/gather_pad.ptx");
 
 /// Threads of a block, `THREADS` in the kernel: a warp pads a row.
@@ -62,27 +63,24 @@ pub(super) struct Batch {
     pub(super) lengths: u64,
 }
 
-// SAFETY: plain numbers in C's order without padding, as the kernel's struct of the same name.
-unsafe impl DeviceRepr for Source {}
-// SAFETY: as `Source`.
-unsafe impl DeviceRepr for Batch {}
-
 /// The kernel for each combination of dtypes.
 #[derive(Debug)]
 pub(super) struct Kernels {
-    functions: Vec<CudaFunction>,
+    functions: [Handle; NAMES.len()],
+    module: Handle,
+    context: Arc<Context>,
 }
 
 /// The kernels' names, in the order of [`place`].
-const NAMES: [&str; 8] = [
-    "gather_pad_i32_i32_u8",
-    "gather_pad_i32_i32_i32",
-    "gather_pad_i32_i64_u8",
-    "gather_pad_i32_i64_i64",
-    "gather_pad_i64_i32_u8",
-    "gather_pad_i64_i32_i32",
-    "gather_pad_i64_i64_u8",
-    "gather_pad_i64_i64_i64",
+const NAMES: [&CStr; 8] = [
+    c"gather_pad_i32_i32_u8",
+    c"gather_pad_i32_i32_i32",
+    c"gather_pad_i32_i64_u8",
+    c"gather_pad_i32_i64_i64",
+    c"gather_pad_i64_i32_u8",
+    c"gather_pad_i64_i32_i32",
+    c"gather_pad_i64_i64_u8",
+    c"gather_pad_i64_i64_i64",
 ];
 
 /// Where the kernel stands that reads and writes these dtypes.
@@ -92,11 +90,25 @@ fn place(stored: ItemDtype, written: ItemDtype, types: TypeDtype) -> usize {
 }
 
 impl Kernels {
-    /// Has the driver compile the kernels for the context's device; it keeps the result for the next time.
-    pub(super) fn load(context: &Arc<CudaContext>) -> Result<Self> {
-        let module = context.load_module(Ptx::from_src(PTX)).map_err(failed("loading the kernels"))?;
-        let load = |name| module.load_function(name).map_err(failed("finding a kernel"));
-        Ok(Self { functions: NAMES.into_iter().map(load).collect::<Result<_>>()? })
+    /// Brings the kernels to the context's device: as machine code, or compiled by the driver, which keeps the result for the
+    /// next time. For that the driver needs a library of its own that containers often lack, so it comes second.
+    pub(super) fn load(context: &Arc<Context>) -> Result<Self> {
+        let _entered = context.enter_beside_captures()?;
+        let module = match load_module(context, MACHINE_CODE) {
+            Ok(module) => module,
+            Err(_) => {
+                let source = CString::new(PTX).map_err(|_| Error::internal("the PTX has a byte of 0 in it"))?;
+                load_module(context, source.as_bytes_with_nul())?
+            }
+        };
+        // From here on the module is unloaded where something fails.
+        let mut kernels = Self { functions: [Handle::NULL; NAMES.len()], module, context: Arc::clone(context) };
+        for (function, name) in kernels.functions.iter_mut().zip(NAMES) {
+            // SAFETY: the context is current, the module is its, and the name is a string of C.
+            let code = unsafe { (context.driver().functions.module_get_function)(function, module, name.as_ptr()) };
+            accepted("finding a kernel", code)?;
+        }
+        Ok(kernels)
     }
 
     /// Submits the gathering of a batch to a stream.
@@ -106,7 +118,7 @@ impl Kernels {
     /// lengths that their fields say, every window lies inside the actions, and nobody else uses the columns.
     pub(super) unsafe fn launch(
         &self,
-        stream: &CudaStream,
+        stream: &Stream,
         dtypes: (ItemDtype, ItemDtype, TypeDtype),
         source: &Source,
         batch: &Batch,
@@ -116,12 +128,45 @@ impl Kernels {
         if blocks == 0 {
             return Ok(());
         }
-        let function = &self.functions[place(stored, written, types)];
-        // At most `MOST_BLOCKS`.
-        let config = LaunchConfig { grid_dim: (blocks as u32, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
-        // SAFETY: both parameters are those of the kernel, in its order; for what they point to the caller speaks.
-        unsafe { stream.launch_builder(function).arg(source).arg(batch).launch(config) }
-            .map_err(failed("launching the kernel"))?;
-        Ok(())
+        let function = self.functions[place(stored, written, types)];
+        let (mut source, mut batch) = (*source, *batch);
+        let mut parameters: [*mut c_void; 2] = [(&raw mut source).cast(), (&raw mut batch).cast()];
+        let _entered = self.context.enter()?;
+        // SAFETY: the context is current; the parameters are those of the kernel, in its order, and are copied before the
+        // call returns; for what they point to the caller speaks. There are at most `MOST_BLOCKS`.
+        let code = unsafe {
+            (self.context.driver().functions.launch_kernel)(
+                function,
+                blocks as u32,
+                1,
+                1,
+                THREADS,
+                1,
+                1,
+                0,
+                stream.handle(),
+                parameters.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        };
+        accepted("launching the kernel", code)
     }
+}
+
+impl Drop for Kernels {
+    fn drop(&mut self) {
+        if let Ok(_entered) = self.context.enter_beside_captures() {
+            // SAFETY: it was loaded in this context and is unloaded once; whoever uses kernels waits for them first.
+            unsafe { (self.context.driver().functions.module_unload)(self.module) };
+        }
+    }
+}
+
+/// Loads a fatbin, or PTX that ends with a byte of 0; the context is current.
+fn load_module(context: &Context, image: &[u8]) -> Result<Handle> {
+    let mut module = Handle::NULL;
+    // SAFETY: the pointer is to a handle that outlives the call, and the image says itself how long it is.
+    let code = unsafe { (context.driver().functions.module_load_data)(&mut module, image.as_ptr().cast()) };
+    accepted("loading the kernels", code)?;
+    Ok(module)
 }

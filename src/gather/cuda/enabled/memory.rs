@@ -3,47 +3,54 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
-
-use super::failed;
-use crate::error::Result;
+use super::context::{Context, Stream};
+use super::driver::accepted;
+use crate::error::{Error, Result};
 
 /// Bytes in a device's memory; freed when dropped, by when nothing may use them any more.
 #[derive(Debug)]
-pub(super) struct DeviceBuffer {
+pub struct DeviceBuffer {
     address: u64,
-    context: Arc<CudaContext>,
+    context: Arc<Context>,
 }
 
 impl DeviceBuffer {
     /// Allocates at least so many bytes, 1 or more: whole words, as the kernel reads them, from a multiple of 256 on.
-    pub(super) fn new(context: &Arc<CudaContext>, bytes: usize) -> Result<Self> {
-        context.bind_to_thread().map_err(failed("using the device"))?;
+    ///
+    /// # Errors
+    /// [`Error::Cuda`].
+    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        let _entered = context.enter_beside_captures()?;
         let bytes = bytes.next_multiple_of(size_of::<u32>());
-        // SAFETY: the context is bound, and the size is not 0.
-        let address = unsafe { result::malloc_sync(bytes) }.map_err(failed("allocating device memory"))?;
+        let mut address = 0;
+        // SAFETY: the context is current, and the pointer is to a number that outlives the call.
+        let code = unsafe { (context.driver().functions.memory_allocate)(&mut address, bytes) };
+        accepted("allocating device memory", code)?;
         Ok(Self { address, context: Arc::clone(context) })
     }
 
-    pub(super) fn address(&self) -> u64 {
+    /// Where it begins.
+    #[must_use]
+    pub fn address(&self) -> u64 {
         self.address
     }
 }
 
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
-        self.context.record_err(self.context.bind_to_thread());
-        // SAFETY: it was allocated in this context and is freed once.
-        self.context.record_err(unsafe { result::free_sync(self.address) });
+        if let Ok(_entered) = self.context.enter_beside_captures() {
+            // SAFETY: it was allocated in this context and is freed once.
+            unsafe { (self.context.driver().functions.memory_free)(self.address) };
+        }
     }
 }
 
-/// Pinned memory of the host: copies between it and a device run beside other work.
+/// Pinned memory of the host: copies between it and a device run beside other work, and a kernel can read it where it is.
 #[derive(Debug)]
 pub(super) struct PinnedBuffer {
     start: NonNull<u8>,
     bytes: usize,
-    context: Arc<CudaContext>,
+    context: Arc<Context>,
 }
 
 // SAFETY: the memory belongs to the buffer alone, and pinned memory may be used and freed on any thread.
@@ -52,16 +59,23 @@ unsafe impl Send for PinnedBuffer {}
 impl PinnedBuffer {
     /// Allocates some bytes, 1 or more, that begin on a page. They are cached as other memory is: the driver's
     /// write-combined kind is many times slower to read back.
-    pub(super) fn new(context: &Arc<CudaContext>, bytes: usize) -> Result<Self> {
-        context.bind_to_thread().map_err(failed("using the device"))?;
-        // SAFETY: the context is bound.
-        let start = unsafe { result::malloc_host(bytes, 0) }.map_err(failed("allocating pinned memory"))?;
+    pub(super) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        const CALL: &str = "allocating pinned memory";
+        let _entered = context.enter_beside_captures()?;
+        let mut start = std::ptr::null_mut();
+        // SAFETY: the context is current, and the pointer is to a pointer that outlives the call.
+        accepted(CALL, unsafe { (context.driver().functions.host_allocate)(&mut start, bytes, 0) })?;
         let Some(start) = NonNull::new(start.cast::<u8>()) else {
-            return Err(failed("allocating pinned memory")(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)));
+            return Err(Error::internal("the driver has allocated pinned memory at no address"));
         };
         // SAFETY: the memory is so long and ours. From here on all of it has a value.
         unsafe { start.write_bytes(0, bytes) };
         Ok(Self { start, bytes, context: Arc::clone(context) })
+    }
+
+    /// Its address in the device's address space: the same, as 64-bit drivers have one space for both.
+    pub(super) fn address(&self) -> u64 {
+        self.start.as_ptr().expose_provenance() as u64
     }
 
     /// The bytes; no copy may be under way.
@@ -79,9 +93,10 @@ impl PinnedBuffer {
 
 impl Drop for PinnedBuffer {
     fn drop(&mut self) {
-        self.context.record_err(self.context.bind_to_thread());
-        // SAFETY: it was allocated there and is freed once.
-        self.context.record_err(unsafe { result::free_host(self.start.as_ptr().cast()) });
+        if let Ok(_entered) = self.context.enter_beside_captures() {
+            // SAFETY: it was allocated there and is freed once.
+            unsafe { (self.context.driver().functions.host_free)(self.start.as_ptr().cast()) };
+        }
     }
 }
 
@@ -90,18 +105,52 @@ impl Drop for PinnedBuffer {
 /// # Safety
 /// As many bytes belong to the address, and until the stream has passed the copy nobody else uses either side; where the
 /// source is not pinned, it is read before the call returns.
-pub(super) unsafe fn copy_to_device(stream: &CudaStream, address: u64, source: &[u8]) -> Result<()> {
-    stream.context().bind_to_thread().map_err(failed("using the device"))?;
-    // SAFETY: the caller says so.
-    unsafe { result::memcpy_htod_async(address, source, stream.cu_stream()) }.map_err(failed("copying to the device"))
+///
+/// # Errors
+/// [`Error::Cuda`].
+pub unsafe fn copy_to_device(stream: &Stream, address: u64, source: &[u8]) -> Result<()> {
+    let context = stream.context();
+    let _entered = context.enter()?;
+    // SAFETY: the context is current; for both sides the caller speaks.
+    let code = unsafe {
+        (context.driver().functions.copy_to_device)(address, source.as_ptr().cast(), source.len(), stream.handle())
+    };
+    accepted("copying to the device", code)
 }
 
 /// Submits a copy from a device.
 ///
 /// # Safety
 /// As [`copy_to_device`]; a target that is not pinned is written before the call returns.
-pub(super) unsafe fn copy_from_device(stream: &CudaStream, target: &mut [u8], address: u64) -> Result<()> {
-    stream.context().bind_to_thread().map_err(failed("using the device"))?;
-    // SAFETY: the caller says so.
-    unsafe { result::memcpy_dtoh_async(target, address, stream.cu_stream()) }.map_err(failed("copying from the device"))
+///
+/// # Errors
+/// [`Error::Cuda`].
+pub unsafe fn copy_from_device(stream: &Stream, target: &mut [u8], address: u64) -> Result<()> {
+    let context = stream.context();
+    let _entered = context.enter()?;
+    // SAFETY: the context is current; for both sides the caller speaks.
+    let code = unsafe {
+        (context.driver().functions.copy_from_device)(
+            target.as_mut_ptr().cast(),
+            address,
+            target.len(),
+            stream.handle(),
+        )
+    };
+    accepted("copying from the device", code)
+}
+
+/// Submits a copy from one place on the device to another.
+///
+/// # Safety
+/// As many bytes belong to both addresses, and until the stream has passed the copy nobody else uses either side.
+///
+/// # Errors
+/// [`Error::Cuda`].
+pub unsafe fn copy_on_device(stream: &Stream, to: u64, from: u64, bytes: usize) -> Result<()> {
+    let context = stream.context();
+    let _entered = context.enter()?;
+    // SAFETY: the context is current; for both sides the caller speaks.
+    let code = unsafe { (context.driver().functions.copy_on_device)(to, from, bytes, stream.handle()) };
+    accepted("copying on the device", code)
 }

@@ -1,31 +1,22 @@
-//! The twin with CUDA, through `cudarc`.
-//!
-//! `cudarc` loads the driver at its first call and panics where the library or a function is missing; so nothing here
-//! calls it before [`probe`] has seen that all of it is there.
+//! The twin with CUDA: the driver is called by this crate itself, through a table of functions.
 
 mod batches;
-mod current;
+mod context;
 mod device;
+mod driver;
 mod kernel;
 mod memory;
-mod probe;
+mod numbers;
 mod resident;
+mod upload;
 
 pub use batches::CudaGather;
 pub use device::CudaDevice;
 pub use resident::ResidentRows;
 
-use cudarc::driver::DriverError;
-
-use crate::error::Error;
-
-/// Wraps what the driver said with what was tried.
-fn failed(call: &'static str) -> impl Fn(DriverError) -> Error {
-    // Showing a `DriverError` calls the driver; its number says as much.
-    move |error| Error::Cuda { call, code: error.0 as u32 }
-}
-
-/// Whether the driver had no memory left, of the device or of pages to pin.
-fn out_of_memory(error: &Error) -> bool {
-    matches!(error, Error::Cuda { code, .. } if *code == cudarc::driver::sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY as u32)
+/// The driver's objects, for the benchmark; no part of the interface.
+#[doc(hidden)]
+pub mod raw {
+    pub use super::context::{Context, Event, Stream};
+    pub use super::memory::{DeviceBuffer, copy_from_device, copy_on_device, copy_to_device};
 }

@@ -1,17 +1,16 @@
 //! Jagged rows that stay in the memory of a device, and batches of them in memory that somebody else owns.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use bytemuck::Pod;
-use cudarc::driver::{CudaContext, CudaEvent, CudaStream, sys};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use super::current::{Current, KeepsCurrent};
+use super::context::Stream;
 use super::device::CudaDevice;
+use super::driver::out_of_memory;
 use super::kernel::{Batch, Source};
-use super::memory::{DeviceBuffer, PinnedBuffer, copy_to_device};
-use super::{failed, out_of_memory};
+use super::memory::DeviceBuffer;
+use super::numbers::Numbers;
+use super::upload::Upload;
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::gather::cuda::arrays::Layout;
@@ -28,22 +27,18 @@ pub struct ResidentRows {
     items_fit_32: bool,
     source: Source,
     device_bytes: u64,
-    held: KeepsCurrent<Held>,
+    held: Held,
 }
 
 /// What the device works with.
 #[derive(Debug)]
 struct Held {
-    /// Row numbers on their way from the host, a few batches of them.
-    numbers: Mutex<Vec<Numbers>>,
+    numbers: Mutex<Numbers>,
     /// The memory that the source names.
     _buffer: DeviceBuffer,
     /// Its kernels may be unloaded with it.
     device: CudaDevice,
 }
-
-/// So many batches with row numbers from the host may be under way before the next one waits for the first.
-const NUMBERS_UNDER_WAY: usize = 4;
 
 impl ResidentRows {
     /// Uploads the rows of some shards, one after the other: row r of the second is row (rows of the first) + r.
@@ -59,7 +54,6 @@ impl ResidentRows {
         let rows: usize = parts.iter().map(|part| part.starts.len()).sum();
         let actions: usize = parts.iter().map(|part| part.items.len()).sum();
         let layout = Layout::new(I::DTYPE, rows as u64, actions as u64);
-        let _current = Current::keep()?;
         let context = device.context();
         let buffer = match DeviceBuffer::new(context, layout.bytes as usize) {
             Err(error) if out_of_memory(&error) => {
@@ -91,15 +85,17 @@ impl ResidentRows {
             row += part.starts.len() as u64;
             action += part.items.len() as u64;
         }
+        // The kernel reads types in words; what is behind the last one in its word is never used, but it is read.
+        let behind = (layout.starts - layout.types - actions as u64).min(size_of::<u32>() as u64) as usize;
+        upload.copy(source.types + action, &[0u8; size_of::<u32>()][..behind], |value| value)?;
         upload.finish()?;
-        let numbers = (0..NUMBERS_UNDER_WAY).map(|_| Numbers::new(context)).collect::<Result<_>>()?;
         Ok(Self {
             history,
             item_dtype: I::DTYPE,
             items_fit_32: parts.iter().all(|part| fit_32(part.items) && fit_32(part.item_ids)),
             source,
             device_bytes: layout.bytes,
-            held: KeepsCurrent::new(Held { numbers: Mutex::new(numbers), _buffer: buffer, device: device.clone() }),
+            held: Held { numbers: Mutex::new(Numbers::new(context)), _buffer: buffer, device: device.clone() },
         })
     }
 
@@ -157,7 +153,7 @@ impl ResidentRows {
             RowNumbers::Device { count, .. } => count,
         };
         self.check(rows, batch)?;
-        let mut target = Batch {
+        let target = Batch {
             numbers: 0,
             // A slice's length, or one that the caller says memory has.
             count: count as i64,
@@ -171,26 +167,20 @@ impl ResidentRows {
         if count == 0 {
             return Ok(());
         }
-        let _current = Current::keep()?;
         // SAFETY: the caller says that it is a stream of this context.
-        let stream = unsafe { self.held.device.context().wrap_borrowed_stream(stream as sys::CUstream) };
+        let stream = unsafe { Stream::borrowed(self.held.device.context(), stream) };
         let dtypes = (self.item_dtype, batch.item_dtype, batch.type_dtype);
+        let launch = |numbers| {
+            let target = Batch { numbers, ..target };
+            // SAFETY: the windows were checked when they were uploaded, the source lives as long as `self`, whose drop waits
+            // for the device, and so do the numbers from the host; for the rest the caller speaks.
+            unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) }
+        };
         match rows {
-            RowNumbers::Device { address, .. } => {
-                target.numbers = address;
-                // SAFETY: the windows were checked when they were uploaded, the source lives as long as `self`, whose drop
-                // waits for the device, and for the columns the caller speaks.
-                unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) }
-            }
+            RowNumbers::Device { address, .. } => launch(address),
             RowNumbers::Host(numbers) => {
                 let mut under_way = self.held.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-                under_way.rotate_left(1);
-                let [slot, ..] = under_way.as_mut_slice() else { return Ok(()) };
-                target.numbers = slot.put(&stream, numbers)?;
-                // SAFETY: as above; the numbers stay where they are until the slot's event has passed.
-                let launched = unsafe { self.held.device.kernels().launch(&stream, dtypes, &self.source, &target) };
-                slot.used.record(&stream).map_err(failed("recording an event"))?;
-                launched
+                under_way.lend(&stream, numbers, launch)
             }
         }
     }
@@ -213,6 +203,10 @@ impl ResidentRows {
         }
         if batch.history == 0 {
             return wrong("history", "a row needs a length of 1 or more".to_owned());
+        }
+        // The kernel counts positions in a row with as many.
+        if i32::try_from(batch.history).is_err() {
+            return wrong("history", format!("a row of {} is longer than 31 bits count", batch.history));
         }
         if batch.item_dtype == ItemDtype::I32 && !self.items_fit_32 {
             return wrong("item_dtype", "some items do not fit 32 bits".to_owned());
@@ -240,103 +234,12 @@ impl ResidentRows {
 impl Drop for Held {
     fn drop(&mut self) {
         // A batch may still read the rows, by a kernel that goes with the device.
-        let context = self.device.context();
-        context.record_err(context.synchronize());
+        // Whether it has failed is of no interest any more.
+        let _ = self.device.context().synchronize();
     }
 }
 
 /// Whether each item is one of 32 bits.
 fn fit_32<I: ItemId>(items: &[I]) -> bool {
     I::DTYPE == ItemDtype::I32 || items.par_iter().with_min_len(1 << 16).all(|&item| i32::try_from(item.into()).is_ok())
-}
-
-/// The row numbers of one batch, on their way from the host.
-#[derive(Debug)]
-struct Numbers {
-    memory: Option<(PinnedBuffer, DeviceBuffer)>,
-    /// Recorded when the batch is submitted.
-    used: CudaEvent,
-    context: Arc<CudaContext>,
-}
-
-impl Numbers {
-    fn new(context: &Arc<CudaContext>) -> Result<Self> {
-        let used = context.new_event(None).map_err(failed("creating an event"))?;
-        Ok(Self { memory: None, used, context: Arc::clone(context) })
-    }
-
-    /// Copies numbers, one or more, and submits their copy to the device; waits for the batch that was here before.
-    fn put(&mut self, stream: &CudaStream, numbers: &[i64]) -> Result<u64> {
-        self.used.synchronize().map_err(failed("waiting for a batch"))?;
-        let bytes: &[u8] = bytemuck::cast_slice(numbers);
-        let (pinned, on_device) = match self.memory.take().filter(|(pinned, _)| pinned.bytes().len() >= bytes.len()) {
-            Some(memory) => self.memory.insert(memory),
-            None => {
-                let room = bytes.len().next_power_of_two();
-                self.memory.insert((PinnedBuffer::new(&self.context, room)?, DeviceBuffer::new(&self.context, room)?))
-            }
-        };
-        let pinned = &mut pinned.bytes_mut()[..bytes.len()];
-        pinned.copy_from_slice(bytes);
-        // SAFETY: the device's memory is as long as the pinned one, and both are left alone until `used` has passed.
-        unsafe { copy_to_device(stream, on_device.address(), pinned) }?;
-        Ok(on_device.address())
-    }
-}
-
-/// Copies from pageable memory, by way of two pinned buffers that take turns.
-struct Upload {
-    halves: [Half; 2],
-}
-
-struct Half {
-    stream: Arc<CudaStream>,
-    buffer: PinnedBuffer,
-}
-
-/// Bytes of a pinned buffer: enough to keep the bus busy while the other one is filled.
-const HALF_BYTES: usize = 8 << 20;
-/// Bytes that a thread copies at a time.
-const PIECE_BYTES: usize = 1 << 18;
-
-impl Upload {
-    fn new(context: &Arc<CudaContext>) -> Result<Self> {
-        let half = || -> Result<Half> {
-            let stream = context.new_stream().map_err(failed("creating a stream"))?;
-            Ok(Half { stream, buffer: PinnedBuffer::new(context, HALF_BYTES)? })
-        };
-        Ok(Self { halves: [half()?, half()?] })
-    }
-
-    /// Copies values to an address of the buffer that is being filled, each as `change` makes it.
-    fn copy<T: Pod + Send + Sync>(&mut self, address: u64, values: &[T], change: impl Fn(T) -> T + Sync) -> Result<()> {
-        let mut address = address;
-        for values in values.chunks(HALF_BYTES / size_of::<T>()) {
-            self.halves.swap(0, 1);
-            let [half, _] = &mut self.halves;
-            half.stream.synchronize().map_err(failed("uploading rows"))?;
-            let staged = &mut half.buffer.bytes_mut()[..size_of_val(values)];
-            let pieces = PIECE_BYTES / size_of::<T>();
-            let targets = bytemuck::cast_slice_mut::<u8, T>(staged).par_chunks_mut(pieces);
-            targets.zip(values.par_chunks(pieces)).for_each(|(target, source)| {
-                target.iter_mut().zip(source).for_each(|(target, &value)| *target = change(value));
-            });
-            // SAFETY: the layout has room for the column at its address, and this half is left alone until its stream has
-            // been waited for.
-            unsafe { copy_to_device(&half.stream, address, staged) }?;
-            address += staged.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<()> {
-        self.halves.iter().try_for_each(|half| half.stream.synchronize()).map_err(failed("uploading rows"))
-    }
-}
-
-impl Drop for Half {
-    fn drop(&mut self) {
-        // A copy may be under way when something else has failed; the buffer goes after it.
-        self.stream.context().record_err(self.stream.synchronize());
-    }
 }
