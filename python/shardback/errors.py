@@ -22,4 +22,10 @@ class IoError(ShardbackError, OSError):
 
 
 class DeviceError(ShardbackError, RuntimeError):
-    """A CUDA device that is not there, that has no room, or that failed."""
+    """A CUDA device that is not there, that has no room, or that failed.
+
+    Where it has no room, `needed` and `free` say how many bytes were asked for and how many there were; else they are none.
+    """
+
+    needed: int | None = None
+    free: int | None = None

@@ -26,7 +26,14 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | Error::Task { .. } => "InputError",
         _ => "ShardbackError",
     };
-    raise(py, class, in_python(&chain(error)))
+    let raised = raise(py, class, in_python(&chain(error)));
+    if let Error::DeviceMemory { needed, free } = error {
+        let exception = raised.value(py);
+        // Attributes that the class declares.
+        let said = exception.setattr("needed", needed).and_then(|()| exception.setattr("free", free));
+        return said.err().unwrap_or(raised);
+    }
+    raised
 }
 
 /// An exception of the package, by the name of its class.

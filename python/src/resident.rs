@@ -1,5 +1,7 @@
 //! Days in the memory of a CUDA device, and batches gathered there.
 
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
 use pyo3::buffer::PyBuffer;
 use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::error::Result;
@@ -32,9 +34,14 @@ impl Device {
     }
 }
 
-/// The rows of a jagged day in the memory of a device.
+/// The rows of a jagged day in the memory of a device, until they are closed.
 #[pyclass(frozen, module = "shardback._native")]
-pub(crate) struct Resident(ResidentRows);
+pub(crate) struct Resident {
+    /// Gathering reads; closing waits for whoever gathers, and writes.
+    rows: RwLock<Option<ResidentRows>>,
+    /// The device is this process's: in one that was forked from it, nothing can be said to it.
+    process: u32,
+}
 
 #[pymethods]
 impl Resident {
@@ -49,18 +56,26 @@ impl Resident {
                 upload(&device.0, &day.0, |items| if let Items::I64(items) = items { items } else { &[] })
             }
         });
-        uploaded.map(Self).map_err(|error| to_python(py, &error))
+        let rows = uploaded.map_err(|error| to_python(py, &error))?;
+        Ok(Self { rows: RwLock::new(Some(rows)), process: std::process::id() })
     }
 
     /// The memory it takes.
     #[getter]
-    fn bytes(&self) -> u64 {
-        self.0.device_bytes()
+    fn bytes(&self, py: Python<'_>) -> PyResult<u64> {
+        let bytes = py.detach(|| self.rows().as_ref().map(ResidentRows::device_bytes));
+        bytes.ok_or_else(|| closed(py))
+    }
+
+    /// Waits for the batches that are under way, and gives the memory back; other threads run meanwhile. Nothing can be
+    /// gathered afterwards.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| drop(self.rows.write().unwrap_or_else(PoisonError::into_inner).take()));
     }
 
     /// Submits the gathering of rows, whose numbers are 64 bits wide, to a stream of the device, into memory of the device
     /// that begins at `address` and has a layout's size. The memory must not be used by another stream until the batch is
-    /// done.
+    /// done, and nobody may write the numbers meanwhile.
     fn gather(
         &self,
         py: Python<'_>,
@@ -70,7 +85,20 @@ impl Resident {
         address: u64,
         stream: u64,
     ) -> PyResult<()> {
-        let numbers: Vec<i64> = rows.to_vec(py)?.chunks_exact(8).map(number).collect();
+        let bytes = rows.len_bytes();
+        let start = rows.buf_ptr() as usize;
+        if !rows.is_c_contiguous()
+            || !bytes.is_multiple_of(size_of::<i64>())
+            || !start.is_multiple_of(align_of::<i64>())
+        {
+            return Err(raise(py, "OptionError", "rows: no numbers of 64 bits, one after the other".to_owned()));
+        }
+        let numbers: &[i64] = match bytes {
+            0 => &[],
+            // SAFETY: the buffer is held until the end, is contiguous, aligned and has these bytes, and the package hands over
+            // memory that is lent to this batch alone.
+            _ => unsafe { std::slice::from_raw_parts(start as *const i64, bytes / size_of::<i64>()) },
+        };
         let dtypes = Dtypes { items: index(&dtypes.0), types: index(&dtypes.1) };
         let at = Layout { rows: numbers.len(), width, dtypes }.offsets();
         let place = |offset: usize| Some(address + offset as u64);
@@ -84,15 +112,32 @@ impl Resident {
             is_order: place(at.is_order),
             lengths: place(at.lengths),
         };
-        // SAFETY: the package hands over memory that torch has allocated on this device, of the layout's size, and torch's
-        // current stream, in whose order the memory is freed; the numbers are the host's.
-        let submitted = py.detach(|| unsafe { self.0.gather(RowNumbers::Host(&numbers), &batch, stream) });
-        submitted.map_err(|error| to_python(py, &error))
+        let submitted = py.detach(|| {
+            // SAFETY: the package hands over memory that torch has allocated on this device, of the layout's size, and
+            // torch's current stream, in whose order the memory is freed; the numbers are the host's.
+            self.rows().as_ref().map(|held| unsafe { held.gather(RowNumbers::Host(numbers), &batch, stream) })
+        });
+        submitted.ok_or_else(|| closed(py))?.map_err(|error| to_python(py, &error))
     }
 }
 
-fn number(bytes: &[u8]) -> i64 {
-    bytes.try_into().map(i64::from_ne_bytes).unwrap_or_default()
+impl Resident {
+    fn rows(&self) -> RwLockReadGuard<'_, Option<ResidentRows>> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            // The memory is the other process's, which gives it back.
+            std::mem::forget(self.rows.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
+
+fn closed(py: Python<'_>) -> PyErr {
+    raise(py, "ShardbackError", "the day's rows were closed: they are not on the device any more".to_owned())
 }
 
 fn upload<'a, I: shardback::event::ItemId>(

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import shardback
+import shardback.torch
 from conftest import REPOSITORY
 
 # PyTorch knows no device here, so batches lie in its memory of the process, which is this driver's memory as well.
@@ -78,6 +79,54 @@ def test_a_day_that_finds_no_room_is_said(out: pathlib.Path, driver: pathlib.Pat
     environment = {**os.environ, "LD_LIBRARY_PATH": str(driver), "FAKE_CUDA_EAGER": "1", "FAKE_CUDA_MEMORY": "20000"}
     run = subprocess.run([sys.executable, "-c", SCRIPT, str(out)], capture_output=True, text=True, env=environment, timeout=120)
     assert "shardback.errors.DeviceError: the device has " in run.stderr, run.stderr
+
+
+CLOSED = """
+import sys
+import torch
+import shardback
+from shardback import _native
+from shardback.torch import Loader, resident
+
+days = shardback.open(sys.argv[1])
+native, host = _native.Device(0), torch.device("cpu")
+one = resident.KernelRows(days[0], host, native)
+try:
+    resident.KernelRows(days[0], host, native)
+    raise SystemExit("there was room for two")
+except shardback.DeviceError as error:
+    assert error.needed == one._rows.bytes > error.free, (error.needed, error.free)
+emptied = []
+torch.cuda.empty_cache = lambda: (emptied.append(1), one.close())
+two = resident.uploader(host, native, None)(days[0])
+assert emptied == [1]
+layout = Loader(days, batch_size=4, device="cpu")._layout(4, days[0].manifest.history)
+resident.current_stream = lambda device: 0
+numbers = torch.arange(4).numpy().view("uint8")
+two.gather(numbers, layout)
+for call in (lambda: one.gather(numbers, layout), lambda: one._rows.bytes):
+    try:
+        call()
+        raise SystemExit("it was closed")
+    except shardback.ShardbackError as error:
+        assert "the day's rows were closed" in str(error)
+one.close()
+for wrong in (numbers[1:17], numbers[:7]):
+    try:
+        two.gather(wrong, layout)
+        raise SystemExit("no numbers of 64 bits")
+    except shardback.OptionError as error:
+        assert "rows: no numbers of 64 bits" in str(error)
+print("closed")
+"""
+
+
+def test_a_day_that_is_closed_gives_its_memory_back(out: pathlib.Path, driver: pathlib.Path) -> None:
+    """Then, and not when it is found unused; gathering afterwards is an error, and an upload without room empties the cache."""
+    room = shardback.torch.Loader(out, batch_size=4, device="cpu").plan().days[0].device_bytes * 3 // 2
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(driver), "FAKE_CUDA_EAGER": "1", "FAKE_CUDA_MEMORY": str(room)}
+    run = subprocess.run([sys.executable, "-c", CLOSED, str(out)], capture_output=True, text=True, env=environment, timeout=120)
+    assert run.stdout == "closed\n", run.stderr
 
 
 def test_without_a_driver_it_is_said() -> None:

@@ -380,7 +380,7 @@ def test_the_plan(out) -> None:
 
 @pytest.mark.parametrize("strategy", ["all", "two", "one"])
 def test_days_come_and_go_as_planned(out, strategy) -> None:
-    planned = loader(out).plan()
+    planned = loader(out, gather="torch").plan()
     room = {"all": planned.all_bytes, "two": planned.two_bytes, "one": planned.one_bytes}[strategy]
     some = loader(out, gather="torch", device_memory=room + planned.batch_bytes)
     assert some.plan().strategy == strategy

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
 
 from conftest import REPOSITORY
 
@@ -21,6 +29,62 @@ def train(*arguments: object, processes: int = 0) -> str:
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+def waits() -> Any:
+    """The example's measure of waiting."""
+    with mock.patch.object(sys, "path", [str(EXAMPLE.parent), *sys.path]):
+        return importlib.import_module("train").Waits()
+
+
+class Slow:
+    """A loader whose first batch takes 0.3 s, and each other one 0.05 s."""
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+
+    def __iter__(self) -> Iterator[int]:
+        time.sleep(0.3)
+        yield 0
+        for number in range(1, 5):
+            time.sleep(0.05)
+            yield number
+
+
+def test_on_the_processor_each_wait_but_the_first_counts() -> None:
+    some = waits()
+    for _ in some.watch(Slow("cpu")):
+        time.sleep(0.02)
+    assert 0.2 <= some.data < 0.28 and 0.3 <= some.all < 0.5
+    # The first batch of a second epoch is waited for as any other.
+    list(some.watch(Slow("cpu")))
+    assert 0.7 <= some.data < 0.85
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_waiting_for_the_device_is_no_waiting_for_data(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    """Steps go to a device that takes 0.2 s for each, and the host may be two of them ahead."""
+
+    class Event:
+        under_way = most = 0
+
+        def record(self) -> None:
+            Event.under_way += 1
+            Event.most = max(Event.most, Event.under_way)
+
+        def query(self) -> bool:
+            return not busy
+
+        def synchronize(self) -> None:
+            Event.under_way -= 1
+            time.sleep(0.2)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    some = waits()
+    list(some.watch(Slow("cuda")))
+    assert Event.most == 3
+    assert some.all >= 0.2 + 2 * 0.2
+    assert some.data < 0.01 if busy else 0.2 <= some.data < 0.3
 
 
 def held_out(said: str, name: str) -> float:

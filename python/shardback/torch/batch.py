@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,38 +47,43 @@ class Batch:
         return self.action_types == 0
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """The shape and the dtypes of a batch."""
+    """The shape and the dtypes of a batch, and where its tensors lie in a block of `bytes` bytes."""
 
-    rows: int
-    width: int
-    items: torch.dtype
-    types: torch.dtype
+    __slots__ = ("_dtypes", "_places", "bytes", "names", "room", "width")
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """The dtypes, as the extension module names them."""
-        return NAMES[self.items], NAMES[self.types]
-
-    @property
-    def bytes(self) -> int:
-        """The size of the block."""
-        return _native.layout(self.rows, self.width, self.names)[-1]
+    def __init__(self, rows: int, width: int, items: torch.dtype, types: torch.dtype) -> None:
+        self.width = width
+        # The dtypes, as the extension module names them.
+        self.names = NAMES[items], NAMES[types]
+        actions, action_types, impressions, lengths, is_order, self.bytes = _native.layout(rows, width, self.names)
+        # What to allocate on a device: widths vary with `trim`, and a cache of memory needs sizes that come again.
+        step = max(64, 1 << max(0, self.bytes.bit_length() - 4))
+        self.room = -(-self.bytes // step) * step
+        # The whole block is looked at as each dtype, which all begin on multiples of 64 bytes; then tensors are places in it.
+        one, wide = ((rows,), (1,)), ((rows, width), (width, 1))
+        tensors = [
+            (impressions, items, one),
+            (actions, items, wide),
+            (action_types, types, wide),
+            (is_order, torch.bool, one),
+            (lengths, torch.int32, one),
+        ]
+        self._dtypes = list(dict.fromkeys(dtype for _, dtype, _ in tensors))
+        self._places = [
+            (self._dtypes.index(dtype), *shape_and_strides, start // dtype.itemsize) for start, dtype, shape_and_strides in tensors
+        ]
 
     def batch(self, block: torch.Tensor, date: datetime.date) -> Batch:
-        """The tensors of a block [bytes] uint8, as views of it."""
-        actions, types, impressions, lengths, is_order, _ = _native.layout(self.rows, self.width, self.names)
+        """The tensors of a block [bytes] uint8 that is not itself a part of another tensor, as views of it."""
+        typed = [block.view(dtype) for dtype in self._dtypes]
+        impressions, actions, action_types, is_order, lengths = [
+            typed[which].as_strided(shape, strides, start) for which, shape, strides, start in self._places
+        ]
+        return Batch(impressions, actions, action_types, is_order, lengths, date)
 
-        def view(start: int, count: int, dtype: torch.dtype) -> torch.Tensor:
-            return block[start : start + count * dtype.itemsize].view(dtype)
 
-        wide, shape = self.rows * self.width, (self.rows, self.width)
-        return Batch(
-            impressions=view(impressions, self.rows, self.items),
-            actions=view(actions, wide, self.items).view(shape),
-            action_types=view(types, wide, self.types).view(shape),
-            is_order=view(is_order, self.rows, torch.bool),
-            lengths=view(lengths, self.rows, torch.int32),
-            date=date,
-        )
+@functools.lru_cache(maxsize=4096)
+def layout(rows: int, width: int, items: torch.dtype, types: torch.dtype) -> Layout:
+    """The layout of such a batch: most batches have the same one, and with `trim` one of as many as there are widths."""
+    return Layout(rows, width, items, types)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
+import functools
 import os
 import warnings
-from collections import deque
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,11 +14,12 @@ import torch
 import torch.distributed
 
 from shardback import _native
-from shardback.days import Array, Day, Days, open
+from shardback.days import Day, Days, open
 from shardback.errors import DeviceError, OptionError
-from shardback.torch.batch import NAMES, Batch, Layout
+from shardback.torch import cuda
+from shardback.torch.batch import NAMES, Batch, Layout, layout
 from shardback.torch.plan import DayPlan, Plan, choose
-from shardback.torch.resident import KernelRows, Residents, Rows, TorchRows
+from shardback.torch.resident import Residents, TorchRows, uploader
 
 Source = str | os.PathLike[str] | Day | Days
 """Where days come from: a day's folder, the folder of a format, an output, or what `shardback.open` gave."""
@@ -46,7 +47,8 @@ class Loader:
         days: a day's folder, the folder of a format, an output (jagged days are preferred), or a list of those. Days are put
             in order; no day may be there twice.
         batch_size: B, the rows of a batch.
-        device: where batches are: `cpu`, `cuda`, `cuda:1`, …; `auto` is CUDA where there is a device.
+        device: where batches are: `cpu`, `cuda`, `cuda:1`, …; `auto` is CUDA where there is a device. Without a number it is
+            the device that is current when the first pass begins, and stays that one.
         seed: seeds the order; the same on all ranks.
         shuffle: false for rows as they are stored.
         rank: this process among `world_size`; both are taken from torch.distributed where it is initialized, else 0 of 1.
@@ -58,7 +60,7 @@ class Loader:
         gather: `auto`; `host` for the processor, `kernel` for the project's kernel, `torch` for operations of PyTorch.
         prefetch: how many batches are made ahead.
         threads: how many threads gather; one for each processor if not given.
-        device_memory: the bytes of device memory that days and batches may take; nine tenths of what is free if not given.
+        device_memory: the bytes of device memory that days and batches may take; half of what is free if not given.
 
     Raises:
         OptionError: an argument makes no sense, or the days do not fit together (another K or width of items).
@@ -111,8 +113,8 @@ class Loader:
 
     @property
     def device(self) -> torch.device:
-        """Where batches are."""
-        return self._device
+        """Where batches are; the current device before the first pass, where the loader was told no number."""
+        return cuda.resolved(self._device)
 
     @property
     def epoch(self) -> int:
@@ -173,17 +175,28 @@ class Loader:
         Args:
             device_memory: the bytes that are to be had, for a device that is not at hand.
         """
+        return self._plan(device_memory, by_torch=self._gather == "torch")
+
+    def _plan(self, device_memory: int | None = None, *, by_torch: bool) -> Plan:
         jagged = all(day.format == "jagged" for day in self.days)
         days = tuple(
             DayPlan(day.date, len(day), _native.device_bytes(day.native) if day.format == "jagged" else 0)
             for day in self.days
         )
+        rows = min(self.batch_size, max(len(day) for day in self.days))
         # The one at work, and the one before it that the step may still hold.
-        batches = 2 * self._layout(min(self.batch_size, max(len(day) for day in self.days)), self._history).bytes
-        return choose(days, batches, self._available(device_memory), jagged=jagged)
+        batches = 2 * self._layout(rows, self._history).bytes
+        if by_torch:
+            batches += TorchRows.temporary_bytes(rows, self._history)
+        given = self._device_memory if device_memory is None else device_memory
+        if given is not None or self._device.type != "cuda":
+            return choose(days, batches, given, jagged=jagged)
+        free = cuda.free(self.device)
+        return choose(days, batches, free // 2, jagged=jagged, free=free)
 
     def __iter__(self) -> Iterator[Batch]:
         # What it says no to is no epoch.
+        self._device = cuda.resolved(self._device)
         residents = self._on_device()
         start = self._next
         self._now, self._next = start, _Position(start.epoch + 1)
@@ -191,20 +204,17 @@ class Loader:
 
     def _host(self, start: _Position) -> Iterator[Batch]:
         """Batches that the processor has gathered, and copied to the device where that is another one."""
-        pinned = self._device.type == "cuda"
-        # What copies to the device still read must not be written again.
-        copied: deque[tuple[torch.cuda.Event, torch.Tensor]] = deque()
-        for memory, rows, width, place, delivered in self._batches(start, rows_only=False, pinned=pinned):
-            block = torch.frombuffer(memory, dtype=torch.uint8)
-            if self._device.type != "cpu":
-                host, block = block, block.to(self._device, non_blocking=pinned)
-                if pinned:
-                    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                    event.record(torch.cuda.current_stream(self._device))
-                    copied.append((event, host))
-                    while copied and copied[0][0].query():  # type: ignore[no-untyped-call]
-                        copied.popleft()
-            yield self._deliver(start.epoch, place, delivered, self._layout(rows, width).batch(block, self.days[place].date))
+        # What is gathered ahead, what the step holds, and one more.
+        copies = cuda.Copies(self._device, self._prefetch + 2) if self._device.type == "cuda" else None
+        try:
+            for memory, rows, width, place, delivered in self._batches(start, rows_only=False, pinned=copies is not None):
+                block = torch.frombuffer(memory, dtype=torch.uint8)
+                block = block.to(self._device) if copies is None else copies.begin(block)
+                yield self._deliver(start.epoch, place, delivered, self._layout(rows, width).batch(block, self.days[place].date))
+        finally:
+            # Also where the pass is left early: the thread that gathers would write what a copy has yet to read.
+            if copies is not None:
+                copies.finish()
         self._end(start.epoch)
 
     def _resident(self, start: _Position, residents: Residents) -> Iterator[Batch]:
@@ -215,10 +225,9 @@ class Loader:
                 # The day before may go while the next one is on its way.
                 day = None
                 at, day = place, residents.get(place)
-            numbers = torch.frombuffer(memory, dtype=torch.int64)
-            layout = self._layout(rows, width)
-            block = day.gather(numbers, layout)
-            yield self._deliver(start.epoch, place, delivered, layout.batch(block, self.days[place].date))
+            shape = self._layout(rows, width)
+            block = day.gather(memory, shape)
+            yield self._deliver(start.epoch, place, delivered, shape.batch(block, self.days[place].date))
         self._end(start.epoch)
 
     def _batches(self, start: _Position, *, rows_only: bool, pinned: bool) -> _native.Batches:
@@ -236,7 +245,7 @@ class Loader:
             trim=self.trim,
             depth=self._prefetch,
             threads=self._threads,
-            allocate=_pinned if pinned else None,
+            allocate=functools.partial(cuda.pinned, self._device) if pinned else None,
         )
 
     def _deliver(self, epoch: int, place: int, delivered: int, batch: Batch) -> Batch:
@@ -254,7 +263,7 @@ class Loader:
         self._now = _Position(epoch + 1)
 
     def _layout(self, rows: int, width: int) -> Layout:
-        return Layout(rows, width, self._items, self._types)
+        return layout(rows, width, self._items, self._types)
 
     def _day_steps(self, day: Day, delivered: int) -> int:
         return _native.steps(
@@ -266,13 +275,6 @@ class Loader:
             last=self._last,
         )
 
-    def _available(self, device_memory: int | None = None) -> int | None:
-        given = self._device_memory if device_memory is None else device_memory
-        if given is not None or self._device.type != "cuda":
-            return given
-        free, _ = torch.cuda.mem_get_info(self._device)
-        return free * 9 // 10
-
     def _on_device(self) -> Residents | None:
         """The days on the device, where that gathers."""
         if self._residents is not None or self._gather == "host":
@@ -282,37 +284,31 @@ class Loader:
         if self._gather != "auto" and any(day.format != "jagged" for day in self.days):
             raise OptionError(f"gather: `{self._gather}` needs jagged days; build them with formats=\"jagged\"")
         plan = self.plan()
-        # PyTorch gathers on the processor as well, where it is told to.
-        there = plan.available is None or plan.strategy != "host"
-        if not there and self._gather != "auto":
+        native = self._kernel() if self._fits(plan) else None
+        if native is None and self._gather == "auto":
+            plan = self._plan(by_torch=True)
+        if self._fits(plan):
+            most = {"two": 2, "one": 1}.get(plan.strategy, len(self.days))
+            self._residents = Residents(self.days, most, uploader(self._device, native, self._index_dtype))
+            # A day on a device is large: it gives its memory back when the loader goes, not when somebody finds it.
+            weakref.finalize(self, self._residents.close)
+        elif self._gather != "auto":
             raise OptionError(f"gather: `{self._gather}` is not possible: {plan.reason}")
-        if there:
-            self._residents = self._open_residents(plan)
         return self._residents
 
-    def _open_residents(self, plan: Plan) -> Residents:
-        most = {"two": 2, "one": 1}.get(plan.strategy, len(self.days))
-        native = self._kernel()
-
-        def upload(day: Day) -> Rows:
-            if native is not None:
-                return KernelRows(day, self._device, native)
-            if self._device.type == "cuda":
-                with torch.cuda.stream(torch.cuda.Stream(self._device)):  # type: ignore[no-untyped-call]
-                    return TorchRows(day, self._device, self._index_dtype)
-            return TorchRows(day, self._device, self._index_dtype)
-
-        return Residents(self.days, most, upload)
+    @staticmethod
+    def _fits(plan: Plan) -> bool:
+        # PyTorch gathers on the processor as well, where it is told to.
+        return plan.available is None or plan.strategy != "host"
 
     def _kernel(self) -> _native.Device | None:
         """The device for the project's kernel, or none where PyTorch gathers."""
         if self._gather == "torch":
             return None
+        if self._device.type != "cuda":
+            raise OptionError(f"gather: `kernel` needs a CUDA device, not {self._device}")
         try:
-            if self._device.type != "cuda":
-                raise OptionError(f"gather: `kernel` needs a CUDA device, not {self._device}")
-            index = self._device.index
-            return _native.Device(torch.cuda.current_device() if index is None else index)
+            return cuda.kernel(self._device.index)
         except DeviceError as error:
             # What the kernel cannot do, PyTorch can, unless it was asked for by name.
             if self._gather == "kernel":
@@ -372,7 +368,3 @@ def _device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)
 
-
-def _pinned(size: int) -> Array:
-    """Memory that a device reads directly."""
-    return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()

@@ -25,13 +25,18 @@ class DayPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where batches are gathered, and the device memory that it takes, in bytes; `available` is none without a device."""
+    """Where batches are gathered, and the device memory that it takes, in bytes.
+
+    `available` is what days and batches may take, none without a device. `free` is what the device has free where `available`
+    is half of that, and none where `available` was said.
+    """
 
     strategy: Strategy
     reason: str
     days: tuple[DayPlan, ...]
     batch_bytes: int
     available: int | None
+    free: int | None = None
 
     @property
     def all_bytes(self) -> int:
@@ -60,6 +65,8 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"{day.date}  {day.rows:>12,} rows  {gibibytes(day.device_bytes):>12}" for day in self.days]
         have = "no device" if self.available is None else f"{gibibytes(self.available)} available"
+        if self.free is not None:
+            have += f" (half of the {gibibytes(self.free)} that are free; device_memory= says another number)"
         lines.append(f"all days {gibibytes(self.all_bytes)}, batches {gibibytes(self.batch_bytes)}, {have}")
         lines.append(f"{self.strategy}: {self.reason}")
         return "\n".join(lines)
@@ -70,11 +77,13 @@ def gibibytes(count: int) -> str:
     return f"{count / (1 << 30):.2f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):.1f} MiB"
 
 
-def choose(days: tuple[DayPlan, ...], batch_bytes: int, available: int | None, *, jagged: bool) -> Plan:
-    """The plan for days on a device with `available` bytes, or for the processor where that is none."""
+def choose(
+    days: tuple[DayPlan, ...], batch_bytes: int, available: int | None, *, jagged: bool, free: int | None = None
+) -> Plan:
+    """The plan for days on a device with `available` bytes, half of `free`, or for the processor where that is none."""
 
     def plan(strategy: Strategy, reason: str) -> Plan:
-        return Plan(strategy, reason, days, batch_bytes, available)
+        return Plan(strategy, reason, days, batch_bytes, available, free)
 
     if available is None:
         return plan("host", "batches are gathered by the processor")

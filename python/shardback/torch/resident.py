@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from shardback import _native
 from shardback.days import Array, Day
-from shardback.errors import CorruptError, OptionError
+from shardback.errors import CorruptError, DeviceError, OptionError
 from shardback.torch.batch import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer
 
 
 class Rows(Protocol):
     """The rows of a day on a device. Both kinds write the same bytes."""
 
-    def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
-        """The rows of these numbers, [B] int64 on the host, as a block [layout.bytes] uint8 on the device."""
+    def gather(self, rows: Buffer, layout: Layout) -> torch.Tensor:
+        """The rows of these numbers, [B] int64 on the host, as a block [layout.room] uint8 on the device."""
 
     def close(self) -> None:
-        """Waits for the batches that are under way."""
+        """Waits for the batches that are under way, and gives the memory back."""
 
 
 class KernelRows:
@@ -33,15 +37,14 @@ class KernelRows:
         self._device = device
         self._rows = _native.Resident(native, day.native)
 
-    def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
-        block = torch.empty(layout.bytes, dtype=torch.uint8, device=self._device)
+    def gather(self, rows: Buffer, layout: Layout) -> torch.Tensor:
+        block = torch.empty(layout.room, dtype=torch.uint8, device=self._device)
         stream = current_stream(self._device)
-        self._rows.gather(rows.view(torch.uint8).numpy(), layout.width, layout.names, block.data_ptr(), stream)
+        self._rows.gather(rows, layout.width, layout.names, block.data_ptr(), stream)
         return block
 
     def close(self) -> None:
-        # The rows wait for the device when they are dropped.
-        return
+        self._rows.close()
 
 
 class TorchRows:
@@ -71,23 +74,57 @@ class TorchRows:
             # Uploaded on a stream of its own; whoever gathers uses another one.
             torch.cuda.current_stream(device).synchronize()
 
-    def gather(self, rows: torch.Tensor, layout: Layout) -> torch.Tensor:
-        block = torch.empty(layout.bytes, dtype=torch.uint8, device=self._device)
+    def gather(self, rows: Buffer, layout: Layout) -> torch.Tensor:
+        block = torch.empty(layout.room, dtype=torch.uint8, device=self._device)
         batch = layout.batch(block, _NO_DATE)
-        rows = rows.to(self._device, non_blocking=True)
-        lengths = self._lengths[rows].clamp(max=layout.width)
+        numbers = torch.frombuffer(rows, dtype=torch.int64).to(self._device, non_blocking=True)
+        lengths = self._lengths[numbers].clamp(max=layout.width)
         place = torch.arange(layout.width, device=self._device)
-        index = torch.where(place < lengths[:, None], self._starts[rows][:, None] + place, self._padding)
+        index = torch.where(place < lengths[:, None], self._starts[numbers][:, None] + place, self._padding)
         batch.actions.copy_(self._actions[index])
         batch.action_types.copy_(self._types[index])
-        batch.impressions.copy_(self._items[rows])
+        batch.impressions.copy_(self._items[numbers])
         batch.lengths.copy_(lengths)
-        batch.is_order.copy_(self._labels[rows])
+        batch.is_order.copy_(self._labels[numbers])
         return block
 
+    @staticmethod
+    def temporary_bytes(rows: int, width: int) -> int:
+        """The device memory that `gather` takes for itself: two numbers of 64 bits and a bool for each place, and the rows'."""
+        return rows * width * (8 + 8 + 1) + rows * (8 + 8 + 4)
+
     def close(self) -> None:
+        # Batches read on whatever stream was current, and the memory belongs to the stream of the upload: it may be given to
+        # the next day only when nobody reads it any more.
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+def uploader(device: torch.device, native: _native.Device | None, index_dtype: torch.dtype | None) -> Callable[[Day], Rows]:
+    """What brings days to a device: for the project's kernel where there is a `native` device, else for PyTorch."""
+    if native is not None:
+        return lambda day: _with_room(lambda: KernelRows(day, device, native))
+    if device.type != "cuda":
+        return lambda day: TorchRows(day, device, index_dtype)
+    # One for all days: what a day gives back to PyTorch's cache is for the stream that it was made on.
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def upload(day: Day) -> Rows:
+        with torch.cuda.stream(stream):
+            return TorchRows(day, device, index_dtype)
+
+    return upload
+
+
+def _with_room(bring: Callable[[], Rows]) -> Rows:
+    """Brings a day; where there is no room, once more without what PyTorch's cache holds and nobody uses."""
+    try:
+        return bring()
+    except DeviceError as error:
+        if error.needed is None:
+            raise
+    torch.cuda.empty_cache()
+    return bring()
 
 
 class Residents:
@@ -104,6 +141,8 @@ class Residents:
         self._most = most
         self._upload = upload
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="shardback-upload")
+        # The threads, and the device, are of this process alone.
+        self._process = os.getpid()
         self._there: dict[int, Future[Rows]] = {}
 
     def get(self, place: int) -> Rows:
@@ -122,11 +161,28 @@ class Residents:
             self._there.pop(place, None)
             raise
 
+    def close(self) -> None:
+        """Gives the memory of all days back; nothing can be asked for afterwards.
+
+        A day that is on its way is given back when it is there. Nobody waits for that: it may be the thread that brings it in
+        which the collector of garbage has found the loader.
+        """
+        if os.getpid() != self._process:
+            return
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        while self._there:
+            self._there.popitem()[1].add_done_callback(_give_back)
+
     def _let_go(self, place: int) -> None:
         uploaded = self._there.pop(place)
-        # One that failed is of no interest any more.
-        if uploaded.exception() is None:
-            uploaded.result().close()
+        uploaded.exception()
+        _give_back(uploaded)
+
+
+def _give_back(uploaded: Future[Rows]) -> None:
+    # One that failed, or that was never begun, has nothing to give.
+    if not uploaded.cancelled() and uploaded.exception() is None:
+        uploaded.result().close()
 
 
 _NO_DATE = datetime.date.min
