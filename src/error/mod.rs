@@ -239,10 +239,10 @@ pub enum Error {
         problem: String,
     },
     /// Something that cannot happen has happened: a fault of this library, whatever the data is.
-    #[error("internal error: {broken} ({}:{}); this is a fault of shardback and not of your data, please report it", source_file(location), location.line())]
+    #[error("internal error: this does not hold: {assumption} ({}:{}); it is a fault of shardback and not of your data, please report it", source_file(location), location.line())]
     Internal {
-        /// The assumption that does not hold, as a sentence.
-        broken: &'static str,
+        /// What should always hold, as a sentence.
+        assumption: &'static str,
         /// Where it was found out.
         location: &'static Location<'static>,
     },
@@ -270,12 +270,12 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
-    /// What cannot happen, where it is found to have happened: `broken` says what does not hold, as in "a window ends behind
-    /// the actions".
+    /// What cannot happen, where it is found to have happened: `assumption` says what should always hold, as in "a window lies
+    /// inside the actions".
     #[must_use]
     #[track_caller]
-    pub fn internal(broken: &'static str) -> Self {
-        Self::Internal { broken, location: Location::caller() }
+    pub fn internal(assumption: &'static str) -> Self {
+        Self::Internal { assumption, location: Location::caller() }
     }
 }
 
@@ -285,32 +285,32 @@ fn source_file(location: &Location<'static>) -> &'static str {
     file.rfind("src/").map_or(file, |start| &file[start..])
 }
 
-/// What must be there by an invariant.
+/// What is there by an invariant.
 pub(crate) trait Invariant<T> {
-    /// The value, or [`Error::Internal`] that says what does not hold.
+    /// The value, or [`Error::Internal`] that says what should hold.
     ///
     /// # Errors
     /// [`Error::Internal`] where there is none.
-    fn invariant(self, broken: &'static str) -> Result<T>;
+    fn invariant(self, assumption: &'static str) -> Result<T>;
 }
 
 impl<T> Invariant<T> for Option<T> {
     #[track_caller]
-    fn invariant(self, broken: &'static str) -> Result<T> {
+    fn invariant(self, assumption: &'static str) -> Result<T> {
         // Not a closure: it would be the caller.
         match self {
             Some(value) => Ok(value),
-            None => Err(Error::internal(broken)),
+            None => Err(Error::internal(assumption)),
         }
     }
 }
 
 impl<T, E> Invariant<T> for Result<T, E> {
     #[track_caller]
-    fn invariant(self, broken: &'static str) -> Result<T> {
+    fn invariant(self, assumption: &'static str) -> Result<T> {
         match self {
             Ok(value) => Ok(value),
-            Err(_) => Err(Error::internal(broken)),
+            Err(_) => Err(Error::internal(assumption)),
         }
     }
 }

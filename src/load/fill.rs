@@ -221,7 +221,7 @@ pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: 
                 let view = &views[shard];
                 found[place] = stored(view, row).ok_or_else(|| bad_window(day, shard, row))?;
                 impressions[place] =
-                    item(view.item_ids().get(row).invariant("a row that was found is not in its shard")?)?;
+                    item(view.item_ids().get(row).invariant("a row that was found is in its shard")?)?;
                 is_order[place] = view.is_order()[row];
             }
             let wide = actions.chunks_exact_mut(width).zip(types.chunks_exact_mut(width));

@@ -210,7 +210,7 @@ impl Filling<'_> {
     fn add<T: Pod>(&mut self, values: &[T], window: &Window, count: usize) -> Result<usize> {
         let count = count.min(self.most_rows - self.rows);
         let range = window.start as usize..(window.start + window.length) as usize;
-        let source = values.get(range).invariant("a window ends behind its values")?;
+        let source = values.get(range).invariant("a window lies inside its values")?;
         let source = &source[..source.len().min(self.history)];
         let (lengths_offset, values_offset) = (self.lengths_offset(), self.values_offset());
         let (windows, staged) = self.slot.input.bytes_mut().split_at_mut(values_offset);

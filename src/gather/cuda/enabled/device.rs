@@ -136,7 +136,7 @@ fn describe(driver: &Driver, device: c_int) -> Result<(String, String)> {
     let code = unsafe { (driver.functions.device_get_name)(name.as_mut_ptr(), name.len() as c_int, device) };
     accepted("asking for the device's name", code)?;
     let name = name.map(c_char::cast_unsigned);
-    let name = CStr::from_bytes_until_nul(&name).map_err(|_| Error::internal("a device's name does not end"))?;
+    let name = CStr::from_bytes_until_nul(&name).map_err(|_| Error::internal("a device's name ends"))?;
     let name = name.to_string_lossy().into_owned();
     let attribute = |attribute| {
         let mut value = 0;

@@ -97,7 +97,7 @@ impl Kernels {
         let module = match load_module(context, MACHINE_CODE) {
             Ok(module) => module,
             Err(_) => {
-                let source = CString::new(PTX).map_err(|_| Error::internal("the PTX has a byte of 0 in it"))?;
+                let source = CString::new(PTX).map_err(|_| Error::internal("the PTX has no byte of 0 in it"))?;
                 load_module(context, source.as_bytes_with_nul())?
             }
         };

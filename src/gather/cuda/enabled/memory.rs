@@ -66,7 +66,7 @@ impl PinnedBuffer {
         // SAFETY: the context is current, and the pointer is to a pointer that outlives the call.
         accepted(CALL, unsafe { (context.driver().functions.host_allocate)(&mut start, bytes, 0) })?;
         let Some(start) = NonNull::new(start.cast::<u8>()) else {
-            return Err(Error::internal("the driver has allocated pinned memory at no address"));
+            return Err(Error::internal("pinned memory has an address"));
         };
         // SAFETY: the memory is so long and ours. From here on all of it has a value.
         unsafe { start.write_bytes(0, bytes) };
