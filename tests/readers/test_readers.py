@@ -3,6 +3,7 @@
 import datetime
 import json
 
+import datasets
 import duckdb
 import numpy as np
 import polars as pl
@@ -192,7 +193,16 @@ def read_with_duckdb(root):
     return found.read_all() if isinstance(found, pa.RecordBatchReader) else found
 
 
-READERS = [read_with_pyarrow, read_with_polars, read_with_duckdb]
+def read_with_datasets(root):
+    days = []
+    for day in DAYS:
+        files = str(root / f"dt={day}" / "*.parquet")
+        found = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(root.parent.with_name("cache")))
+        days.append(found.with_format("arrow")[:].append_column("dt", pa.array([str(day)] * len(found))))
+    return pa.concat_tables(days)
+
+
+READERS = [read_with_pyarrow, read_with_polars, read_with_duckdb, read_with_datasets]
 
 
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
