@@ -107,8 +107,10 @@ impl<I: ItemId> Block<I> {
     }
 
     /// The items and types of a window, newest first.
-    #[must_use]
-    pub fn history(&self, window: &Window) -> (&[I], &[u8]) {
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where the window is not one into the piece's values.
+    pub fn history(&self, window: &Window) -> Result<(&[I], &[u8])> {
         self.piece.values.history(window)
     }
 

@@ -29,8 +29,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("mean length", mean), |bencher| {
             bencher.iter(|| {
                 for windows in windows.chunks(ROWS_AT_A_TIME) {
-                    Cpu::pad(&values.items, windows, HISTORY, &mut items[..windows.len() * HISTORY]);
-                    Cpu::pad(&values.types, windows, HISTORY, &mut types[..windows.len() * HISTORY]);
+                    Cpu::pad(&values.items, windows, HISTORY, &mut items[..windows.len() * HISTORY]).unwrap();
+                    Cpu::pad(&values.types, windows, HISTORY, &mut types[..windows.len() * HISTORY]).unwrap();
                 }
             });
         });

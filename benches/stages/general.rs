@@ -20,8 +20,8 @@ pub(crate) fn padded(rows: &ShardRows<'_, i32>, history: usize) -> Vec<RecordBat
         let windows: Vec<Window> = block.windows().collect();
         let mut items = vec![0i32; windows.len() * history];
         let mut types = vec![0u8; windows.len() * history];
-        Cpu::pad(&block.piece().values.items, &windows, history, &mut items);
-        Cpu::pad(&block.piece().values.types, &windows, history, &mut types);
+        Cpu::pad(&block.piece().values.items, &windows, history, &mut items).unwrap();
+        Cpu::pad(&block.piece().values.types, &windows, history, &mut types).unwrap();
         let types = types.into_iter().map(i32::from).collect();
         RecordBatch::try_from_iter([("actions", lists(items, history)), ("action_types", lists(types, history))])
             .unwrap()

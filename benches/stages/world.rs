@@ -72,7 +72,7 @@ impl World {
     pub(crate) fn read(&self, days: i32, then: impl FnOnce(&Input<'_, i32>, &Budget)) {
         let plan = &self.plan(days);
         let budget = &Budget::new(None, rayon::current_num_threads()).unwrap();
-        let folder = &SpillFolder::new(self.folder.path(), self.folder.path()).unwrap();
+        let folder = &SpillFolder::new(self.folder.path());
         let buckets = self.buckets();
         let samples = self.samples(plan, Spool::new(buckets, budget, folder));
         let customers = &Customers::new(&samples, HashRange::WHOLE, buckets, budget).unwrap();

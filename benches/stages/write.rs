@@ -22,7 +22,7 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
         group.sampling_mode(SamplingMode::Flat);
         for format in Format::ALL {
             let write = |folder: tempfile::TempDir| {
-                let target = Folder::new(folder.path().to_owned());
+                let target = Folder::open(folder.path()).unwrap();
                 for rows in &shards {
                     let (_, unsynced) = write_shard(format, rows, layout, &Cpu, &target, &|_| Ok(())).unwrap();
                     unsynced.sync().unwrap();

@@ -171,11 +171,11 @@ pub(crate) struct Mapper {
 
 #[pymethods]
 impl Mapper {
-    /// Over the table of an argument's name.
+    /// Over the table of an argument's name; `task` is its number among the tasks of the table.
     #[new]
-    fn new(py: Python<'_>, job: Sent, name: &str) -> PyResult<Self> {
+    fn new(py: Python<'_>, job: Sent, name: &str, task: u64) -> PyResult<Self> {
         let (job, pool) = job.job(py)?;
-        Ok(Self { mapper: cluster::Mapper::new(job, table(py, name)?), pool })
+        Ok(Self { mapper: cluster::Mapper::new(job, table(py, name)?, task), pool })
     }
 
     /// Takes the batches of a stream, and says whether the task wants more.
@@ -194,14 +194,16 @@ impl Mapper {
     }
 
     /// The rows that are ready, each batch a stream of its own.
-    fn take(&mut self) -> Vec<Stream> {
-        self.mapper.take().into_iter().map(Stream::new).collect()
+    fn take(&mut self, py: Python<'_>) -> PyResult<Vec<Stream>> {
+        let rows = self.mapper.take().map_err(|error| to_python(py, &error))?;
+        Ok(rows.into_iter().map(Stream::new).collect())
     }
 
     /// All rows that are left.
-    fn finish(&mut self, py: Python<'_>) -> Vec<Stream> {
+    fn finish(&mut self, py: Python<'_>) -> PyResult<Vec<Stream>> {
         let Self { mapper, pool } = self;
-        py.detach(|| pool.install(|| mapper.finish())).into_iter().map(Stream::new).collect()
+        let rows = py.detach(|| pool.install(|| mapper.finish())).map_err(|error| to_python(py, &error))?;
+        Ok(rows.into_iter().map(Stream::new).collect())
     }
 }
 
@@ -233,8 +235,9 @@ pub(crate) fn reduce<'py>(
         let mut rows = rows.map(|batch| batch.map_err(broken));
         pool.install(|| cluster::reduce(&job, &attempt, &spill, &mut rows))
     };
-    let reports = py.detach(reduce).map_err(|error| to_python(py, &error))?;
-    Ok(reports.iter().map(|report| PyBytes::new(py, &report.to_bytes())).collect())
+    let to_bytes = |reports: Vec<Report>| reports.iter().map(Report::to_bytes).collect::<Result<Vec<_>>>();
+    let reports = py.detach(|| reduce().and_then(to_bytes)).map_err(|error| to_python(py, &error))?;
+    Ok(reports.iter().map(|report| PyBytes::new(py, report)).collect())
 }
 
 fn stream(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<RecordBatchStreamReader> {

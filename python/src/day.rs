@@ -28,8 +28,9 @@ impl Day {
 
     /// The manifest as it is in the folder.
     #[getter]
-    fn manifest(&self) -> String {
-        String::from_utf8_lossy(&self.0.folder().manifest().to_bytes()).into_owned()
+    fn manifest(&self, py: Python<'_>) -> PyResult<String> {
+        let bytes = self.0.folder().manifest().to_bytes().map_err(|error| to_python(py, &error))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// `dense` or `jagged`.
@@ -186,6 +187,7 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(PathBuf, St
 /// The manifest of a day's folder in any format.
 #[pyfunction]
 pub(crate) fn manifest(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    let folder = py.detach(|| open::DayFolder::open(&path)).map_err(|error| to_python(py, &error))?;
-    Ok(String::from_utf8_lossy(&folder.manifest().to_bytes()).into_owned())
+    let read = || open::DayFolder::open(&path).and_then(|folder| folder.manifest().to_bytes());
+    let bytes = py.detach(read).map_err(|error| to_python(py, &error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use parquet::bloom_filter::Sbbf;
 
 use super::reduce::unreadable;
-use super::rows::{Kind, Outbox, Rows};
+use super::rows::{Kind, Outbox, Rows, compare};
 use super::{Job, REPORTS_ROUTE};
 use crate::error::{Error, Result};
 use crate::unify::Impressions;
@@ -49,7 +49,7 @@ impl Filter {
         }
         self.0.fold_to_target_fpp(AIM);
         let mut bytes = Vec::new();
-        // Memory takes all that is written.
+        // Memory takes all that is written; without a filter all actions travel.
         self.0.write_bitset(&mut bytes).ok().map(|()| bytes)
     }
 
@@ -70,22 +70,33 @@ pub fn count(job: &Job, batches: &mut dyn Iterator<Item = Result<RecordBatch>>) 
     let mut out = Outbox::new(Kind::Filter, 0);
     let mut impressions = Impressions::none(&job.plan);
     let mut filter = Filter::with_room(FILTER_BYTES);
-    Rows::new(batches).visit_all(|kind, records| {
+    let (mut sent, mut failed) = (Vec::new(), false);
+    let mut rows = Rows::new(batches);
+    rows.visit_all(|kind, records| {
         if kind == Kind::Fault as i32 {
             out.row(Kind::Fault, REPORTS_ROUTE, records);
+            failed = true;
         } else if kind == Kind::Impressions as i32 {
             impressions.merge(serde_json::from_slice(records).map_err(unreadable)?);
-        } else if kind == Kind::Customers as i32 {
-            records.as_chunks().0.iter().for_each(|&customer| filter.insert(i64::from_le_bytes(customer)));
+        } else if kind == Kind::Sent as i32 {
+            sent.push(serde_json::from_slice(records).map_err(unreadable)?);
+        } else if let (true, (customers, [])) = (kind == Kind::Customers as i32, records.as_chunks()) {
+            customers.iter().for_each(|&customer| filter.insert(i64::from_le_bytes(customer)));
+        } else {
+            return Err(Error::Tasks { problem: format!("a row of kind {kind} and {} bytes", records.len()) });
         }
         Ok(())
     })?;
+    // A task that has found a fault has sent that, and not all of what it had.
+    if !failed {
+        compare(sent, rows.take_tally())?;
+    }
     out.report(Kind::Impressions, REPORTS_ROUTE, &impressions);
     if let Some(bytes) = filter.into_bytes() {
         out.row(Kind::Filter, REPORTS_ROUTE, &bytes);
     }
     out.close(&[]);
-    Ok(out.take())
+    out.take()
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! The driver: holds the output, and publishes what the tasks have written.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use super::reduce::{DayFiles, unreadable};
-use super::rows::Kind;
+use super::rows::{Kind, Tally, compare};
 use super::{Report, changed};
 use crate::config::{Format, Plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{ClusterRun, Output};
 use crate::manifest::Shard;
@@ -44,6 +45,8 @@ pub struct Driver {
     tables: Vec<String>,
     output: Output,
     run: ClusterRun,
+    /// The samples of each day, once they are counted.
+    samples: OnceLock<Vec<u64>>,
 }
 
 impl Driver {
@@ -59,7 +62,7 @@ impl Driver {
         let plan = plan.for_days(missing);
         pipeline::check_replace(&plan, &output)?;
         let run = output.cluster_run(run)?;
-        Ok(Self { plan, tables, output, run })
+        Ok(Self { plan, tables, output, run, samples: OnceLock::new() })
     }
 
     /// The days that are to be built; none where all are there.
@@ -87,11 +90,17 @@ impl Driver {
                 faults.push(String::from_utf8_lossy(records).into_owned());
             } else if kind == Kind::Filter as i32 {
                 customers = Some(records.to_vec());
-            } else {
+            } else if kind == Kind::Impressions as i32 {
                 impressions.merge(serde_json::from_slice(records).map_err(unreadable)?);
+            } else {
+                return Err(Error::Tasks { problem: format!("counting gave a row of kind {kind}") });
             }
         }
         refuse(faults.iter())?;
+        let samples = self.samples.get_or_init(|| impressions.samples.clone());
+        if *samples != impressions.samples {
+            return Err(changed());
+        }
         Ok(Counted { shards: self.shards(&impressions)?, customers })
     }
 
@@ -108,13 +117,14 @@ impl Driver {
     /// reported, [`Error::EmptyDay`], and what the disk refuses. Days that were published before it stay, whole.
     pub fn publish(&self, shards: &[u32], reports: Vec<Report>, engine: &Value) -> Result<()> {
         let Results { impressions, actions, parts } = self.collect(shards, reports)?;
-        if self.shards(&impressions)? != shards {
+        if self.shards(&impressions)? != shards || self.samples.get().is_some_and(|known| *known != impressions.samples)
+        {
             return Err(changed());
         }
-        let run = run_record(&self.plan, engine, &impressions, &actions, &parts);
+        let run = run_record(&self.plan, engine, &impressions, &actions, &parts)?;
         for (index, &day) in self.plan.days().iter().enumerate() {
             let seen = Seen::new(&self.plan, index, &impressions, &actions);
-            self.day(day, shards[index], seen, &parts, &run)?;
+            self.day(day, (shards[index], impressions.samples[index]), seen, &parts, &run)?;
         }
         Ok(())
     }
@@ -128,6 +138,9 @@ impl Driver {
             let problem = format!("{} reports for {parts} parts", reports.len());
             return Err(Error::Tasks { problem });
         }
+        let received = Tally::sum(reports.iter().map(|report| &report.received));
+        compare(reports.iter().flat_map(|report| report.sent.iter().cloned()).collect(), received)?;
+        // A table without any partition has no task, and no report.
         let impressions = reports.first_mut().and_then(|first| first.impressions.take());
         let impressions = impressions.unwrap_or_else(|| Impressions::none(&self.plan));
         let mut found = reports.first_mut().map(|first| std::mem::take(&mut first.actions)).unwrap_or_default();
@@ -139,7 +152,7 @@ impl Driver {
         Ok(Results { impressions, actions, parts: reports })
     }
 
-    fn day(&self, day: Day, shards: u32, seen: Seen, parts: &[Report], run: &[u8]) -> Result<()> {
+    fn day(&self, day: Day, (shards, samples): (u32, u64), seen: Seen, parts: &[Report], run: &[u8]) -> Result<()> {
         let formats = &self.plan.options().formats;
         let files: Vec<(&str, &DayFiles)> = parts
             .iter()
@@ -150,17 +163,24 @@ impl Driver {
             return Err(Error::Tasks { problem: format!("{} of {shards} shards of {day}", files.len()) });
         }
         let figures: Vec<Figures> = files.iter().map(|(_, files)| files.figures.clone()).collect();
-        let record = Record::new(&self.plan, day, seen, &figures);
+        let written = figures.iter().map(Figures::samples).sum::<u64>();
+        if written != samples {
+            return Err(Error::Tasks {
+                problem: format!("{written} samples of {day} are written, {samples} were read"),
+            });
+        }
+        let record = Record::new(&self.plan, day, seen, &figures)?;
         let staged = self.output.stage(day, formats)?;
+        let mut staged_files = Vec::new();
         for (place, &format) in formats.iter().enumerate() {
             for (attempt, files) in &files {
                 let Shard { file, bytes, .. } = &files.files[place];
                 self.run.hand_over(&staged, attempt, format, file, *bytes)?;
             }
             let shards: Vec<Shard> = files.iter().map(|(_, files)| files.files[place].clone()).collect();
-            record.write(staged.folder(format).path(), format, shards, run)?;
+            staged_files.push(record.write(staged.folder(format)?, format, shards, run)?);
         }
-        self.output.publish(staged, self.plan.options().replace_non_atomic)
+        self.output.publish(staged, &staged_files, self.plan.options().replace_non_atomic)
     }
 
     /// Ends the run: removes what is left of it, and gives the output free.
@@ -184,7 +204,7 @@ fn run_record(
     impressions: &Impressions,
     actions: &[(String, Actions)],
     parts: &[Report],
-) -> Vec<u8> {
+) -> Result<Vec<u8>> {
     let table = |name: &str, rows: u64, rejected: usize| json!({ "table": name, "rows": rows, "rejected": rejected });
     let mut inputs = vec![table(crate::unify::IMPRESSIONS, impressions.rows.iter().sum(), impressions.rejects.len())];
     inputs.extend(actions.iter().map(|(name, read)| table(name, read.rows.values().sum(), read.rejects.len())));
@@ -197,7 +217,7 @@ fn run_record(
         "peak_memory_bytes": parts.iter().filter_map(|part| part.peak_memory).max(),
         "spilled_bytes": parts.iter().map(|part| part.spilled).sum::<u64>(),
     });
-    let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
+    let mut bytes = serde_json::to_vec_pretty(&record).invariant("the record of a run can be printed")?;
     bytes.push(b'\n');
-    bytes
+    Ok(bytes)
 }

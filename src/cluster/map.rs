@@ -24,7 +24,11 @@ pub struct Mapper {
     wanted: Wanted,
     table: Box<dyn Table>,
     out: Outbox,
+    /// The name of the table, and the task's number among its tasks.
+    name: String,
+    task: u64,
     failed: bool,
+    finished: bool,
 }
 
 /// What is made of the batches of a table.
@@ -39,11 +43,13 @@ trait Table: Send + Sync {
 type Source = Batches<std::iter::Once<Result<RecordBatch, arrow::error::ArrowError>>>;
 
 impl Mapper {
-    /// A task over a table of actions, or over impressions where none is named.
+    /// A task over a table of actions, or over impressions where none is named; `task` is its number among the tasks of the
+    /// table, which are numbered through, from wherever. That is how one that is missing is seen, and one that counts twice.
     #[must_use]
-    pub fn new(job: Arc<Job>, actions: Option<ActionTable>) -> Self {
+    pub fn new(job: Arc<Job>, actions: Option<ActionTable>, task: u64) -> Self {
         let memory = job.plan.options().memory.unwrap_or(MEMORY_PER_TASK);
         let parts = job.routes.len();
+        let name = actions.as_ref().map_or(unify::IMPRESSIONS, |table| &table.name).to_owned();
         let wanted = actions.as_ref().map_or_else(unify::wanted_impressions, unify::wanted_actions);
         let (table, kind): (Box<dyn Table>, Kind) = match (actions, job.plan.options().item_dtype) {
             (None, ItemDtype::I32) => (Box::new(Shown::<i32>::new(&job)), Kind::Samples),
@@ -51,7 +57,7 @@ impl Mapper {
             (Some(table), ItemDtype::I32) => (Box::new(Done::<i32>::new(table, memory)), Kind::Histories),
             (Some(table), ItemDtype::I64) => (Box::new(Done::<i64>::new(table, memory)), Kind::Histories),
         };
-        Self { job, wanted, table, out: Outbox::new(kind, parts), failed: false }
+        Self { job, wanted, table, out: Outbox::new(kind, parts), name, task, failed: false, finished: false }
     }
 
     /// Takes a batch, and says whether the task wants more.
@@ -90,17 +96,26 @@ impl Mapper {
     }
 
     /// The rows that are ready.
-    pub fn take(&mut self) -> Vec<RecordBatch> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where records could not be put into rows.
+    pub fn take(&mut self) -> Result<Vec<RecordBatch>> {
         self.out.take()
     }
 
     /// All rows that are left; the task is over.
-    pub fn finish(&mut self) -> Vec<RecordBatch> {
+    ///
+    /// # Errors
+    /// As [`Mapper::take`].
+    pub fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         if !self.failed {
             self.table.finish(&self.job, &mut self.out);
         }
         self.failed = true;
-        self.out.close(&self.job.routes);
+        if !self.finished {
+            self.out.close_task(&self.job.routes, reports_route(&self.job), &self.name, self.task);
+        }
+        self.finished = true;
         self.out.take()
     }
 }

@@ -6,11 +6,11 @@ use arrow::array::RecordBatch;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Kind, Rows};
+use super::rows::{Kind, Rows, Sent, Tally};
 use super::{Group, Job, MEMORY_PER_TASK};
 use crate::cut::cut;
-use crate::error::{Error, Result};
-use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
+use crate::error::{Error, Invariant, Result};
+use crate::event::{Action, ActionKey, ActionType, Day, HashRange, ItemDtype, ItemId, Sample};
 use crate::fsio::{Attempt, SpillFolder};
 use crate::gather::{self, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, Spooled};
@@ -30,6 +30,10 @@ pub struct Report {
     /// What the tables hold; in the report of the first part.
     pub(super) impressions: Option<Impressions>,
     pub(super) actions: Vec<(String, Actions)>,
+    /// What each map task has sent to all parts together; in the report of the first part.
+    pub(super) sent: Vec<Sent>,
+    /// What has arrived at this part.
+    pub(super) received: Tally,
     pub(super) days: Vec<DayFiles>,
     pub(super) spilled: u64,
     pub(super) peak_memory: Option<u64>,
@@ -37,10 +41,12 @@ pub struct Report {
 
 impl Report {
     /// As it travels to the driver.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be printed.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
-        serde_json::to_vec(self).unwrap_or_default()
+        serde_json::to_vec(self).invariant("a report can be printed")
     }
 
     /// Reads one that has travelled.
@@ -95,7 +101,7 @@ fn reduce_items<I: ItemId>(
     let options = job.plan.options();
     let (gather, _) = gather::choose::<I>(options.device)?;
     let budget = Budget::new(options.memory.or(Some(MEMORY_PER_TASK)), rayon::current_num_threads())?;
-    let folder = SpillFolder::new(spill, attempt.path())?;
+    let folder = SpillFolder::new(spill);
     let task = Task { job, attempt, gather: gather.as_ref(), budget: &budget, folder: &folder };
     let parts: FxHashMap<i32, u32> = job.routes.iter().copied().zip(0..).collect();
     let mut rows = Rows::new(batches);
@@ -129,13 +135,18 @@ impl<I: ItemId> Task<'_, I> {
             rows.skip(route)?;
             return Ok(report);
         }
-        let samples = self.samples(range, route, rows)?;
+        let samples = self.samples(group, range, route, rows)?;
         let customers = Customers::new(&samples, range, BUCKETS, self.budget)?;
         let samples = Samples::new(samples, &customers, &group.plan, self.budget)?;
-        let actions = self.actions(&customers, route, rows)?;
+        let actions = self.actions(range, &customers, route, rows)?;
+        rows.visit(route, Kind::Sent, |json| {
+            report.sent.push(serde_json::from_slice(json).map_err(unreadable)?);
+            Ok(())
+        })?;
         if rows.skip(route)? {
             return Err(Error::Tasks { problem: format!("rows of part {part} are out of order") });
         }
+        report.received = rows.take_tally();
         let input =
             histories::Input { samples, actions, customers: &customers, plan: &group.plan, folder: self.folder };
         let histories = Histories::new(&input, self.budget, &|_| Ok(()))?;
@@ -152,10 +163,12 @@ impl<I: ItemId> Task<'_, I> {
     fn reports(&self, part: u32, route: i32, rows: &mut Rows<'_>) -> Result<Report> {
         let mut report = Report {
             part,
-            attempt: self.attempt.name(),
+            attempt: self.attempt.name().to_owned(),
             faults: Vec::new(),
             impressions: None,
             actions: Vec::new(),
+            sent: Vec::new(),
+            received: Tally::default(),
             days: Vec::new(),
             spilled: 0,
             peak_memory: None,
@@ -184,7 +197,15 @@ impl<I: ItemId> Task<'_, I> {
         Ok(report)
     }
 
-    fn samples(&self, range: HashRange, route: i32, rows: &mut Rows<'_>) -> Result<Spooled<'_, Sample<I>>> {
+    fn samples(
+        &self,
+        group: &Group,
+        range: HashRange,
+        route: i32,
+        rows: &mut Rows<'_>,
+    ) -> Result<Spooled<'_, Sample<I>>> {
+        let days = group.plan.days().len() as u64;
+        let fits = |sample: &Sample<I>| u64::from(sample.day()) < days && range.holds(sample.customer());
         let spool = Spool::new(BUCKETS, self.budget, self.folder);
         let push = |samples: &mut Vec<Sample<I>>| {
             spool.push(samples, |sample| range.bucket(sample.customer(), BUCKETS))?;
@@ -193,14 +214,28 @@ impl<I: ItemId> Task<'_, I> {
         };
         let mut samples: Vec<Sample<I>> = Vec::new();
         rows.visit(route, Kind::Samples, |bytes| {
-            samples.extend(bytes.chunks_exact(size_of::<Sample<I>>()).map(bytemuck::pod_read_unaligned::<Sample<I>>));
+            let records = bytes.chunks_exact(size_of::<Sample<I>>());
+            if !records.remainder().is_empty() {
+                return Err(Error::Tasks { problem: "a sample is cut off".to_owned() });
+            }
+            let before = samples.len();
+            samples.extend(records.map(bytemuck::pod_read_unaligned::<Sample<I>>));
+            if !samples[before..].iter().all(fits) {
+                return Err(Error::Tasks { problem: "a sample of another part, or of no day of it".to_owned() });
+            }
             if samples.len() >= RECORDS_AT_A_TIME { push(&mut samples) } else { Ok(()) }
         })?;
         push(&mut samples)?;
         spool.finish(self.budget.limit() / 4)
     }
 
-    fn actions(&self, customers: &Customers, route: i32, rows: &mut Rows<'_>) -> Result<Spooled<'_, Action<I>>> {
+    fn actions(
+        &self,
+        range: HashRange,
+        customers: &Customers,
+        route: i32,
+        rows: &mut Rows<'_>,
+    ) -> Result<Spooled<'_, Action<I>>> {
         let spool = Spool::new(BUCKETS, self.budget, self.folder);
         let push = |actions: &mut Vec<Action<I>>| {
             spool.push(actions, |action| customers.bucket(action.customer()))?;
@@ -216,9 +251,16 @@ impl<I: ItemId> Task<'_, I> {
                 let length = u32::from_le_bytes(*count) as usize * size_of::<I::StoredKey>();
                 let (keys, rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;
                 bytes = rest;
-                let Some(place) = customers.place(i64::from_le_bytes(*customer)) else { continue };
-                let keys = keys.chunks_exact(size_of::<I::StoredKey>()).map(bytemuck::pod_read_unaligned);
-                actions.extend(keys.map(|key| Action::from_key(place, I::load(key))));
+                let customer = i64::from_le_bytes(*customer);
+                let keys = keys.chunks_exact(size_of::<I::StoredKey>()).map(bytemuck::pod_read_unaligned).map(I::load);
+                if !range.holds(customer)
+                    || !keys.clone().all(|key: I::Key| ActionType::ALL.iter().any(|&kind| kind as u8 == key.kind()))
+                {
+                    return Err(Error::Tasks { problem: "an action of another part, or of no type".to_owned() });
+                }
+                // The filter of customers lets some through that have no impressions.
+                let Some(place) = customers.place(customer) else { continue };
+                actions.extend(keys.map(|key| Action::from_key(place, key)));
             }
             if actions.len() >= RECORDS_AT_A_TIME { push(&mut actions) } else { Ok(()) }
         })?;
@@ -232,6 +274,9 @@ impl<I: ItemId> Task<'_, I> {
         let layout = DayLayout { day, history: options.history, shards: group.shards };
         let mut shards = cut(histories, index, group.shards)?;
         // A part has one shard's customers.
+        if shards.iter().any(|rows| rows.shard != shard && rows.rows > 0) {
+            return Err(Error::internal("the samples of a part are of one shard"));
+        }
         let rows = shards.swap_remove(shard as usize);
         let write = |&format| {
             let folder = self.attempt.folder(format, day)?;

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Int32Array, Int32Builder, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 
 /// What a row holds, in the order in which a part's task needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +37,71 @@ pub(super) enum Kind {
     Customers = 6,
     /// All of them, as a filter, for the driver.
     Filter = 7,
+    /// What a map task has sent in all, to whatever part ([`Sent`] as JSON): its last row; for the first part.
+    Sent = 8,
+}
+
+/// What rows add up to, in whatever order they come: a row that is lost, doubled, changed or sent astray changes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    rows: u64,
+    hashes: u64,
+}
+
+impl Tally {
+    fn add(&mut self, route: i32, kind: i32, records: &[u8]) {
+        // A part's first row comes from no map task, and the last row of one is about those before it.
+        if kind == Kind::Part as i32 || kind == Kind::Sent as i32 {
+            return;
+        }
+        let place = u64::from(route.cast_unsigned()) << 32 | u64::from(kind.cast_unsigned());
+        self.rows += 1;
+        self.hashes = self.hashes.wrapping_add(xxh3_64_with_seed(records, place));
+    }
+
+    /// The rows of some tallies together.
+    pub(super) fn sum<'a>(tallies: impl Iterator<Item = &'a Self>) -> Self {
+        tallies.fold(Self::default(), |sum, one| Self {
+            rows: sum.rows.wrapping_add(one.rows),
+            hashes: sum.hashes.wrapping_add(one.hashes),
+        })
+    }
+}
+
+/// What a map task has sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// The table, by its name.
+    pub(super) table: String,
+    /// The task's number among those of the table.
+    pub(super) task: u64,
+    pub(super) rows: u64,
+    pub(super) hashes: u64,
+}
+
+/// Checks that what has arrived is what map tasks have sent, each of which has sent it once.
+pub(super) fn compare(mut sent: Vec<Sent>, received: Tally) -> Result<()> {
+    let total =
+        Tally::sum(sent.iter().map(|sent| Tally { rows: sent.rows, hashes: sent.hashes }).collect::<Vec<_>>().iter());
+    if total != received {
+        let (sent, received) = (total.rows, received.rows);
+        let problem = if sent == received {
+            format!("of {sent} rows of the shuffle some have changed on the way")
+        } else {
+            format!("{sent} rows of the shuffle were sent, {received} have arrived")
+        };
+        return Err(Error::Tasks { problem });
+    }
+    sent.sort_unstable();
+    for tasks in sent.chunk_by(|a, b| a.table == b.table) {
+        // Engines number the tasks of a stage through, so that those of a table need not begin at 0.
+        if let Some(pair) = tasks.windows(2).find(|pair| pair[1].task != pair[0].task + 1) {
+            let (table, one, next) = (&pair[0].table, pair[0].task, pair[1].task);
+            let what = if one == next { "has reported twice" } else { "is followed in the reports by another" };
+            return Err(Error::Tasks { problem: format!("{table}: map task {one} {what}, {next}") });
+        }
+    }
+    Ok(())
 }
 
 /// The columns of the rows.
@@ -62,6 +128,9 @@ pub(super) struct Outbox {
     kinds: Int32Builder,
     records: BinaryBuilder,
     bytes: usize,
+    tally: Tally,
+    /// What could not be put into rows; the task fails with it.
+    broken: Option<Error>,
 }
 
 impl Outbox {
@@ -75,16 +144,21 @@ impl Outbox {
             kinds: Int32Builder::new(),
             records: BinaryBuilder::new(),
             bytes: 0,
+            tally: Tally::default(),
+            broken: None,
         }
     }
 
     /// Adds a record for a part: `pack` appends its bytes.
     pub(super) fn add(&mut self, part: u32, routes: &[i32], pack: impl FnOnce(&mut Vec<u8>)) {
-        let Some(open) = self.open.get_mut(part as usize) else { return };
+        let Some((open, &route)) = self.open.get_mut(part as usize).zip(routes.get(part as usize)) else {
+            self.broken.get_or_insert_with(|| Error::internal("every customer has a part"));
+            return;
+        };
         pack(open);
         if open.len() >= ROW_BYTES {
             let row = std::mem::take(open);
-            self.row(self.kind, routes[part as usize], &row);
+            self.row(self.kind, route, &row);
             // The same memory again.
             self.open[part as usize] = row;
             self.open[part as usize].clear();
@@ -97,6 +171,7 @@ impl Outbox {
         self.kinds.append_value(kind as i32);
         self.records.append_value(records);
         self.bytes += records.len();
+        self.tally.add(route, kind as i32, records);
         if self.bytes >= BATCH_BYTES {
             self.close_batch();
         }
@@ -105,11 +180,26 @@ impl Outbox {
     /// Adds a report as a whole row.
     pub(super) fn report(&mut self, kind: Kind, route: i32, content: &impl Serialize) {
         // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
-        self.row(kind, route, &serde_json::to_vec(content).unwrap_or_default());
+        match serde_json::to_vec(content).invariant("a report can be printed") {
+            Ok(bytes) => self.row(kind, route, &bytes),
+            Err(error) => drop(self.broken.get_or_insert(error)),
+        }
+    }
+
+    /// Closes all rows that are being filled, and says what was sent in all; the task is over.
+    pub(super) fn close_task(&mut self, routes: &[i32], reports_route: i32, table: &str, task: u64) {
+        self.close(routes);
+        let Tally { rows, hashes } = self.tally;
+        let sent = Sent { table: table.to_owned(), task, rows, hashes };
+        self.report(Kind::Sent, reports_route, &sent);
+        self.close_batch();
     }
 
     /// Closes all rows that are being filled.
     pub(super) fn close(&mut self, routes: &[i32]) {
+        if self.open.len() != routes.len() {
+            self.broken.get_or_insert_with(|| Error::internal("every part has a route"));
+        }
         for (mut open, &route) in std::mem::take(&mut self.open).into_iter().zip(routes) {
             if !open.is_empty() {
                 self.row(self.kind, route, &open);
@@ -126,16 +216,24 @@ impl Outbox {
     }
 
     /// The batches that are full.
-    pub(super) fn take(&mut self) -> Vec<RecordBatch> {
-        std::mem::take(&mut self.batches)
+    ///
+    /// # Errors
+    /// What could not be put into rows.
+    pub(super) fn take(&mut self) -> Result<Vec<RecordBatch>> {
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut self.batches)),
+        }
     }
 
     fn close_batch(&mut self) {
         let columns: [ArrayRef; 3] =
             [Arc::new(self.routes.finish()), Arc::new(self.kinds.finish()), Arc::new(self.records.finish())];
         self.bytes = 0;
-        // The columns are those of the schema, and of one length.
-        self.batches.extend(RecordBatch::try_new(schema(), columns.to_vec()).ok().filter(|batch| batch.num_rows() > 0));
+        match RecordBatch::try_new(schema(), columns.to_vec()).invariant("rows have the columns of their schema") {
+            Ok(batch) => self.batches.extend(Some(batch).filter(|batch| batch.num_rows() > 0)),
+            Err(error) => drop(self.broken.get_or_insert(error)),
+        }
     }
 }
 
@@ -144,6 +242,8 @@ pub(super) struct Rows<'a> {
     batches: &'a mut dyn Iterator<Item = Result<RecordBatch>>,
     current: Option<Columns>,
     next: usize,
+    /// What the rows that were taken add up to.
+    tally: Tally,
 }
 
 struct Columns {
@@ -154,7 +254,7 @@ struct Columns {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(batches: &'a mut dyn Iterator<Item = Result<RecordBatch>>) -> Self {
-        Self { batches, current: None, next: 0 }
+        Self { batches, current: None, next: 0, tally: Tally::default() }
     }
 
     /// The route of the next row.
@@ -169,7 +269,7 @@ impl<'a> Rows<'a> {
                 break;
             }
             visit(columns.records(row))?;
-            self.next += 1;
+            self.taken()?;
         }
         Ok(())
     }
@@ -178,7 +278,7 @@ impl<'a> Rows<'a> {
     pub(super) fn visit_all(&mut self, mut visit: impl FnMut(i32, &[u8]) -> Result<()>) -> Result<()> {
         while let Some((columns, row)) = self.columns()? {
             visit(columns.kinds.value(row), columns.records(row))?;
-            self.next += 1;
+            self.taken()?;
         }
         Ok(())
     }
@@ -187,10 +287,24 @@ impl<'a> Rows<'a> {
     pub(super) fn skip(&mut self, route: i32) -> Result<bool> {
         let mut any = false;
         while self.route()? == Some(route) {
-            self.next += 1;
+            self.taken()?;
             any = true;
         }
         Ok(any)
+    }
+
+    /// Goes on behind the next row.
+    fn taken(&mut self) -> Result<()> {
+        let columns = self.current.as_ref().invariant("a row was looked at before it is taken")?;
+        let row = self.next;
+        self.tally.add(columns.routes.value(row), columns.kinds.value(row), columns.records(row));
+        self.next += 1;
+        Ok(())
+    }
+
+    /// What the rows add up to that were taken since the last time.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// The batch and place of the next row; none where all are read.

@@ -8,12 +8,15 @@
 //! outlives its run can write nothing: the folder is gone, and no later run makes one of that name.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Mode, mkdirat};
 
 use super::buffers::Buffers;
 use super::file::Folder;
-use super::{DAY_PREFIX, Output, StagedDay, create_fresh, rename};
+use super::handle::FolderHandle;
+use super::{DAY_PREFIX, Output, StagedDay};
 use crate::config::Format;
 use crate::error::{Error, Result};
 use crate::event::Day;
@@ -21,6 +24,7 @@ use crate::event::Day;
 /// The folder of a run's tasks.
 #[derive(Debug)]
 pub struct ClusterRun {
+    folder: FolderHandle,
     path: PathBuf,
 }
 
@@ -30,12 +34,10 @@ impl Output {
     /// # Errors
     /// [`Error::Io`] when it cannot be created, or is there.
     pub fn cluster_run(&self, name: &str) -> Result<ClusterRun> {
+        let folder = self.staging()?.fresh_folder(name)?;
         // Tasks find it from wherever they run.
-        let parent = self.staging();
-        let parent = std::path::absolute(&parent).map_err(Error::io("find", &parent))?;
-        let path = parent.join(name);
-        create_fresh(&path)?;
-        Ok(ClusterRun { path })
+        let path = std::path::absolute(folder.path()).map_err(Error::io("find", folder.path()))?;
+        Ok(ClusterRun { folder, path })
     }
 }
 
@@ -51,19 +53,24 @@ impl ClusterRun {
     /// # Errors
     /// [`Error::Io`] when it is not there, [`Error::Corrupt`] when it has not as many bytes as its task said.
     pub fn hand_over(&self, day: &StagedDay, attempt: &str, format: Format, file: &str, bytes: u64) -> Result<()> {
-        let path = day_folder(&self.path.join(attempt), format, day.day()).join(file);
-        let found = fs::metadata(&path).map_err(Error::io("look at", &path))?.len();
-        if found != bytes {
+        let folder = self.folder.folder(attempt)?.folder(format.name())?.folder(day_name(day.day()))?;
+        let path = folder.path().join(file);
+        let found = folder.look_at(file)?;
+        let found = found.ok_or_else(|| Error::io("look at", &path)(std::io::ErrorKind::NotFound.into()))?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        if !is_file || u64::try_from(found.st_size) != Ok(bytes) {
+            let found = found.st_size;
             return Err(Error::Corrupt { path, problem: format!("it has {found} bytes, its task wrote {bytes}") });
         }
-        rename(&path, &day.folder(format).path().join(file))
+        folder.rename(file, day.folder(format)?.handle(), file)
     }
 }
 
 /// The folder of one attempt at a task.
 #[derive(Debug)]
 pub struct Attempt {
-    path: PathBuf,
+    folder: FolderHandle,
+    name: String,
     buffers: Buffers,
 }
 
@@ -74,20 +81,23 @@ impl Attempt {
     /// [`Error::Io`] when the run is over, or there was such an attempt before.
     pub fn create(run: &Path, name: &str) -> Result<Self> {
         let path = run.join(name);
-        fs::create_dir(&path).map_err(Error::io("create folder", &path))?;
-        Ok(Self { path, buffers: Buffers::new() })
+        // The folder of the run is the last one that is looked up by its path.
+        let refused = |error: rustix::io::Errno| Error::io("create folder", &path)(error.into());
+        mkdirat(rustix::fs::CWD, &path, Mode::from_raw_mode(0o777)).map_err(refused)?;
+        let folder = FolderHandle::open(run)?.folder(name)?;
+        Ok(Self { folder, name: name.to_owned(), buffers: Buffers::new() })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// Its name within the run's folder.
     #[must_use]
-    pub fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The folder for a day's files of a format; made where it is missing.
@@ -95,27 +105,33 @@ impl Attempt {
     /// # Errors
     /// [`Error::Io`] when it cannot be created, as when the run is over.
     pub fn folder(&self, format: Format, day: Day) -> Result<Folder> {
-        let path = day_folder(&self.path, format, day);
-        for folder in [self.path.join(format.name()), path.clone()] {
-            match fs::create_dir(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(Error::io("create folder", &folder)(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(Folder::sharing(path, self.buffers.clone()))
+        let folder = self.folder.folder_made(format.name())?.folder_made(day_name(day))?;
+        Ok(Folder::sharing(Arc::new(folder), self.buffers.clone()))
     }
 }
 
 /// Takes the folder of a run away from tasks that have outlived it, before it is emptied: one that adds to it without rest would
 /// otherwise keep it from ever being empty.
-pub(super) fn end(staging: &Path, run: &OsStr) -> Result<()> {
-    let mut name = OsString::from("over-");
-    name.push(run);
-    rename(&staging.join(run), &staging.join(name))
+pub(super) fn end(staging: &FolderHandle, run: &OsStr) -> Result<()> {
+    // What a run that was killed had taken away already.
+    if run.as_encoded_bytes().starts_with(OVER.as_bytes()) {
+        return Ok(());
+    }
+    for number in 0..MOST_RUNS {
+        let mut name = OsString::from(format!("{OVER}{number}-"));
+        name.push(run);
+        if staging.look_at(&name)?.is_none() {
+            return staging.rename(run, staging, &name);
+        }
+    }
+    Ok(())
 }
 
-fn day_folder(attempt: &Path, format: Format, day: Day) -> PathBuf {
-    attempt.join(format.name()).join(format!("{DAY_PREFIX}{day}"))
+/// What the name of a folder starts with that was taken away from its run's tasks.
+const OVER: &str = "over-";
+/// So many runs of one name can be in a staging folder, and all but one are over.
+const MOST_RUNS: u32 = 100;
+
+fn day_name(day: Day) -> String {
+    format!("{DAY_PREFIX}{day}")
 }

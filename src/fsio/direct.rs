@@ -6,15 +6,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, unlinkat};
+use rustix::io::Errno;
 
 use super::buffers::{Buffer, Buffers};
+use super::handle::FolderHandle;
 
 /// Takes bytes front to back and hands whole blocks to the disk.
 pub(super) struct DirectWriter {
@@ -29,18 +30,17 @@ pub(super) struct DirectWriter {
 
 impl DirectWriter {
     /// Creates a file for direct writing, or gives `None` where the file system has no such thing.
-    pub(super) fn create(path: &Path, buffers: &Buffers) -> io::Result<Option<Self>> {
-        let direct = OFlags::DIRECT.bits().cast_signed();
-        let file = match File::options().write(true).create_new(true).custom_flags(direct).open(path) {
+    pub(super) fn create(folder: &FolderHandle, name: &str, buffers: &Buffers) -> io::Result<Option<Self>> {
+        let file = match folder.fresh_file(name, OFlags::DIRECT) {
             Ok(file) => Arc::new(file),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(Errno::INVAL) => {
                 // Some systems create the file all the same before they refuse to open it so.
-                if path.exists() {
-                    std::fs::remove_file(path)?;
-                }
-                return Ok(None);
+                return match unlinkat(folder.as_file(), name, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => Ok(None),
+                    Err(error) => Err(error.into()),
+                };
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let (full, to_write) = channel();
         let target = Arc::clone(&file);

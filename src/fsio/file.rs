@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{Builder, scope};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::buffers::Buffers;
 use super::direct::DirectWriter;
+use super::handle::FolderHandle;
 use crate::error::{Error, Result};
 
 /// Writes shorter than this are gathered; longer ones go straight to the system.
@@ -22,25 +24,41 @@ const DIRECT_BYTES: u64 = 4 << 20;
 /// A folder whose files are large, and share the memory on its way to the disk with those of other folders.
 #[derive(Clone, Debug)]
 pub struct Folder {
-    path: PathBuf,
+    handle: Arc<FolderHandle>,
     buffers: Buffers,
 }
 
 impl Folder {
     /// A folder that is there, and shares with no other.
-    #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self::sharing(path, Buffers::new())
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self::sharing(Arc::new(FolderHandle::open(path)?), Buffers::new()))
     }
 
-    pub(super) fn sharing(path: PathBuf, buffers: Buffers) -> Self {
-        Self { path, buffers }
+    pub(super) fn sharing(handle: Arc<FolderHandle>, buffers: Buffers) -> Self {
+        Self { handle, buffers }
+    }
+
+    pub(super) fn handle(&self) -> &FolderHandle {
+        &self.handle
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.handle.path()
+    }
+
+    /// Writes a small file that must not be there yet, whole, and waits until it is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] names the file.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut file = self.create(name, 0)?;
+        file.write(bytes)?;
+        file.finish()?.1.sync()
     }
 
     /// Creates a file that must not be there yet, and reserves space for `expected_bytes`, so that a full disk shows
@@ -49,12 +67,17 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`] when it cannot be created, or the disk has no room for it.
     pub fn create(&self, name: &str, expected_bytes: u64) -> Result<FileWriter> {
-        let path = &self.path.join(name);
-        let direct = if expected_bytes >= DIRECT_BYTES { DirectWriter::create(path, &self.buffers) } else { Ok(None) };
-        let mut writer = match direct.map_err(Error::io("create", path))? {
-            Some(direct) => FileWriter::new(path, Target::Direct(direct)),
-            None => FileWriter::create(path)?,
+        let path = &self.path().join(name);
+        let direct = expected_bytes >= DIRECT_BYTES;
+        let direct = if direct { DirectWriter::create(&self.handle, name, &self.buffers) } else { Ok(None) };
+        let target = match direct.map_err(Error::io("create", path))? {
+            Some(direct) => Target::Direct(direct),
+            None => {
+                let file = self.handle.fresh_file(name, OFlags::empty());
+                Target::cached(file.map_err(|error| Error::io("create", path)(error.into()))?)
+            }
         };
+        let mut writer = FileWriter::new(path, target);
         if expected_bytes > 0 {
             match retry_on_intr(|| fallocate(writer.target.file(), FallocateFlags::empty(), 0, expected_bytes)) {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
@@ -148,7 +171,7 @@ impl FileWriter {
     /// [`Error::Io`] when it cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
-        Ok(Self::new(path, Target::Cached { file, buffer: Vec::with_capacity(BUFFER_BYTES) }))
+        Ok(Self::new(path, Target::cached(file)))
     }
 
     fn new(path: &Path, target: Target) -> Self {
@@ -202,6 +225,10 @@ impl FileWriter {
 }
 
 impl Target {
+    fn cached(file: File) -> Self {
+        Self::Cached { file, buffer: Vec::with_capacity(BUFFER_BYTES) }
+    }
+
     fn file(&self) -> &File {
         match self {
             Self::Cached { file, .. } => file,

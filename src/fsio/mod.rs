@@ -20,6 +20,9 @@
 //! Where the file system cannot exchange two folders, a replacement can be two renames: the old folder steps aside into
 //! staging as `<format>.old`, then the new one takes its place. Stopped in between, the day is missing until the next
 //! run over this output puts the old folder back.
+//!
+//! All of this goes through folders that are held open, the output's first of all: whatever links stand in the
+//! output, or are put there meanwhile, nothing outside of it is written, moved or removed.
 
 #![expect(clippy::disallowed_methods, reason = "this is the place that writes to disk")]
 
@@ -27,23 +30,24 @@ mod buffers;
 mod cluster;
 mod direct;
 mod file;
+mod handle;
+mod lock;
 mod output;
 mod spill;
 
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
 pub use cluster::{Attempt, ClusterRun};
 pub use file::{FileWriter, Folder, Unsynced, Written, sync_all, write_file};
-pub use output::{Output, StagedDay};
-pub use spill::{SpillFile, SpillFolder};
+pub(crate) use handle::{FolderHandle, is_same};
+pub use output::{Output, StagedDay, StagedFile};
+pub use spill::{SpillFile, SpillFolder, SpilledBlock};
 
 /// The folder under the output in which days are made; a run removes it when it ends.
 pub const STAGING_FOLDER: &str = ".staging";
@@ -93,59 +97,4 @@ fn parent(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-/// Whether the name is taken, be it by a link that leads nowhere.
-fn exists(path: &Path) -> Result<bool> {
-    match path.symlink_metadata() {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-        Err(error) => Err(Error::io("look at", path)(error)),
-    }
-}
-
-fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(Error::io("put a folder in place as", to))
-}
-
-/// Exchanges two folders in one step; false where the file system cannot.
-fn exchange(new: &Path, old: &Path) -> Result<bool> {
-    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(true),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
-        Err(error) => Err(Error::io("replace", old)(error.into())),
-    }
-}
-
-/// Removes a folder with all it holds; one that is not there is fine.
-///
-/// Where a task on another machine was just making a file as its run ended, a folder fills while it is emptied: then it is emptied
-/// again.
-fn remove(path: &Path) -> Result<()> {
-    for _ in 0..MOST_REMOVALS {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("remove", path)(error)),
-            _ => return Ok(()),
-        }
-    }
-    Err(Error::io("remove", path)(ErrorKind::DirectoryNotEmpty.into()))
-}
-
-/// How often a folder is emptied that fills up again.
-const MOST_REMOVALS: usize = 100;
-
-/// Creates a folder that must not be there yet, for what need not survive a crash.
-fn create_fresh(path: &Path) -> Result<()> {
-    fs::create_dir_all(parent(path)).and_then(|()| fs::create_dir(path)).map_err(Error::io("create folder", path))
-}
-
-/// The names in a folder; none where the folder is not there.
-fn names(path: &Path) -> Result<Vec<OsString>> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(Error::io("list", path))?,
-    };
-    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
-    names.map_err(Error::io("list", path))
 }

@@ -5,7 +5,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use rayon::slice::ParallelSliceMut;
 
 use super::{Blocks, Gather, Take};
-use crate::error::Result;
+use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
 use crate::histories::{Values, Window};
 
@@ -25,13 +25,22 @@ impl<I: ItemId> Gather<I> for Cpu {
 
 impl Cpu {
     /// Writes the values of each window, `[A]`, into a row, `[N, K]`, with zeros behind them.
-    pub fn pad<T: Pod + Send + Sync>(values: &[T], windows: &[Window], history: usize, rows: &mut [T]) {
-        rows.par_chunks_exact_mut(history).zip(windows.par_iter()).with_min_len(ROWS_PER_TASK).for_each(
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where a window does not lie within the values or is longer than K, or there are not as many rows as
+    /// windows.
+    pub fn pad<T: Pod + Send + Sync>(values: &[T], windows: &[Window], history: usize, rows: &mut [T]) -> Result<()> {
+        if windows.len().checked_mul(history) != Some(rows.len()) {
+            return Err(Error::internal("there is a row for each window"));
+        }
+        rows.par_chunks_exact_mut(history).zip(windows.par_iter()).with_min_len(ROWS_PER_TASK).try_for_each(
             |(row, window)| {
-                let range = window.start as usize..(window.start + window.length) as usize;
-                pad_row(values.get(range).unwrap_or_default(), row, |value| value);
+                let values = window.range().and_then(|range| values.get(range));
+                let values = values.filter(|values| values.len() <= row.len());
+                pad_row(values.invariant("a window lies within its values and is at most K long")?, row, |value| value);
+                Ok(())
             },
-        );
+        )
     }
 }
 
@@ -66,7 +75,7 @@ fn batches<I: ItemId, T: Pod + Zeroable + Send + Sync>(
         for windows in windows.chunks(most) {
             padded.resize(padded.len().max(windows.len() * history), T::zeroed());
             let padded = &mut padded[..windows.len() * history];
-            Cpu::pad(column(&block.piece().values), windows, history, padded);
+            Cpu::pad(column(&block.piece().values), windows, history, padded)?;
             take(padded)?;
         }
     }

@@ -153,7 +153,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
         let room = room.saturating_sub(self.sample_bytes(bucket)) as usize;
         let most = (room / size_of::<Action<I>>() / COPIES).max(2 * RECORDS_AT_A_TIME);
         let mut kept: Vec<Action<I>> = Vec::with_capacity(actions.len(bucket).min(most));
-        actions.visit(bucket, RECORDS_AT_A_TIME, |piece| {
+        actions.visit(bucket, |piece| {
             if kept.len() + piece.len() > most {
                 kept = Grouped::new(&[&kept], customers, self.input.plan).pruned(self.input.plan);
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::budget::Budget;
-use super::spool::{RECORDS_AT_A_TIME, Spooled};
+use super::spool::Spooled;
 use crate::error::{Error, Result};
 use crate::event::{HashRange, ItemId, Sample};
 
@@ -53,7 +53,7 @@ impl Customers {
             .into_par_iter()
             .map(|bucket| {
                 let mut customers = Vec::new();
-                samples.visit(bucket, RECORDS_AT_A_TIME, |samples| {
+                samples.visit(bucket, |samples| {
                     // A customer's samples come in lists, mostly.
                     customers.extend(
                         samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()),

@@ -1,12 +1,13 @@
 //! What one bucket of customers contributes to one day: its samples, and the history of each customer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::ItemId;
-use crate::fsio::SpillFile;
+use crate::fsio::{SpillFile, SpilledBlock};
 
 /// Actions of some customers: parallel arrays, each customer's newest first.
 ///
@@ -30,6 +31,15 @@ pub struct Window {
     pub newest: i64,
     /// At most K.
     pub length: u64,
+}
+
+impl Window {
+    /// The places in the arrays; `None` where none can be so far back.
+    #[must_use]
+    pub fn range(&self) -> Option<Range<usize>> {
+        let end = self.start.checked_add(self.length)?;
+        Some(usize::try_from(self.start).ok()?..usize::try_from(end).ok()?)
+    }
 }
 
 /// The samples of one customer on one day: neighbours, with one history.
@@ -59,10 +69,13 @@ pub struct Piece<I> {
 
 impl<I: ItemId> Values<I> {
     /// The items and types of a window, newest first.
-    #[must_use]
-    pub fn history(&self, window: &Window) -> (&[I], &[u8]) {
-        let range = window.start as usize..(window.start + window.length) as usize;
-        self.items.get(range.clone()).zip(self.types.get(range)).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where the window is not one into these values.
+    pub fn history(&self, window: &Window) -> Result<(&[I], &[u8])> {
+        let range = window.range().filter(|range| range.end <= self.items.len().min(self.types.len()));
+        let range = range.invariant("a window lies within its values")?;
+        Ok((&self.items[range.clone()], &self.types[range]))
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -86,10 +99,8 @@ impl<I: ItemId> Piece<I> {
 #[derive(Debug)]
 pub(super) struct SpilledPiece {
     file: Arc<SpillFile>,
-    start: u64,
-    customers: usize,
-    samples: usize,
-    actions: usize,
+    /// The columns, in this order.
+    blocks: [SpilledBlock; 5],
 }
 
 impl SpilledPiece {
@@ -106,43 +117,37 @@ impl SpilledPiece {
             })
             .collect();
         let mut bytes = Vec::with_capacity((piece.own_bytes() + piece.window_bytes()) as usize);
-        bytes.extend_from_slice(bytemuck::cast_slice(&customers));
-        bytes.extend_from_slice(bytemuck::cast_slice(&piece.items));
-        bytes.extend_from_slice(&piece.labels);
-        for customer in &piece.customers {
-            bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(&customer.window).0));
+        let mut ends = Vec::with_capacity(5);
+        for column in [bytemuck::cast_slice(&customers), bytemuck::cast_slice(&piece.items), &piece.labels] {
+            bytes.extend_from_slice(column);
+            ends.push(bytes.len());
         }
         for customer in &piece.customers {
-            bytes.extend_from_slice(piece.values.history(&customer.window).1);
+            bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(&customer.window)?.0));
         }
-        Ok(Self {
-            start: file.append(&bytes)?,
-            file: Arc::clone(file),
-            customers: customers.len(),
-            samples: piece.items.len(),
-            actions: start as usize,
-        })
+        ends.push(bytes.len());
+        for customer in &piece.customers {
+            bytes.extend_from_slice(piece.values.history(&customer.window)?.1);
+        }
+        ends.push(bytes.len());
+        let blocks = file.append(&bytes, &ends)?.try_into().invariant("a piece is spilled as five blocks")?;
+        Ok(Self { file: Arc::clone(file), blocks })
     }
 
     /// Reads the piece back.
     pub(super) fn read<I: ItemId>(&self) -> Result<Piece<I>> {
-        let (file, place) = (&*self.file, &mut self.start.clone());
-        let customers = read(file, place, self.customers)?;
-        let (items, labels) = (read(file, place, self.samples)?, read(file, place, self.samples)?);
-        let values = Values { items: read(file, place, self.actions)?, types: read(file, place, self.actions)? };
-        Ok(Piece { customers, items, labels, values: Arc::new(values) })
+        let [customers, items, labels, actions, types] = &self.blocks;
+        let values = Values { items: self.file.read(actions)?, types: self.file.read(types)? };
+        Ok(Piece {
+            customers: self.file.read(customers)?,
+            items: self.file.read(items)?,
+            labels: self.file.read(labels)?,
+            values: Arc::new(values),
+        })
     }
 
     /// Reads only who has how many samples, and the lengths of the histories.
     pub(super) fn read_customers(&self) -> Result<Vec<CustomerRows>> {
-        read(&self.file, &mut self.start.clone(), self.customers)
+        self.file.read(&self.blocks[0])
     }
-}
-
-fn read<T: Pod>(file: &SpillFile, place: &mut u64, count: usize) -> Result<Vec<T>> {
-    let mut values = vec![T::zeroed(); count];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
-    file.read(*place, bytes)?;
-    *place += bytes.len() as u64;
-    Ok(values)
 }

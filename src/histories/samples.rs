@@ -6,9 +6,9 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::budget::Budget;
 use super::customers::Customers;
-use super::spool::{RECORDS_AT_A_TIME, Spooled};
+use super::spool::Spooled;
 use crate::config::Plan;
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::{ItemId, Sample};
 
 /// The samples of all buckets.
@@ -89,13 +89,15 @@ fn pack<I: ItemId>(
     let places = customers.of_bucket(bucket);
     let mut samples: Vec<(usize, (I, bool))> = Vec::with_capacity(spooled.len(bucket));
     let mut ends = vec![0usize; plan.days().len() * places.len()];
-    spooled.visit(bucket, RECORDS_AT_A_TIME, |piece| {
+    spooled.visit(bucket, |piece| {
         // Items come in lists, so that neighbours often are of one customer.
         for list in piece.chunk_by(|a, b| a.customer() == b.customer()) {
-            let Some(place) = list.first().and_then(|sample| customers.place(sample.customer())) else { continue };
+            let place = list.first().and_then(|sample| customers.place(sample.customer()));
+            let place =
+                place.filter(|place| places.contains(place)).invariant("a sample's customer is in its bucket")?;
             for sample in list {
                 let group = sample.day() as usize * places.len() + (place - places.start) as usize;
-                ends[group] += 1;
+                *ends.get_mut(group).invariant("a sample's day is in the plan")? += 1;
                 samples.push((group, (sample.item(), sample.is_order())));
             }
         }

@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use bytemuck::Pod;
 
 use super::budget::Budget;
-use crate::error::{Error, Result};
-use crate::fsio::{SpillFile, SpillFolder};
+use crate::error::{Error, Invariant, Result};
+use crate::fsio::{SpillFile, SpillFolder, SpilledBlock};
 
 /// Records of one kind, kept by bucket.
 pub struct Spool<'a, T> {
@@ -37,11 +37,11 @@ struct Run<T> {
     ends: Vec<u32>,
 }
 
-/// Runs that were merged into one on disk.
+/// Runs that were merged into one on disk: blocks of at most [`RECORDS_AT_A_TIME`] records of one bucket.
 struct SpilledRun {
-    start: u64,
-    /// For each bucket where its records end, in bytes behind `start`.
-    ends: Vec<u64>,
+    blocks: Vec<SpilledBlock>,
+    /// For each bucket where its blocks end.
+    ends: Vec<usize>,
 }
 
 impl<'a, T: Pod + Send + Sync> Spool<'a, T> {
@@ -85,24 +85,29 @@ impl<'a, T: Pod + Send + Sync> Spool<'a, T> {
             Some(file) => file,
             None => self.folder.file()?,
         };
+        let mut spilling =
+            Spilling { file: &file, bytes: Vec::with_capacity(SPILL_BYTES), ends: Vec::new(), blocks: Vec::new() };
         let mut ends = Vec::with_capacity(self.buckets as usize);
-        let (mut first, mut end) = (None, 0);
-        let mut block = Vec::with_capacity(SPILL_BLOCK);
         for bucket in 0..self.buckets {
+            let mut room = RECORDS_AT_A_TIME;
             for run in &runs.memory {
-                let bytes: &[u8] = bytemuck::cast_slice(run.bucket(bucket));
-                end += bytes.len() as u64;
-                block.extend_from_slice(bytes);
+                let mut records = run.bucket(bucket);
+                while !records.is_empty() {
+                    let (now, later) = records.split_at(records.len().min(room));
+                    spilling.bytes.extend_from_slice(bytemuck::cast_slice(now));
+                    records = later;
+                    room -= now.len();
+                    if room == 0 {
+                        spilling.end_block()?;
+                        room = RECORDS_AT_A_TIME;
+                    }
+                }
             }
-            ends.push(end);
-            if block.len() >= SPILL_BLOCK || bucket + 1 == self.buckets {
-                // Only this spool writes to its file, under its lock: blocks follow each other without gaps.
-                let start = file.append(&block)?;
-                first.get_or_insert(start);
-                block.clear();
-            }
+            spilling.end_block()?;
+            ends.push(spilling.blocks.len() + spilling.ends.len());
         }
-        runs.disk.push(SpilledRun { start: first.unwrap_or_default(), ends });
+        spilling.write()?;
+        runs.disk.push(SpilledRun { blocks: spilling.blocks, ends });
         runs.memory.clear();
         self.budget.give_back(std::mem::take(&mut runs.taken));
         runs.file = Some(file);
@@ -126,8 +131,36 @@ impl<'a, T: Pod + Send + Sync> Spool<'a, T> {
 
 /// Records that are read back at a time.
 pub(super) const RECORDS_AT_A_TIME: usize = 1 << 18;
-/// Bytes that are written to disk at a time.
-const SPILL_BLOCK: usize = 4 << 20;
+/// About as many bytes are written to disk at a time.
+const SPILL_BYTES: usize = 4 << 20;
+
+/// Blocks on their way to disk, some at a time.
+struct Spilling<'a> {
+    file: &'a SpillFile,
+    bytes: Vec<u8>,
+    /// Where the blocks in `bytes` end.
+    ends: Vec<usize>,
+    /// Those that are written.
+    blocks: Vec<SpilledBlock>,
+}
+
+impl Spilling<'_> {
+    /// Ends a block, unless nothing is in it.
+    fn end_block(&mut self) -> Result<()> {
+        if self.bytes.len() == self.ends.last().copied().unwrap_or(0) {
+            return Ok(());
+        }
+        self.ends.push(self.bytes.len());
+        if self.bytes.len() >= SPILL_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.blocks.extend(self.file.append(&self.bytes, &self.ends)?);
+        self.bytes.clear();
+        self.ends.clear();
+        Ok(())
+    }
+}
 
 /// A spool that is complete.
 pub struct Spooled<'a, T> {
@@ -144,8 +177,8 @@ impl<T: Pod + Send + Sync> Spooled<'_, T> {
     /// The number of records of a bucket.
     pub fn len(&self, bucket: u32) -> usize {
         let in_memory: usize = self.runs.memory.iter().map(|run| run.bucket(bucket).len()).sum();
-        let on_disk: u64 = self.runs.disk.iter().map(|run| run.bucket(bucket).1).sum();
-        in_memory + on_disk as usize / size_of::<T>()
+        let on_disk: usize = self.runs.disk.iter().flat_map(|run| run.bucket(bucket)).map(SpilledBlock::bytes).sum();
+        in_memory + on_disk / size_of::<T>()
     }
 
     /// The records of a bucket that are in memory.
@@ -153,25 +186,21 @@ impl<T: Pod + Send + Sync> Spooled<'_, T> {
         self.runs.memory.iter().map(move |run| run.bucket(bucket))
     }
 
-    /// The records of a bucket, in pieces of at most `most` records, each read from disk where it was spilled.
+    /// The records of a bucket, in pieces of at most [`RECORDS_AT_A_TIME`], each read from disk where it was spilled.
     ///
     /// # Errors
-    /// [`Error::Io`] when the disk cannot be read, or what `visit` returns.
-    pub fn visit(&self, bucket: u32, most: usize, mut visit: impl FnMut(Cow<'_, [T]>) -> Result<()>) -> Result<()> {
+    /// [`Error::Io`] when the disk cannot be read, [`Error::Corrupt`] when it gives other bytes than were written, or what
+    /// `visit` returns.
+    pub fn visit(&self, bucket: u32, mut visit: impl FnMut(Cow<'_, [T]>) -> Result<()>) -> Result<()> {
         for run in &self.runs.memory {
-            for piece in run.bucket(bucket).chunks(most) {
+            for piece in run.bucket(bucket).chunks(RECORDS_AT_A_TIME) {
                 visit(Cow::Borrowed(piece))?;
             }
         }
-        let Some(file) = &self.runs.file else { return Ok(()) };
         for run in &self.runs.disk {
-            let (start, bytes) = run.bucket(bucket);
-            let most = (most * size_of::<T>()) as u64;
-            for offset in (0..bytes).step_by(most as usize) {
-                let records = (most.min(bytes - offset)) as usize / size_of::<T>();
-                let mut piece = vec![T::zeroed(); records];
-                file.read(start + offset, bytemuck::cast_slice_mut(&mut piece))?;
-                visit(Cow::Owned(piece))?;
+            let file = self.runs.file.as_ref().invariant("what was spilled is in a file")?;
+            for block in run.bucket(bucket) {
+                visit(Cow::Owned(file.read(block)?))?;
             }
         }
         Ok(())
@@ -196,10 +225,10 @@ impl<T> Run<T> {
 }
 
 impl SpilledRun {
-    /// Where the bucket's records begin in the file, and their bytes.
-    fn bucket(&self, bucket: u32) -> (u64, u64) {
+    /// The bucket's blocks.
+    fn bucket(&self, bucket: u32) -> &[SpilledBlock] {
         let start = (bucket as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
-        (self.start + start, self.ends[bucket as usize] - start)
+        &self.blocks[start..self.ends[bucket as usize]]
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Format;
+use crate::error::{Invariant, Result};
 use crate::fsio::Written;
 
 pub use crate::write::FORMAT_VERSION;
@@ -140,15 +141,17 @@ impl Shard {
 
 impl Manifest {
     /// The canonical bytes, with [`Manifest::hash`] worked out from them.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) when it cannot be printed.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let unsigned = Self { hash: String::new(), ..self.clone() };
         // Numbers, strings, lists and maps keyed by strings: the printer has nothing to refuse.
-        let mut bytes = serde_json::to_vec_pretty(&unsigned).unwrap_or_default();
-        bytes.truncate(hashed_length(&bytes).unwrap_or(bytes.len()));
+        let mut bytes = serde_json::to_vec_pretty(&unsigned).invariant("a manifest can be printed")?;
+        bytes.truncate(hashed_length(&bytes).invariant("a printed manifest has a hash")?);
         let hash = hash_hex(&bytes);
         bytes.extend_from_slice(format!("\"hash\": \"{hash}\"\n}}\n").as_bytes());
-        bytes
+        Ok(bytes)
     }
 
     /// Reads canonical bytes back.
@@ -159,11 +162,12 @@ impl Manifest {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let manifest = Self::from_bytes_unchecked(bytes)?;
         let hashed = hashed_length(bytes).and_then(|length| bytes.get(..length));
-        let expected = hashed.map(hash_hex).unwrap_or_default();
+        // A hash that is spelled in another way, with other blanks or as escapes.
+        let expected = hashed.map(hash_hex).ok_or("not in canonical form")?;
         if manifest.hash != expected {
             return Err(format!("its hash is {expected}, but it says {}", manifest.hash));
         }
-        if manifest.to_bytes() != bytes {
+        if manifest.to_bytes().map_err(|error| error.to_string())? != bytes {
             return Err("not in canonical form".to_owned());
         }
         Ok(manifest)

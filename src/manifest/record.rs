@@ -1,7 +1,6 @@
 //! A day's record: what the day sees of the tables, the figures of its shards, and the small files that hold both.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 
@@ -11,9 +10,9 @@ use super::{
     hash_hex,
 };
 use crate::config::{Format, Plan};
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::Day;
-use crate::fsio;
+use crate::fsio::{Folder, StagedFile};
 use crate::unify::{Actions, IMPRESSIONS, Impressions, Reject};
 
 /// The program and version that manifests name.
@@ -78,11 +77,13 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// The record of a day of the plan whose shards have these figures.
-    #[must_use]
-    pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) when it cannot be printed.
+    pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Result<Self> {
         let statistics = of_day(day, plan.options().history as u64, shards);
-        let build = build_hash(plan, day, &seen, &statistics, shards);
-        Self { plan, day, seen, statistics, build }
+        let build = build_hash(plan, day, &seen, &statistics, shards)?;
+        Ok(Self { plan, day, seen, statistics, build })
     }
 
     /// The figures of the day.
@@ -93,18 +94,23 @@ impl<'a> Record<'a> {
 
     /// Writes the small files of a format into its staged folder, the manifest last but for the mark of success.
     ///
-    /// `run` is the content of `_run.json`. The folder is not synced.
+    /// `run` is the content of `_run.json`. The folder is not synced. Gives all files that the folder has to hold now, the
+    /// shards included.
     ///
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io) for what the system refuses.
-    pub fn write(&self, folder: &Path, format: Format, shards: Vec<Shard>, run: &[u8]) -> Result<()> {
+    pub fn write(&self, folder: &Folder, format: Format, shards: Vec<Shard>, run: &[u8]) -> Result<Vec<StagedFile>> {
         let manifest = self.manifest(format, shards);
-        if let Some(rejected) = &manifest.rejected {
-            fsio::write_file(&folder.join(&rejected.file), &self.seen.rejected)?;
+        let manifest_bytes = manifest.to_bytes()?;
+        let rejected = manifest.rejected.iter().map(|entry| (entry.file.as_str(), self.seen.rejected.as_slice()));
+        let small = [(RUN_FILE, run), (MANIFEST_FILE, &manifest_bytes), (SUCCESS_FILE, b"")];
+        let shards = manifest.shards.iter().map(|shard| (shard.file.clone(), shard.bytes));
+        let mut files: Vec<StagedFile> = shards.map(|(name, bytes)| StagedFile { name, bytes }).collect();
+        for (name, bytes) in rejected.chain(small) {
+            folder.write_file(name, bytes)?;
+            files.push(StagedFile { name: name.to_owned(), bytes: bytes.len() as u64 });
         }
-        fsio::write_file(&folder.join(RUN_FILE), run)?;
-        fsio::write_file(&folder.join(MANIFEST_FILE), &manifest.to_bytes())?;
-        fsio::write_file(&folder.join(SUCCESS_FILE), b"")
+        Ok(files)
     }
 
     fn manifest(&self, format: Format, shards: Vec<Shard>) -> Manifest {
@@ -135,7 +141,7 @@ impl<'a> Record<'a> {
 }
 
 /// The hash of everything that decides the day's bytes, whatever the format.
-fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shards: &[Figures]) -> String {
+fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shards: &[Figures]) -> Result<String> {
     #[derive(Serialize)]
     struct Build<'a> {
         version: u32,
@@ -160,5 +166,5 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         statistics,
         shards: shards.iter().map(|shard| shard.content.as_str()).collect(),
     };
-    hash_hex(&serde_json::to_vec(&build).unwrap_or_default())
+    Ok(hash_hex(&serde_json::to_vec(&build).invariant("what a build hash covers can be printed")?))
 }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{LengthRange, Statistics, length_range_index, length_ranges};
 use crate::cut::ShardRows;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{ActionType, Day, ItemId, NULL_TIME};
 
 /// The figures of a shard, to be summed up over the shards of a day.
@@ -24,6 +24,14 @@ pub struct Figures {
     newest: i64,
     /// The hash of what the shard holds (customers, samples and histories), as [`hash_hex`](super::hash_hex) writes it.
     pub content: String,
+}
+
+impl Figures {
+    /// The samples.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
 }
 
 /// The statistics of a day whose shards have these figures.
@@ -56,9 +64,9 @@ pub fn of_day(day: Day, history: u64, shards: &[Figures]) -> Statistics {
 /// What the spill disk says where pieces were spilled.
 pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
     let mut figures = Figures {
-        samples: rows.rows,
+        samples: 0,
         positives: 0,
-        customers: rows.customers,
+        customers: 0,
         actions: [0; 3],
         lengths: Vec::new(),
         newest: NULL_TIME,
@@ -70,12 +78,14 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
         figures.positives += block.labels().iter().map(|&label| u64::from(label)).sum::<u64>();
         let (mut items, mut labels) = (block.items(), block.labels());
         for (customer, window, count) in block.customers() {
-            let (history, types) = block.history(&window);
+            let (history, types) = block.history(&window)?;
             let range = length_range_index(types.len() as u64);
             if figures.lengths.len() <= range {
                 figures.lengths.resize(range + 1, 0);
             }
             figures.lengths[range] += 1;
+            figures.customers += 1;
+            figures.samples += count as u64;
             figures.newest = figures.newest.max(window.newest);
             for (sum, kind) in figures.actions.iter_mut().zip(ActionType::ALL) {
                 *sum += bytecount(types, kind as u8);
@@ -91,6 +101,9 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
             content.update(bytemuck::cast_slice(history));
             content.update(types);
         }
+    }
+    if (figures.samples, figures.customers) != (rows.rows, rows.customers) {
+        return Err(Error::internal("a shard has the samples and customers that it was cut with"));
     }
     figures.content = format!("{:032x}", content.digest128());
     Ok(figures)

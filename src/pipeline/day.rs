@@ -14,7 +14,7 @@ use crate::fsio::{self, Output, StagedDay, Unsynced};
 use crate::gather::Gather;
 use crate::histories::Histories;
 use crate::manifest::record::{Record, Seen, TOOL};
-use crate::manifest::statistics::of_shard;
+use crate::manifest::statistics::{Figures, of_shard};
 use crate::manifest::{FORMAT_VERSION, MANIFEST_FILE, Manifest, SUCCESS_FILE, Shard};
 use crate::unify::{Actions, Impressions, Progress};
 use crate::write::{self, DayLayout};
@@ -38,7 +38,14 @@ pub(super) struct Staged<'a> {
     unsynced: Vec<Unsynced>,
 }
 
-/// More files than this are not kept open until they are synced together.
+/// More files than this are not kept open until they are synced together: a quarter of what the process may have open, which its
+/// tables, its temporary files and the files that are being written need as well.
+fn most_unsynced() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit / 4).ok()).map_or(MOST_UNSYNCED, |share| share.min(MOST_UNSYNCED))
+}
+
+/// Each is synced by a thread of its own.
 const MOST_UNSYNCED: usize = 256;
 
 impl<'a, I: ItemId> Content<'a, I> {
@@ -73,22 +80,25 @@ impl<'a, I: ItemId> Content<'a, I> {
         let layout = DayLayout { day: self.day, history, shards: self.shards.len() as u32 };
         let files: Vec<(Format, &ShardRows<'_, I>)> =
             formats.iter().flat_map(|&format| self.shards.iter().map(move |rows| (format, rows))).collect();
-        let sync_at_once = files.len() > MOST_UNSYNCED;
+        let sync_at_once = files.len() > most_unsynced();
         let written: Vec<(Shard, Option<Unsynced>)> = files
             .into_par_iter()
             .map(|(format, rows)| {
-                let folder = folders.folder(format);
-                let (written, unsynced) = write::write_shard(format, rows, layout, gather, &folder, progress)?;
+                let folder = folders.folder(format)?;
+                let (written, unsynced) = write::write_shard(format, rows, layout, gather, folder, progress)?;
                 let unsynced = if sync_at_once { unsynced.sync().map(|()| None) } else { Ok(Some(unsynced)) };
                 Ok((Shard::new(format, rows.shard, rows.rows, &written), unsynced?))
             })
             .collect::<Result<_>>()?;
         let (written, unsynced): (Vec<Shard>, Vec<_>) = written.into_iter().unzip();
         let figures = self.shards.par_iter().map(of_shard).collect::<Result<Vec<_>>>()?;
+        if figures.iter().map(Figures::samples).sum::<u64>() != self.samples {
+            return Err(Error::internal("a day is written with as many samples as were read of it"));
+        }
         Ok(Staged {
             plan: self.plan,
             day: self.day,
-            record: Record::new(self.plan, self.day, self.seen, &figures),
+            record: Record::new(self.plan, self.day, self.seen, &figures)?,
             // Format after format, as they were asked for.
             shards: written.chunks(self.shards.len()).map(<[Shard]>::to_vec).collect(),
             unsynced: unsynced.into_iter().flatten().collect(),
@@ -101,13 +111,13 @@ impl Staged<'_> {
     /// Waits until the shards are on disk, writes the small files, the manifest last, and puts the day in place.
     pub(super) fn finish(self, output: &Output, run_record: &[u8]) -> Result<DaySummary> {
         fsio::sync_all(self.unsynced)?;
-        let mut formats = Vec::new();
+        let (mut formats, mut staged) = (Vec::new(), Vec::new());
         for (&format, shards) in self.plan.options().formats.iter().zip(self.shards) {
             let (files, bytes) = (shards.len(), shards.iter().map(|shard| shard.bytes).sum());
-            self.record.write(self.folders.folder(format).path(), format, shards, run_record)?;
+            staged.push(self.record.write(self.folders.folder(format)?, format, shards, run_record)?);
             formats.push(FormatSummary { format, path: output.day_folder(format, self.day), files, bytes });
         }
-        output.publish(self.folders, self.plan.options().replace_non_atomic)?;
+        output.publish(self.folders, &staged, self.plan.options().replace_non_atomic)?;
         let statistics = self.record.statistics();
         Ok(DaySummary { day: self.day, samples: statistics.samples, customers: statistics.customers, formats })
     }

@@ -21,7 +21,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Result};
 use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
-use crate::fsio::{Output, SpillFolder};
+use crate::fsio::Output;
 use crate::gather::{self, Chosen, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, buckets_for};
 use crate::read::{self, Source};
@@ -90,10 +90,7 @@ pub(crate) fn missing_days(plan: &Plan, output: &Output) -> (Vec<Day>, Vec<Day>)
 
 /// Checks that the days of a plan can be put in place.
 pub(crate) fn check_replace(plan: &Plan, output: &Output) -> Result<()> {
-    let formats = &plan.options().formats;
-    let of_day = |&day: &Day| formats.iter().map(move |&format| output.day_folder(format, day));
-    let folders: Vec<_> = plan.days().iter().flat_map(of_day).collect();
-    output.check_replace(&folders, plan.options().replace_non_atomic)
+    output.check_replace(plan.days(), &plan.options().formats, plan.options().replace_non_atomic)
 }
 
 /// What all steps of a run share.
@@ -119,8 +116,7 @@ impl<I: ItemId> Run<'_, I> {
         let plan = &self.plan.for_days(missing);
         check_replace(plan, self.output)?;
         let budget = Budget::new(plan.options().memory, summary.threads)?;
-        let spill_parent = plan.options().spill_dir.clone().unwrap_or_else(|| self.output.staging());
-        let folder = SpillFolder::new(&spill_parent, self.output.path())?;
+        let folder = self.output.spill_folder(plan.options().spill_dir.as_deref())?;
 
         let impressions_source =
             open(tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;

@@ -35,7 +35,7 @@ pub(super) fn write<I: ItemId>(
             _ => gather.types(&mut rows.blocks(), layout.history, &mut |padded| file.write(padded))?,
         }
     }
-    file.file.finish()
+    file.finish(bytes)
 }
 
 fn tensors<I: ItemId>(rows: u64, history: u64) -> Vec<Tensor> {

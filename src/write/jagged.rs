@@ -29,6 +29,7 @@ pub(super) fn write<I: ItemId>(
             "history_length" => file.write_blocks(rows, |block, out| {
                 // At most K.
                 out.extend(block.windows().map(|window| window.length as u32));
+                Ok(())
             })?,
             "item_id" => file.write_items(rows)?,
             "is_order" => file.write_labels(rows)?,
@@ -37,7 +38,7 @@ pub(super) fn write<I: ItemId>(
         }
     }
     progress(rows.rows)?;
-    file.file.finish()
+    file.finish(bytes)
 }
 
 fn tensors<I: ItemId>(rows: u64, actions: u64) -> Vec<Tensor> {
@@ -61,6 +62,7 @@ fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> 
             out.extend(std::iter::repeat_n(next, count));
             next += window.length;
         }
+        Ok(())
     })
 }
 
@@ -72,7 +74,8 @@ fn write_values<I: ItemId>(
 ) -> Result<()> {
     file.write_blocks(rows, |block, out| {
         for (_, window, _) in block.customers() {
-            out.extend_from_slice(column(block.history(&window)));
+            out.extend_from_slice(column(block.history(&window)?));
         }
+        Ok(())
     })
 }

@@ -12,7 +12,7 @@ use bytemuck::Pod;
 
 use crate::config::Format;
 use crate::cut::{Block, ShardRows};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::gather::Gather;
@@ -69,15 +69,24 @@ impl Reported<'_> {
         (self.progress)(0)
     }
 
+    /// Ends the file, which has so many bytes by its header: no row was left out and none written twice.
+    fn finish(self, expected: u64) -> Result<(Written, Unsynced)> {
+        let (written, unsynced) = self.file.finish()?;
+        if written.bytes != expected {
+            return Err(Error::internal("a shard has as many bytes as its header asks for"));
+        }
+        Ok((written, unsynced))
+    }
+
     /// Writes what `values_of` makes of each block of rows.
     fn write_blocks<I: ItemId, T: Pod>(
         &mut self,
         rows: &ShardRows<'_, I>,
-        mut values_of: impl FnMut(&Block<I>, &mut Vec<T>),
+        mut values_of: impl FnMut(&Block<I>, &mut Vec<T>) -> Result<()>,
     ) -> Result<()> {
         let mut values = Vec::new();
         for block in rows.blocks() {
-            values_of(&block?, &mut values);
+            values_of(&block?, &mut values)?;
             if values.len() * size_of::<T>() >= BLOCK {
                 self.write(bytemuck::cast_slice(&values))?;
                 values.clear();
@@ -89,15 +98,22 @@ impl Reported<'_> {
     fn write_customers<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
         self.write_blocks(rows, |block, out: &mut Vec<i64>| {
             out.extend(block.customers().flat_map(|(customer, _, count)| std::iter::repeat_n(customer, count)));
+            Ok(())
         })
     }
 
     fn write_items<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
-        self.write_blocks(rows, |block, out| out.extend_from_slice(block.items()))
+        self.write_blocks(rows, |block, out| {
+            out.extend_from_slice(block.items());
+            Ok(())
+        })
     }
 
     fn write_labels<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
-        self.write_blocks(rows, |block, out| out.extend_from_slice(block.labels()))
+        self.write_blocks(rows, |block, out| {
+            out.extend_from_slice(block.labels());
+            Ok(())
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use shardback::error::Error;
 use shardback::event::{Day, HashRange, ItemDtype, customer_hash};
 use shardback::fsio::Attempt;
 
-use crate::loops::{Cluster, Reduced, Row, Tables, batch, of_all};
+use crate::loops::{Cluster, Reduced, Row, Tables, batch, of_all, unpacked};
 use crate::properties::{self, action, impression};
 use crate::reference::{Action, Impression};
 use crate::sheet::Sheet;
@@ -148,8 +148,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Tables without bad rows, and a run over them that is yet to be published.
-fn ready(folder: &Path) -> (Reduced, Options) {
+/// Tables without bad rows, and options for a build of them.
+fn ready_tables(folder: &Path) -> (Tables, Options) {
     let mut shown = Sheet::new(&["dt", "customer_id", "item_id", "is_order"]);
     let mut clicks = Sheet::new(&["dt", "customer_id", "item_id", "click_time"]);
     for row in 0..60 {
@@ -158,7 +158,12 @@ fn ready(folder: &Path) -> (Reduced, Options) {
         clicks.push(&["2024-10-03", &customer, &row.to_string(), "2024-10-03T10:00:00Z"]);
     }
     let tables = Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())]);
-    let options = Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) };
+    (tables, Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) })
+}
+
+/// A run over [`ready_tables`] that is yet to be published.
+fn ready(folder: &Path) -> (Reduced, Options) {
+    let (tables, options) = ready_tables(folder);
     let plan = Plan::new(options.clone()).unwrap();
     let driver = Driver::open(&plan, tables.names(), "run").unwrap();
     (Cluster::default().reduce(&tables, plan, driver, of_all(vec![3])), options)
@@ -170,7 +175,10 @@ fn reports_and_files_have_to_be_whole() {
     type Change = fn(&mut Vec<Report>, &Path);
     let changes: [(Change, &str); 4] = [
         (|reports, _| drop(reports.pop()), "2 reports for 3 parts"),
-        (|reports, _| reports[0] = Report::from_bytes(&reports[1].to_bytes()).unwrap(), "3 reports for 3 parts"),
+        (
+            |reports, _| reports[0] = Report::from_bytes(&reports[1].to_bytes().unwrap()).unwrap(),
+            "3 reports for 3 parts",
+        ),
         (
             |_, run| {
                 let taken = files(run).into_iter().find(|path| path.to_str().unwrap().contains("taken")).unwrap();
@@ -342,5 +350,76 @@ fn jobs_and_rows_are_checked() {
         let rows: Vec<&Row> = rows.iter().collect();
         let error = reduce(&job, &attempt, folder.path(), &mut std::iter::once(Ok(batch(&rows)))).unwrap_err();
         assert!(matches!(&error, Error::Tasks { problem } if problem.contains(message)), "{error}");
+    }
+}
+
+/// A run over [`ready`]'s tables whose rows are changed on their way, up to its error, if it has one; nothing is published then.
+fn changed_on_the_way(change: impl FnOnce(&mut Vec<Row>)) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (tables, options) = ready_tables(folder.path());
+    let plan = Plan::new(options.clone()).unwrap();
+    let driver = Driver::open(&plan, tables.names(), "run").unwrap();
+    let cluster = Cluster { tasks: 3, ..Cluster::default() };
+    let counted = cluster.count(&tables, &plan, &driver).unwrap();
+    let error = match cluster.reduce_changed(&tables, plan, driver, counted, change) {
+        Ok(reduced) => reduced.publish(|_, _| ()).err(),
+        Err((driver, error)) => {
+            driver.close().unwrap();
+            Some(error)
+        }
+    };
+    assert_eq!(error.is_some(), published(&options.out).is_empty(), "{error:?}");
+    error.map(|error| error.to_string())
+}
+
+/// No row of the shuffle can be lost, doubled, changed or sent astray unseen, whatever it holds.
+#[test]
+fn every_row_of_the_shuffle_counts() {
+    assert_eq!(changed_on_the_way(|_| ()), None);
+    let mut rows = Vec::new();
+    assert_eq!(changed_on_the_way(|all| rows.clone_from(all)), None);
+    let mut kinds = std::collections::BTreeSet::new();
+    for (place, (route, kind, records)) in rows.iter().enumerate() {
+        // What the engine adds for each part, of which one is enough.
+        if *kind == 0 {
+            continue;
+        }
+        kinds.insert(*kind);
+        let other = rows.iter().map(|row| row.0).find(|other| other != route).unwrap();
+        assert!(changed_on_the_way(|rows| drop(rows.remove(place))).is_some(), "kind {kind} is lost");
+        assert!(changed_on_the_way(|rows| rows.push(rows[place].clone())).is_some(), "kind {kind} is doubled");
+        if *kind != 8 {
+            assert!(changed_on_the_way(|rows| rows[place].0 = other).is_some(), "kind {kind} is sent astray");
+        }
+        for byte in [0, records.len() / 2, records.len() - 1] {
+            let change = |rows: &mut Vec<Row>| rows[place].2[byte] ^= 1;
+            assert!(changed_on_the_way(change).is_some(), "kind {kind}: byte {byte} of {} is changed", records.len());
+        }
+        assert!(changed_on_the_way(|rows| drop(rows[place].2.pop())).is_some(), "kind {kind} is cut short");
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [2, 3, 4, 5, 8]);
+}
+
+/// A map task's rows are wanted once: all of them twice, as from two attempts, add up as well as once.
+#[test]
+fn a_map_task_counts_once_and_none_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tables, options) = ready_tables(folder.path());
+    let job = Arc::new(Job::counting(Plan::new(options).unwrap()));
+    for (tasks, message) in
+        [([4, 5, 6], None), ([4, 5, 4], Some("map task 4 has reported twice")), ([3, 4, 6], Some("is followed"))]
+    {
+        let mut rows: Vec<Row> = Vec::new();
+        for task in tasks {
+            let mut mapper = cluster::Mapper::new(Arc::clone(&job), None, task);
+            mapper.push(tables.0[0].1.slice(0, 1)).unwrap();
+            rows.extend(mapper.finish().unwrap().iter().flat_map(unpacked));
+        }
+        let rows: Vec<&Row> = rows.iter().collect();
+        let counted = cluster::count(&job, &mut std::iter::once(Ok(batch(&rows))));
+        match message {
+            None => drop(counted.unwrap()),
+            Some(message) => assert!(counted.unwrap_err().to_string().contains(message)),
+        }
     }
 }

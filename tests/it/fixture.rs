@@ -352,7 +352,7 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         statistics: statistics(content),
         hash: String::new(),
     };
-    fs::write(folder.join("_manifest.json"), manifest.to_bytes()).unwrap();
+    fs::write(folder.join("_manifest.json"), manifest.to_bytes().unwrap()).unwrap();
     fs::write(folder.join("_run.json"), "{}\n").unwrap();
     fs::write(folder.join("_SUCCESS"), "").unwrap();
     folder
@@ -363,7 +363,7 @@ pub(crate) fn edit_manifest(folder: &Path, change: impl FnOnce(&mut Manifest)) {
     let path = folder.join("_manifest.json");
     let mut manifest = Manifest::from_bytes(&fs::read(&path).unwrap()).unwrap();
     change(&mut manifest);
-    fs::write(path, manifest.to_bytes()).unwrap();
+    fs::write(path, manifest.to_bytes().unwrap()).unwrap();
 }
 
 /// Makes the manifest's sizes and hashes those of the files as they are now.

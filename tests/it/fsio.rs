@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use shardback::config::Format;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::fsio::{self, FileWriter, Folder, Output, STAGING_FOLDER, Written};
+use shardback::fsio::{self, FileWriter, Folder, Output, STAGING_FOLDER, SpillFolder, StagedFile, Written};
 use shardback::manifest::hash_hex;
 use tempfile::TempDir;
 
@@ -26,16 +26,20 @@ const FORMATS: [Format; 2] = [Format::Parquet, Format::Jagged];
 
 /// Puts a day of two files per format into the output; the files say `text`.
 fn build(output: &Output, text: &str, replace_non_atomic: bool) -> Result<()> {
-    let folders = FORMATS.map(|format| output.day_folder(format, DAY));
-    output.check_replace(&folders, replace_non_atomic)?;
+    output.check_replace(&[DAY], &FORMATS, replace_non_atomic)?;
     let staged = output.stage(DAY, &FORMATS)?;
     for format in FORMATS {
-        let mut file = staged.folder(format).create("data", 100)?;
+        let mut file = staged.folder(format)?.create("data", 100)?;
         file.write(text.as_bytes())?;
         file.finish()?.1.sync()?;
-        fsio::write_file(&staged.folder(format).path().join("mark"), text.as_bytes())?;
+        staged.folder(format)?.write_file("mark", text.as_bytes())?;
     }
-    output.publish(staged, replace_non_atomic)
+    output.publish(staged, &FORMATS.map(|_| files(text)), replace_non_atomic)
+}
+
+/// The files of a format of a day that says `text`.
+fn files(text: &str) -> Vec<StagedFile> {
+    ["data", "mark"].map(|name| StagedFile { name: name.to_owned(), bytes: text.len() as u64 }).to_vec()
 }
 
 /// A run from its start to its end, as the pipeline makes it.
@@ -76,7 +80,7 @@ fn a_second_run_over_the_same_output_is_refused_until_the_first_ends() {
     let staged = first.stage(DAY, &FORMATS).expect("staged");
     let error = Output::open(&out).expect_err("locked");
     assert!(matches!(&error, Error::Locked { path } if *path == out), "{error}");
-    assert!(staged.folder(Format::Jagged).path().is_dir(), "a run that is refused touches nothing");
+    assert!(staged.folder(Format::Jagged).expect("staged").path().is_dir(), "a run that is refused touches nothing");
     drop(first);
     Output::open(&out).expect("free again");
 }
@@ -139,10 +143,8 @@ fn a_format_on_another_file_system_is_refused_at_the_start() {
     let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
     symlink(elsewhere.path(), out.join("jagged")).expect("linked");
     let output = Output::open(&out).expect("opened");
-    let same =
-        rustix::fs::stat(elsewhere.path()).expect("there").st_dev == rustix::fs::stat(&out).expect("there").st_dev;
-    let result = output.check_replace(&[output.day_folder(Format::Jagged, DAY)], true);
-    assert_eq!(result.is_ok(), same, "{result:?}");
+    let error = output.check_replace(&[DAY], &[Format::Jagged], true).expect_err("outside of the output");
+    assert!(matches!(&error, Error::Corrupt { path, .. } if *path == out.join("jagged")), "{error}");
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn a_day_cannot_be_staged_twice() {
 #[test]
 fn a_file_is_hashed_counted_and_cut_to_what_was_written() {
     let (_guard, root) = folder();
-    let folder = Folder::new(root.clone());
+    let folder = Folder::open(&root).expect("there");
     let bytes: Vec<u8> = (0..30_000_000u32).map(|number| (number % 251) as u8).collect();
     // Small pieces, pieces as large as the buffer and larger, and both ways of writing.
     for (name, length, piece, expected) in [
@@ -209,7 +211,7 @@ fn what_cannot_be_written_is_named() {
     assert!(message(&error).starts_with(&format!("cannot create `{}`: ", root.join("once").display())), "{error}");
     // Far more than any disk has.
     let path = root.join("huge");
-    let error = Folder::new(root.clone()).create("huge", 1 << 60).err().expect("no room");
+    let error = Folder::open(&root).expect("there").create("huge", 1 << 60).err().expect("no room");
     assert!(message(&error).starts_with(&format!("cannot reserve space for `{}`: ", path.display())), "{error}");
 }
 
@@ -339,4 +341,136 @@ fn a_replacement_in_two_steps_that_is_killed_is_put_right_by_the_next_run() {
         }
     }
     assert_eq!(missing, FORMATS.len(), "one kill per format falls between the two steps");
+}
+
+/// Everything below a folder, with what links lead to and what files hold.
+fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+    let look = |entry: walkdir::Result<walkdir::DirEntry>| {
+        let entry = entry.expect("readable");
+        let content = if entry.file_type().is_file() { fs::read(entry.path()).expect("readable") } else { Vec::new() };
+        (entry.into_path(), content)
+    };
+    entries.map(look).collect()
+}
+
+/// Whoever may write to an output can put links into it, and must not get a run to touch what they lead to.
+#[test]
+fn links_in_an_output_lead_a_run_nowhere() {
+    let (_guard, root) = folder();
+    let (out, elsewhere) = (root.join("out"), root.join("elsewhere"));
+    for folder in ["dt=2025-08-16/jagged", "run", "dt=2025-08-16/parquet.old"] {
+        fs::create_dir_all(elsewhere.join(folder)).expect("created");
+    }
+    fs::write(elsewhere.join("id_rsa"), "x").expect("written");
+    fs::write(elsewhere.join("dt=2025-08-16/jagged/keep"), "x").expect("written");
+    let before = everything(&elsewhere);
+    // In place of the staging, of a folder in it, of a file that a killed run left, and of the folders of its days.
+    for place in [STAGING_FOLDER, ".staging/link", ".staging/dt=2025-08-16", ".staging/dt=2025-08-16/jagged"] {
+        let _ = fs::remove_dir_all(&out);
+        fs::create_dir_all(out.join(place).parent().expect("not the root")).expect("created");
+        symlink(&elsewhere, out.join(place)).expect("linked");
+        run(&out, "new", false).expect("published");
+        assert_says(&out.join("jagged/dt=2025-08-16"), "new");
+        assert!(!out.join(STAGING_FOLDER).exists());
+        assert_eq!(everything(&elsewhere), before, "{place}");
+    }
+    // In place of the folder of a format.
+    fs::remove_dir_all(&out).expect("removed");
+    fs::create_dir_all(&out).expect("created");
+    symlink(&elsewhere, out.join("jagged")).expect("linked");
+    let error = run(&out, "new", false).expect_err("refused");
+    assert!(matches!(&error, Error::Corrupt { path, .. } if *path == out.join("jagged")), "{error}");
+    assert_eq!(everything(&elsewhere), before);
+}
+
+/// A link or a folder of somebody else's that takes the place of the staging while a run is at work is not published.
+#[test]
+fn what_takes_the_place_of_the_staging_is_not_published() {
+    type Swap = fn(&Path, &Path);
+    let swaps: [Swap; 3] = [
+        |out, elsewhere| {
+            fs::rename(out.join(STAGING_FOLDER), out.join("aside")).expect("renamed");
+            symlink(elsewhere, out.join(STAGING_FOLDER)).expect("linked");
+        },
+        |out, elsewhere| {
+            let staged = out.join(STAGING_FOLDER).join("dt=2025-08-16/jagged");
+            fs::rename(&staged, out.join("aside")).expect("renamed");
+            symlink(elsewhere.join("dt=2025-08-16/jagged"), staged).expect("linked");
+        },
+        |out, _| {
+            let staged = out.join(STAGING_FOLDER).join("dt=2025-08-16/jagged");
+            fs::write(staged.join("stray"), "x").expect("written");
+        },
+    ];
+    for (number, swap) in swaps.into_iter().enumerate() {
+        let (_guard, root) = folder();
+        let (out, elsewhere) = (root.join("out"), root.join("elsewhere"));
+        for format in FORMATS {
+            let day = elsewhere.join("dt=2025-08-16").join(format.name());
+            fs::create_dir_all(&day).expect("created");
+            fs::write(day.join("data"), "evil").expect("written");
+        }
+        let before = everything(&elsewhere);
+        let output = Output::open(&out).expect("opened");
+        let staged = output.stage(DAY, &FORMATS).expect("staged");
+        swap(&out, &elsewhere);
+        for format in FORMATS {
+            for name in ["data", "mark"] {
+                staged.folder(format).expect("staged").write_file(name, b"new").expect("written");
+            }
+        }
+        let published = output.publish(staged, &FORMATS.map(|_| files("new")), false);
+        // The first swap only moves the staging, which is held open; the others are seen.
+        assert_eq!(published.is_ok(), number == 0, "{number}: {published:?}");
+        for format in FORMATS.into_iter().filter(|&format| output.day_folder(format, DAY).exists()) {
+            assert_says(&output.day_folder(format, DAY), "new");
+        }
+        output.clean().expect("cleaned");
+        assert_eq!(everything(&elsewhere), before, "{number}");
+    }
+}
+
+/// What a cluster's run left behind, half taken away, does not keep the next run from starting.
+#[test]
+fn a_run_that_was_being_ended_does_not_stop_the_next_one() {
+    let (_guard, out) = folder();
+    for name in ["run", "over-run", "over-0-run", "over-1-run"] {
+        fs::create_dir_all(out.join(STAGING_FOLDER).join(name).join("attempt")).expect("created");
+    }
+    run(&out, "new", false).expect("published");
+    assert!(!out.join(STAGING_FOLDER).exists());
+}
+
+/// A bit that changes on its way to the disk and back is an error that says where, and nothing is read from there.
+#[test]
+fn spilled_blocks_are_compared_when_they_are_read_back() {
+    use std::os::unix::fs::FileExt;
+    let (_guard, root) = folder();
+    let spill = SpillFolder::new(&root);
+    let file = spill.file().expect("created");
+    let bytes: Vec<u8> = (0..10_000u32).flat_map(u32::to_le_bytes).collect();
+    let blocks = file.append(&bytes, &[4_000, 4_000, 40_000]).expect("written");
+    assert_eq!(blocks.iter().map(|block| block.bytes()).collect::<Vec<_>>(), [4_000, 0, 36_000]);
+    assert_eq!(file.read::<u32>(&blocks[2]).expect("read"), (1_000..10_000).collect::<Vec<u32>>());
+    assert_eq!(fs::read_dir(&root).expect("readable").count(), 0, "it has no name");
+    // The only way to a file without a name: as this process has it open.
+    let open = fs::read_dir("/proc/self/fd").expect("readable").map(|entry| entry.expect("readable").path());
+    let is_spill = |path: &PathBuf| fs::read_link(path).is_ok_and(|target| target.starts_with(&root));
+    let path = open.into_iter().find(is_spill).expect("it is open");
+    assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    let handle = fs::File::options().read(true).write(true).open(&path).expect("opened");
+    for place in [0, 3_999, 4_000, 39_999] {
+        let mut byte = [0];
+        handle.read_exact_at(&mut byte, place).expect("read");
+        for bit in [1, 128] {
+            handle.write_all_at(&[byte[0] ^ bit], place).expect("written");
+            let hit = usize::from(place >= 4_000) * 2;
+            let error = file.read::<u32>(&blocks[hit]).expect_err("it has changed");
+            assert!(matches!(&error, Error::Corrupt { path, .. } if *path == root), "{error}");
+            file.read::<u32>(&blocks[2 - hit]).expect("the others are as they were");
+        }
+        handle.write_all_at(&byte, place).expect("written");
+    }
+    file.read::<u32>(&blocks[0]).expect("all is as it was");
 }

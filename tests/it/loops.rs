@@ -94,6 +94,9 @@ impl Reduced {
     }
 }
 
+/// Engines number tasks through a stage, so those of a table begin anywhere.
+const FIRST_TASK: u64 = 5;
+
 impl Cluster {
     pub(crate) fn build(&self, tables: &Tables, options: &Options) -> shardback::error::Result<()> {
         let plan = Plan::new(options.clone())?;
@@ -121,6 +124,18 @@ impl Cluster {
 
     /// All of it but the publishing.
     pub(crate) fn reduce(&self, tables: &Tables, plan: Plan, driver: Driver, counted: Counted) -> Reduced {
+        self.reduce_changed(tables, plan, driver, counted, |_| ()).unwrap()
+    }
+
+    /// The same, with rows that are changed on their way through the shuffle.
+    pub(crate) fn reduce_changed(
+        &self,
+        tables: &Tables,
+        plan: Plan,
+        driver: Driver,
+        counted: Counted,
+        change: impl FnOnce(&mut Vec<Row>),
+    ) -> Result<Reduced, (Driver, shardback::error::Error)> {
         let Counted { shards, customers } = counted;
         let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
         let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
@@ -135,6 +150,7 @@ impl Cluster {
         let mut rows = self.map(&map_job, &tables.0);
         rows.extend(routes.iter().map(|&route| (route, 0, Vec::new())));
         mix(&mut rows, self.seed);
+        change(&mut rows);
         rows.sort_by_key(|&(route, kind, _)| (route, kind));
         let mut reports = Vec::new();
         let tasks = self.part_tasks.min(routes.len());
@@ -146,14 +162,17 @@ impl Cluster {
                 let attempt = Attempt::create(driver.folder(), &format!("{task}-{attempt}")).unwrap();
                 let spill = attempt.path().with_extension("spill");
                 let mut batches = rows.chunks(50).map(|rows| Ok(batch(rows)));
-                let done = reduce(&job, &attempt, &spill, &mut batches).unwrap();
+                let done = match reduce(&job, &attempt, &spill, &mut batches) {
+                    Ok(done) => done,
+                    Err(error) => return Err((driver, error)),
+                };
                 if attempt.name().ends_with("taken") {
-                    reports.extend(done.iter().map(|report| Report::from_bytes(&report.to_bytes()).unwrap()));
+                    reports.extend(done.iter().map(|report| Report::from_bytes(&report.to_bytes().unwrap()).unwrap()));
                 }
             }
         }
         mix(&mut reports, self.seed);
-        Reduced { driver, shards, reports }
+        Ok(Reduced { driver, shards, reports })
     }
 
     /// Runs the map tasks of some tables.
@@ -162,7 +181,7 @@ impl Cluster {
         for (table, batch) in tables {
             let each = batch.num_rows().div_ceil(self.tasks).max(1);
             for task in 0..self.tasks {
-                let mut mapper = Mapper::new(Arc::clone(job), table.clone());
+                let mut mapper = Mapper::new(Arc::clone(job), table.clone(), FIRST_TASK + task as u64);
                 let end = ((task + 1) * each).min(batch.num_rows());
                 let mut start = (task * each).min(end);
                 while start < end {
@@ -170,10 +189,10 @@ impl Cluster {
                     if !mapper.push(batch.slice(start, count)).unwrap() {
                         break;
                     }
-                    rows.extend(mapper.take().iter().flat_map(unpacked));
+                    rows.extend(mapper.take().unwrap().iter().flat_map(unpacked));
                     start += count;
                 }
-                rows.extend(mapper.finish().iter().flat_map(unpacked));
+                rows.extend(mapper.finish().unwrap().iter().flat_map(unpacked));
             }
         }
         rows

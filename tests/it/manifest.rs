@@ -16,12 +16,12 @@ fn manifest() -> Manifest {
 
 #[test]
 fn its_bytes_are_these() {
-    assert_eq!(String::from_utf8(manifest().to_bytes()).unwrap(), GOLDEN);
+    assert_eq!(String::from_utf8(manifest().to_bytes().unwrap()).unwrap(), GOLDEN);
 }
 
 #[test]
 fn its_hash_covers_all_bytes_before_its_name() {
-    let bytes = manifest().to_bytes();
+    let bytes = manifest().to_bytes().unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap();
     let at = text.rfind("\"hash\"").unwrap();
     assert_eq!(Manifest::from_bytes(&bytes).unwrap().hash, hash_hex(&bytes[..at]));
@@ -39,7 +39,7 @@ fn every_positive_rate_is_read_back_as_it_was() {
         for positives in [0, 1, samples / 3, samples / 2, samples - 1, samples] {
             let rate = positives as f64 / samples as f64;
             manifest.statistics.positive_rate = Some(rate);
-            let read = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+            let read = Manifest::from_bytes(&manifest.to_bytes().unwrap()).unwrap();
             assert_eq!(read.statistics.positive_rate, Some(rate), "{positives} of {samples}");
         }
     }
@@ -47,7 +47,7 @@ fn every_positive_rate_is_read_back_as_it_was() {
 
 #[test]
 fn other_forms_are_refused_with_a_reason() {
-    let bytes = manifest().to_bytes();
+    let bytes = manifest().to_bytes().unwrap();
     let text = String::from_utf8(bytes).unwrap();
     let refused = |text: &str| Manifest::from_bytes(text.as_bytes()).unwrap_err();
     assert!(refused("").starts_with("not a manifest: EOF"));

@@ -40,7 +40,7 @@ type OfDay = Vec<(i64, i32, u8, Vec<i32>, Vec<u8>, i64)>;
 /// What histories hold, and whether samples, actions and pieces were spilled.
 fn histories(plan: &Plan, samples: &[Sample<i32>], rows: &[Row], left: Left) -> (Vec<OfDay>, [bool; 3]) {
     let folder = TempDir::new().unwrap();
-    let folder = &SpillFolder::new(folder.path(), folder.path()).unwrap();
+    let folder = &SpillFolder::new(folder.path());
     let budget = &Budget::new(Some(MEMORY), 1).unwrap();
     let samples = leaving(budget, left.samples, || {
         spool(budget, folder, samples, |one| HashRange::WHOLE.bucket(one.customer(), BUCKETS))
@@ -95,7 +95,7 @@ fn of_day(histories: &Histories<'_, i32>, day: usize) -> OfDay {
         let piece = histories.piece(day, piece).unwrap();
         let mut start = 0;
         for customer in &piece.customers {
-            let (items, types) = piece.values.history(&customer.window);
+            let (items, types) = piece.values.history(&customer.window).unwrap();
             for row in start..customer.end as usize {
                 let newest = customer.window.newest;
                 rows.push((

@@ -30,7 +30,9 @@ def map_rows(
     job: Job, table: str, batches: Iterable[pyarrow.RecordBatch]
 ) -> Iterator[pyarrow.RecordBatch]:
     """Batches of a table to rows of the shuffle."""
-    mapper = _native.Mapper(job, table)
+    task = TaskContext.get()
+    assert task is not None, "executors run this"
+    mapper = _native.Mapper(job, table, task.partitionId())
     for batch in batches:
         wants_more = mapper.push(pyarrow.RecordBatchReader.from_batches(batch.schema, [batch]))
         yield from _batches(mapper.take())

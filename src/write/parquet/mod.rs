@@ -49,7 +49,8 @@ pub(super) fn write<I: ItemId>(
     folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
-    let path = &folder.path().join(Format::Parquet.shard_file(rows.shard));
+    let name = Format::Parquet.shard_file(rows.shard);
+    let path = &folder.path().join(&name);
     let encode = |source| Error::Encode { path: path.to_owned(), source };
     let schema = schema(I::DTYPE).map_err(encode)?;
     let properties = Arc::new(properties().map_err(encode)?);
@@ -59,16 +60,22 @@ pub(super) fn write<I: ItemId>(
         properties: Arc::clone(&properties),
         item: PhantomData,
     };
-    let sink = Sink { file: Some(FileWriter::create(path)?), progress, error: None };
+    let sink = Sink { file: Some(folder.create(&name, 0)?), progress, error: None };
     let mut file = SerializedFileWriter::new(sink, schema, properties).map_err(encode)?;
-    let encoded = append_groups(&encoder, rows, &mut file).and_then(|()| file.finish().map(drop));
+    let encoded = append_groups(&encoder, rows, &mut file).and_then(|()| Ok(file.finish()?.file_metadata().num_rows()));
     let sink = file.inner_mut();
     // What the disk or `progress` said comes before what the encoder makes of it.
     match (sink.error.take(), encoded, sink.file.take()) {
         (Some(error), ..) => Err(error),
+        (None, Err(ParquetError::External(error)), _) => {
+            Err(error.downcast::<Error>().map_or_else(|error| encode(ParquetError::External(error)), |error| *error))
+        }
         (None, Err(error), _) => Err(encode(error)),
-        (None, Ok(()), Some(file)) => file.finish(),
-        (None, Ok(()), None) => Err(encode(ParquetError::General("the file is finished already".to_owned()))),
+        (None, Ok(written), Some(_)) if u64::try_from(written) != Ok(rows.rows) => {
+            Err(Error::internal("a part has as many rows as its shard"))
+        }
+        (None, Ok(_), Some(file)) => file.finish(),
+        (None, Ok(_), None) => Err(encode(ParquetError::General("the file is finished already".to_owned()))),
     }
 }
 
@@ -174,8 +181,11 @@ impl<I: ItemId> GroupEncoder<I> {
     /// The columns of a row group, in the order of the schema.
     fn encode(&self, blocks: &[Block<I>]) -> Result<Vec<ColumnChunk>, ParquetError> {
         let customers = || blocks.iter().flat_map(|block| block.customers().map(move |customer| (block, customer)));
-        let histories: Vec<_> =
-            customers().map(|(block, (_, window, count))| (block.history(&window), count)).collect();
+        let mut histories = Vec::new();
+        for (block, (_, window, count)) in customers() {
+            let history = block.history(&window).map_err(|error| ParquetError::External(Box::new(error)))?;
+            histories.push((history, count));
+        }
         let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
         let types: Vec<_> = histories.iter().map(|&((_, types), count)| (types, count)).collect();
         let customer_ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count)).collect();
