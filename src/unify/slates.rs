@@ -60,6 +60,10 @@ impl Slates {
         Some(start..end)
     }
 
+    pub(super) fn has_null_lists(&self) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0)
+    }
+
     fn has_null_list(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
@@ -118,7 +122,7 @@ fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
         }
         DataType::FixedSizeList(..) => {
             let lists: &FixedSizeListArray = array.as_fixed_size_list();
-            let length = usize::try_from(lists.value_length()).unwrap_or_default();
+            let length = usize::try_from(lists.value_length()).ok()?;
             Some((ranges(&|row| (row * length, (row + 1) * length)), Arc::clone(lists.values())))
         }
         _ => None,
