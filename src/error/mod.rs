@@ -207,7 +207,7 @@ pub enum Error {
     },
     /// Lines of impressions most of which show nothing.
     #[error(
-        "{table}: {rows} of {of} lines have neither a list nor an item: most likely their keys have other names; rename them, or write a list without items as `[]`"
+        "{table}: {rows} of {of} lines have none of the keys `impressions`, `item_id` and `is_order`: most likely theirs have other names; rename them, or give lines that show nothing the key with `null` or `[]`"
     )]
     NothingShown {
         /// The table.

@@ -65,7 +65,7 @@ impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
         let batch = batch.project(&places).map_err(|error| self.failed(error))?;
         let rows = if self.numbered { RowNumbers::From(first_row) } else { RowNumbers::Unknown };
         let origin = Origin { file: None, day: None, rows, text: false };
-        visit(Chunk { batch, origin, bytes: 0 })
+        visit(Chunk { batch, origin, bare: 0, bytes: 0 })
     }
 }
 

@@ -79,7 +79,7 @@ impl CsvFile {
         let columns: Vec<ArrayRef> = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|_| Error::internal("the columns of a batch are as long as each other"))?;
-        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bytes: records.meter.since() }))
+        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare: 0, bytes: records.meter.since() }))
     }
 
     /// Appends the record on a line to the columns.

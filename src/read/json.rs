@@ -11,7 +11,7 @@ use crate::error::{Error, Result, quoted};
 use crate::read::ahead::work_ahead;
 use crate::read::discover::{Compression, DataFile};
 use crate::read::layout::all_columns;
-use crate::read::object::{check, read_keys};
+use crate::read::object::{Places, check, read_keys};
 use crate::read::stream::{Block, Blocks};
 use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
 
@@ -29,6 +29,8 @@ pub(super) struct JsonFile {
     file: DataFile,
     compression: Compression,
     columns: Vec<Column>,
+    /// Those that not every layout has: a line with none of them is of no layout.
+    telling: Places,
     schema: SchemaRef,
 }
 
@@ -37,20 +39,24 @@ impl JsonFile {
     pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted) -> Self {
         let columns = all_columns(wanted, file.day.is_some());
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        Self { file: file.clone(), compression, columns, schema }
+        let in_all = |column: &Column| wanted.layouts.iter().all(|layout| layout.contains(column));
+        let in_some = |column: &Column| wanted.layouts.iter().any(|layout| layout.contains(column));
+        let telling = columns.iter().enumerate().filter(|(_, column)| in_some(column) && !in_all(column));
+        let telling = Places::of(telling.map(|(place, _)| place));
+        Self { file: file.clone(), compression, columns, telling, schema }
     }
 
     fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
         let Ok(batch) = self.decode(&block.text, block.lines) else {
             return Err(self.first_fault(block));
         };
-        let Some(batch) = batch else { return Ok(None) };
+        let Some((batch, bare)) = batch else { return Ok(None) };
         let rows = if batch.num_rows() == block.lines {
             RowNumbers::From(block.first_line)
         } else {
             RowNumbers::Each(block.rows().map(|(number, _)| number).collect())
         };
-        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bytes: block.bytes }))
+        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare, bytes: block.bytes }))
     }
 
     /// The error for a block that cannot be decoded as a whole: that of its first bad line.
@@ -62,8 +68,11 @@ impl JsonFile {
         fault.unwrap_or_else(|| self.file.bad_text(block.first_line, "the lines from here on cannot be decoded"))
     }
 
-    /// Decodes whole lines; `None` where all are blank, else what is wrong with one of them.
-    fn decode(&self, text: &[u8], lines: usize) -> Result<Option<RecordBatch>, String> {
+    /// Decodes whole lines, and counts those with none of the keys by which layouts differ; `None` where all are blank, else
+    /// what is wrong with one of them.
+    fn decode(&self, text: &[u8], lines: usize) -> Result<Option<(RecordBatch, u64)>, String> {
+        let has_layouts = !self.telling.have_none_of(self.telling);
+        let mut bare = 0;
         let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(lines);
         let mut decoder = builder.build_decoder().map_err(problem)?;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -78,10 +87,11 @@ impl JsonFile {
                 return Err("not one JSON object on one line".to_owned());
             }
             if decoder.len() > before {
-                check(line, &self.columns)?;
+                let keys = check(line, &self.columns)?;
+                bare += u64::from(has_layouts && keys.have_none_of(self.telling));
             }
         }
-        decoder.flush().map_err(problem)
+        Ok(decoder.flush().map_err(problem)?.map(|batch| (batch, bare)))
     }
 }
 

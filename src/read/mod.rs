@@ -131,6 +131,8 @@ pub struct Chunk {
     pub batch: RecordBatch,
     /// Where they come from.
     pub origin: Origin,
+    /// Of lines of JSON, those with no key at all of the columns by which the layouts differ.
+    pub bare: u64,
     /// The bytes that were read for them, for progress.
     pub bytes: u64,
 }

@@ -29,10 +29,12 @@ fn problem(error: &serde_json::Error) -> String {
 }
 
 /// Checks that a line which the decoder of blocks has taken is JSON, as that takes some text that is not (missing commas and
-/// too many), and that none of the wanted keys stands twice in one object, of which that takes the last.
-pub(super) fn check(line: &[u8], wanted: &[Column]) -> Result<(), String> {
+/// too many), and that none of the wanted keys stands twice in one object, of which that takes the last. Gives the keys that are
+/// there, by their places among the wanted ones.
+pub(super) fn check(line: &[u8], wanted: &[Column]) -> Result<Places, String> {
     let mut json = serde_json::Deserializer::from_slice(line);
-    Object { wanted }.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| problem(&error))
+    let seen = Object { wanted }.deserialize(&mut json).and_then(|seen| json.end().map(|()| seen));
+    seen.map_err(|error| problem(&error))
 }
 
 struct KeyVisitor<F>(F);
@@ -87,40 +89,50 @@ impl<F: Fn(&str) -> Option<usize>> Visitor<'_> for PlaceOf<F> {
     }
 }
 
-/// Which of some keys an object has had so far.
-#[derive(Default)]
-struct Seen(u64);
+/// Some of the wanted keys, by their places. There are fewer than 64, and of one that is beyond nothing is known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Places(u64);
 
-impl Seen {
+impl Places {
+    pub(super) fn of(places: impl IntoIterator<Item = usize>) -> Self {
+        Self(places.into_iter().fold(0, |bits, place| bits | bit(place)))
+    }
+
+    pub(super) fn have_none_of(self, others: Self) -> bool {
+        self.0 & others.0 == 0
+    }
+
     fn add<E: JsonError>(&mut self, place: usize, key: &str) -> Result<(), E> {
-        // A table has fewer wanted columns than that.
-        let bit = 1u64.checked_shl(place as u32).unwrap_or(0);
-        if self.0 & bit != 0 {
+        if self.0 & bit(place) != 0 {
             return Err(E::custom(format_args!("the key `{key}` twice in one object")));
         }
-        self.0 |= bit;
+        self.0 |= bit(place);
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
-    type Value = ();
+fn bit(place: usize) -> u64 {
+    u32::try_from(place).ok().and_then(|place| 1u64.checked_shl(place)).unwrap_or(0)
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = Places;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Places, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Object<'_> {
-    type Value = ();
+    type Value = Places;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Places, A::Error> {
         let place_of = |key: &str| self.wanted.iter().position(|column| column.name == key);
-        let mut seen = Seen::default();
+        let mut seen = Places::default();
         while let Some(place) = map.next_key_seed(PlaceOf(place_of))? {
             let Some((place, column)) = place.and_then(|place| Some((place, self.wanted.get(place)?))) else {
                 map.next_value::<IgnoredAny>()?;
@@ -132,7 +144,7 @@ impl<'de> Visitor<'de> for Object<'_> {
                 Shape::Slate => map.next_value_seed(Slate)?,
             }
         }
-        Ok(())
+        Ok(seen)
     }
 }
 
@@ -210,7 +222,7 @@ impl<'de> Visitor<'de> for Item {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = Seen::default();
+        let mut seen = Places::default();
         while let Some(place) =
             map.next_key_seed(PlaceOf(|key: &str| SLATE_FIELDS.iter().position(|name| *name == key)))?
         {

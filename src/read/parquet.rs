@@ -85,7 +85,7 @@ impl RowGroup {
     fn chunk(&self, batch: RecordBatch, before: u64) -> Chunk {
         let origin = self.table.file.origin(RowNumbers::From(self.first_row.saturating_add(before)));
         let bytes = self.share(before + batch.num_rows() as u64) - self.share(before);
-        Chunk { batch, origin, bytes }
+        Chunk { batch, origin, bare: 0, bytes }
     }
 
     /// The bytes that the first `rows` rows stand for.

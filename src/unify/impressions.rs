@@ -28,9 +28,9 @@ pub struct Impressions {
     pub rejects: Vec<Reject>,
     /// The first and the last day that the table has, requested or not, as far as it was read.
     pub first_and_last: Option<(Day, Day)>,
-    /// The lines of JSON, whatever their day.
+    /// The rows in text formats, whatever their day.
     pub lines: u64,
-    /// Those of them with neither a list nor an item.
+    /// Those of them that have the key neither of a list nor of an item.
     pub shows_nothing: u64,
 }
 
@@ -118,9 +118,9 @@ fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Resul
     let table = Table::new(&reader)?;
     let mut found = Impressions::none(plan);
     let mut samples = Vec::new();
-    if chunk.origin.text && table.slates.is_some() {
+    if chunk.origin.text {
         found.lines = chunk.batch.num_rows() as u64;
-        found.shows_nothing = table.shows_nothing(chunk.batch.num_rows());
+        found.shows_nothing = chunk.bare;
     }
     if let Some(plain) = table.plain::<I>() {
         plain.read(plan, &mut samples, &mut found)?;
@@ -260,13 +260,6 @@ impl Table {
     /// The elements of a row's list; `None` where it has none.
     fn list(&self, row: usize) -> Option<Range<usize>> {
         self.slates.as_ref().and_then(|slates| slates.elements(row))
-    }
-
-    /// How many rows have neither a list nor an item.
-    fn shows_nothing(&self, rows: usize) -> u64 {
-        let has_nulls = self.slates.as_ref().is_some_and(Slates::has_null_lists);
-        let nothing = |row: &usize| self.list(*row).is_none() && !self.is_item(*row);
-        if has_nulls { (0..rows).filter(nothing).count() as u64 } else { 0 }
     }
 
     /// Whether a row without a list is an item.

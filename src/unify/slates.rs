@@ -60,10 +60,6 @@ impl Slates {
         Some(start..end)
     }
 
-    pub(super) fn has_null_lists(&self) -> bool {
-        self.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0)
-    }
-
     fn has_null_list(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
