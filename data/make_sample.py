@@ -258,14 +258,14 @@ def write_previous_orders(rows):
     folder = ROOT / "previous_orders"
     thirds = [rows[start::3] for start in range(3)]
     write_parquet(
-        folder / "orders.parquet",
+        folder / "orders-1.parquet",
         {
             "order_date": pa.array([row[1] for row in thirds[0]], pa.date32()),
             "customer_id": ids(thirds[0], 2, pa.int64()),
             "config_id": ids(thirds[0], 3, pa.int64()),
         },
     )
-    path = folder / "orders.csv"
+    path = folder / "orders-2.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(["config_id", "note", "customer_id", "order_date"])
@@ -273,7 +273,7 @@ def write_previous_orders(rows):
             note = ("", "a gift, with a card", 'two\nlines and a "quote"')[number % 3]
             writer.writerow([row[3], note, row[2], row[1]])
     lines = [json.dumps({"order_date": str(row[1]), "customer_id": row[2], "config_id": row[3]}) for row in thirds[2]]
-    write_text(folder / "orders.jsonl.zst", "\n".join(lines))  # No line feed at the end.
+    write_text(folder / "orders-3.jsonl.zst", "\n".join(lines))  # No line feed at the end.
 
 
 def slate(day):

@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::event::{ActionType, Day, ItemDtype};
+use crate::zone::Zone;
 
 /// A form in which a day is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,6 +159,11 @@ pub struct Options {
     pub item_dtype: ItemDtype,
     /// What happens to rows that break the contract.
     pub invalid: InvalidRows,
+    /// The time zone in which the days of timestamps count, by its name in the IANA database; `None` for the one that the
+    /// column says.
+    pub day_zone: Option<String>,
+    /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
+    pub csv_escape: Option<char>,
     /// How a day is cut into shards.
     pub sharding: Sharding,
     /// Leave days alone that an earlier run with the same options has published.
@@ -189,6 +195,8 @@ impl Options {
             lookback_days: None,
             item_dtype: ItemDtype::I32,
             invalid: InvalidRows::Fail,
+            day_zone: None,
+            csv_escape: None,
             sharding: Sharding::Rows(131_072),
             skip_existing: false,
             allow_empty_days: false,
@@ -205,6 +213,7 @@ impl Options {
 #[derive(Clone, Debug)]
 pub struct Plan {
     options: Options,
+    day_zone: Option<Zone>,
     days: Vec<Day>,
 }
 
@@ -238,14 +247,30 @@ impl Plan {
         if options.threads == Some(0) {
             return Err(invalid("--threads", "use 1 or more, or leave it out for one per processor".to_owned()));
         }
+        let day_zone = options.day_zone.as_deref().map(day_zone).transpose()?;
+        if options.csv_escape.is_some_and(|escape| !escape.is_ascii_graphic() || matches!(escape, '"' | ',')) {
+            return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
+        }
         let days = (options.from.0..=options.to.0).map(Day).collect();
-        Ok(Self { options, days })
+        Ok(Self { options, day_zone, days })
     }
 
     /// The checked options.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The time zone in which the days of timestamps count, where one is asked for.
+    #[must_use]
+    pub fn day_zone(&self) -> Option<&Zone> {
+        self.day_zone.as_ref()
+    }
+
+    /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
+    #[must_use]
+    pub fn csv_escape(&self) -> Option<u8> {
+        self.options.csv_escape.and_then(|escape| u8::try_from(escape).ok())
     }
 
     /// The days to build, ascending, without gaps; at least one.
@@ -257,7 +282,7 @@ impl Plan {
     /// The same plan for some of its days.
     #[must_use]
     pub fn for_days(&self, days: Vec<Day>) -> Self {
-        Self { options: self.options.clone(), days }
+        Self { options: self.options.clone(), day_zone: self.day_zone.clone(), days }
     }
 
     /// The place of a day among [`Plan::days`].
@@ -292,6 +317,13 @@ impl Plan {
         let next = self.days.partition_point(|&day| day <= action_day);
         self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
     }
+}
+
+fn day_zone(name: &str) -> Result<Zone> {
+    Zone::new(name).ok_or_else(|| {
+        let problem = format!("{} is no time zone; name one as Europe/Berlin or UTC", quoted(name));
+        invalid("--day-zone", problem)
+    })
 }
 
 fn invalid(option: &'static str, problem: String) -> Error {

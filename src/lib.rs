@@ -4,9 +4,13 @@ pub mod error;
 
 pub mod event;
 
+pub mod zone;
+
 pub mod config;
 
 pub mod fsio;
+
+mod parquet_file;
 
 pub mod read;
 

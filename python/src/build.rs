@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
     lookback_days: Option<u32>,
     item_dtype: String,
     invalid: String,
+    day_zone: Option<String>,
+    csv_escape: Option<char>,
     shard_rows: u64,
     shards: Option<u32>,
     skip_existing: bool,
@@ -60,6 +62,8 @@ impl Arguments {
             lookback_days: self.lookback_days,
             item_dtype: choose(py, "item_dtype", &self.item_dtype, &dtypes)?,
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
+            day_zone: self.day_zone,
+            csv_escape: self.csv_escape,
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
@@ -124,7 +128,7 @@ fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
     }
     let reader = streams::take(source)?
         .map_err(|error| raise(source.py(), "InputError", format!("{}: the source failed: {error}", wanted.table)))?;
-    Ok(Input::Source(Box::new(Batches::new(wanted, reader))))
+    Ok(Input::Source(Box::new(Batches::foreign(wanted, reader))))
 }
 
 /// How often the interpreter is asked for signals, and progress is shown.

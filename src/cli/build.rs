@@ -58,6 +58,12 @@ pub(super) struct Arguments {
     /// Rows that break the contract: stop at the first, or leave them out and keep them in _rejected.jsonl
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     invalid: Invalid,
+    /// The time zone in which the days of timestamps count, as Europe/Berlin or UTC; the one that a column says if not given
+    #[arg(long, value_name = "ZONE")]
+    day_zone: Option<String>,
+    /// What comes before a quote within quotes of a CSV file, as the backslash of Spark, where quotes are not doubled
+    #[arg(long, value_name = "CHARACTER")]
+    csv_escape: Option<char>,
     /// About how many samples a shard holds
     #[arg(long, value_name = "N", default_value_t = 131_072, conflicts_with = "shards")]
     shard_rows: u64,
@@ -154,6 +160,8 @@ impl Arguments {
                 Invalid::Fail => InvalidRows::Fail,
                 Invalid::Skip => InvalidRows::Skip,
             },
+            day_zone: self.day_zone.clone(),
+            csv_escape: self.csv_escape,
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
@@ -199,13 +207,17 @@ pub(super) fn describe(summary: &Summary) -> String {
             0 => String::new(),
             rejected => format!(", {} left out", text::counted(rejected, "row")),
         };
+        let nothing = match table.shows_nothing {
+            0 => String::new(),
+            lines => format!(", {} with the key neither of a list nor of an item", text::counted(lines, "line")),
+        };
         let files = if table.files.is_empty() {
             String::new()
         } else {
             format!(" in {}", text::counted(table.files.len() as u64, "file"))
         };
         let rows = text::counted(table.rows, "row");
-        lines.push(format!("read   {:16} {rows}{rejected}, {}{files}", table.table, text::bytes(table.bytes)));
+        lines.push(format!("read   {:16} {rows}{rejected}{nothing}, {}{files}", table.table, text::bytes(table.bytes)));
     }
     for day in &summary.days {
         for format in &day.formats {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use parquet::errors::ParquetError;
 
 use cuda::cuda_code;
-use text::{known_days, list, mebibytes, no_folder, place};
+use text::{hand_over, in_row, known_days, list, mebibytes, no_folder, place};
 
 pub use cuda::NoCuda;
 pub use row::{BadRow, Reason};
@@ -142,6 +142,80 @@ pub enum Error {
         table: String,
         /// What it said.
         problem: String,
+    },
+    /// A folder that belongs to a table of a format that keeps its own record of which files, and rows of them, count.
+    #[error("{table}: `{}` is part of a table in the format {format}: its files also hold rows that were deleted or replaced; {}", path.display(), hand_over(format))]
+    TableFormat {
+        /// The table.
+        table: String,
+        /// What shows it.
+        path: PathBuf,
+        /// Delta, Iceberg or Hudi.
+        format: &'static str,
+    },
+    /// A file that two names lead to.
+    #[error("{table}: `{}` and `{}` are one file, whose rows would count twice; name one of them, or move the link away", first.display(), second.display())]
+    SameFile {
+        /// The table.
+        table: String,
+        /// One name.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// Two files of a folder whose names differ only in what says the format.
+    #[error("{table}: `{}` and `{}` seem to be one file in two forms, whose rows would count twice; move one of them away, or give it another name", first.display(), second.display())]
+    SameName {
+        /// The table.
+        table: String,
+        /// One.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A file that is no longer what it was when the run began.
+    #[error("{table}: `{}` changed while the run was reading it; run again when nothing writes to the table", path.display())]
+    Changed {
+        /// The table.
+        table: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two columns of the name of a wanted one.
+    #[error("{table}: two columns `{column}` in {}: which of them counts is not known", place(file.as_deref()))]
+    TwoColumns {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The name.
+        column: String,
+    },
+    /// A column of days that are instants, and no zone to tell the days by.
+    #[error("{table}: {}{}, column `{column}`: {problem}", place(file.as_deref()), in_row(*row))]
+    DayZone {
+        /// The table.
+        table: String,
+        /// The file, where the source is one.
+        file: Option<PathBuf>,
+        /// The row, where it is known.
+        row: Option<u64>,
+        /// The column.
+        column: String,
+        /// What is not known, and what to do.
+        problem: String,
+    },
+    /// Lines of impressions most of which show nothing.
+    #[error(
+        "{table}: {rows} of {of} lines have none of the keys `impressions`, `item_id` and `is_order`: most likely theirs have other names; rename them, or give lines that show nothing the key with `null` or `[]`"
+    )]
+    NothingShown {
+        /// The table.
+        table: String,
+        /// Those lines.
+        rows: u64,
+        /// All lines.
+        of: u64,
     },
     /// A requested day without any valid sample.
     #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(*rows, .first_and_last.as_ref()))]

@@ -6,8 +6,33 @@ pub(super) fn place(file: Option<&Path>) -> String {
     file.map_or_else(|| "the source".to_owned(), |file| format!("`{}`", file.display()))
 }
 
+/// The most names that a list of them shows.
+const MOST_NAMES: usize = 100;
+
 pub(super) fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    match names.split_at_checked(MOST_NAMES) {
+        Some((shown, rest)) if !rest.is_empty() => format!("{}, and {} more", shown.join(", "), rest.len()),
+        _ if names.is_empty() => "none".to_owned(),
+        _ => names.join(", "),
+    }
+}
+
+/// The number of a row in a place.
+pub(super) fn in_row(row: Option<u64>) -> String {
+    row.map_or_else(String::new, |row| format!(", row {row}"))
+}
+
+/// How to hand over a table whose format has a reader of its own.
+pub(super) fn hand_over(format: &str) -> &'static str {
+    match format {
+        "Delta" => {
+            "read it on Spark, or hand it over as Arrow in Python: `deltalake.DeltaTable(path).to_pyarrow_table()`"
+        }
+        "Iceberg" => {
+            "read it on Spark, or hand it over as Arrow in Python: `table.scan().to_arrow_batch_reader()` of pyiceberg"
+        }
+        _ => "read it on Spark",
+    }
 }
 
 /// What a message about a day without an item says of the table. Days as text are in the order of time.

@@ -44,6 +44,9 @@ pub struct Manifest {
     pub lookback_days: Option<u32>,
     /// `i32` or `i64`: the width of item ids.
     pub item_dtype: String,
+    /// The time zone in which the days of timestamps counted, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day_zone: Option<String>,
     /// The hash of the day's content and options, the same in all formats of one build.
     pub build: String,
     /// The shards, in order.

@@ -14,6 +14,7 @@ use crate::error::{Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
 use crate::unify::{Actions, IMPRESSIONS, Impressions, Reject};
+use crate::zone::Zone;
 
 /// The program and version that manifests name.
 pub const TOOL: &str = concat!("shardback ", env!("CARGO_PKG_VERSION"));
@@ -130,6 +131,7 @@ impl<'a> Record<'a> {
             history: options.history as u64,
             lookback_days: options.lookback_days,
             item_dtype: options.item_dtype.name().to_owned(),
+            day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
             shards,
             tables: self.seen.tables.clone(),
@@ -149,6 +151,8 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         history: usize,
         lookback_days: Option<u32>,
         item_dtype: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        day_zone: Option<&'a str>,
         tables: &'a BTreeMap<String, Table>,
         rejected: String,
         statistics: &'a Statistics,
@@ -161,6 +165,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         history: options.history,
         lookback_days: options.lookback_days,
         item_dtype: options.item_dtype.name(),
+        day_zone: plan.day_zone().map(Zone::name),
         tables: &seen.tables,
         rejected: hash_hex(&seen.rejected),
         statistics,

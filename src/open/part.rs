@@ -13,8 +13,9 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::{Items, corrupt, open_file};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{ItemDtype, PADDING};
+use crate::parquet_file::ParquetFile;
 
 /// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
 const BATCH_ROWS: usize = 1024;
@@ -35,10 +36,10 @@ impl Part {
     /// [`Error::Io`](crate::error::Error::Io) when it cannot be read, [`Error::Corrupt`](crate::error::Error::Corrupt)
     /// when it is no Parquet of these columns.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = open_file(path)?;
+        let file = parquet_file(path)?;
         // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string()))?;
+        let metadata = guarded(path, || file.metadata(options).map_err(|error| error.to_string()))?;
         let item_dtype = check_columns(metadata.schema().fields()).map_err(|problem| corrupt(path, problem))?;
         let mut part = Self { path: path.to_owned(), metadata, item_dtype, rows: 0 };
         let sum = part.row_groups().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(rows).ok()?));
@@ -95,7 +96,7 @@ impl Part {
     }
 
     fn read(&self, columns: ProjectionMask, rows: Range<u64>) -> Result<Batches> {
-        let file = open_file(&self.path)?;
+        let file = parquet_file(&self.path)?;
         let number = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let reader = guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
@@ -108,6 +109,10 @@ impl Part {
         })?;
         Ok(Batches { path: self.path.clone(), reader: Some(reader) })
     }
+}
+
+fn parquet_file(path: &Path) -> Result<ParquetFile> {
+    ParquetFile::new(open_file(path)?).map_err(Error::io("read", path))
 }
 
 /// Batches up to the first that cannot be decoded.

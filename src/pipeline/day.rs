@@ -18,6 +18,7 @@ use crate::manifest::statistics::{Figures, of_shard};
 use crate::manifest::{FORMAT_VERSION, MANIFEST_FILE, Manifest, SUCCESS_FILE, Shard};
 use crate::unify::{Actions, Impressions, Progress};
 use crate::write::{self, DayLayout};
+use crate::zone::Zone;
 
 /// Everything that a day's files are made of.
 pub(super) struct Content<'a, I> {
@@ -158,6 +159,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> bool {
                 && manifest.history == options.history as u64
                 && manifest.lookback_days == options.lookback_days
                 && manifest.item_dtype == options.item_dtype.name()
+                && manifest.day_zone.as_deref() == plan.day_zone().map(Zone::name)
                 && shards.is_ok_and(|shards| shards as usize == manifest.shards.len())
         })
 }

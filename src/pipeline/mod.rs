@@ -119,7 +119,7 @@ impl<I: ItemId> Run<'_, I> {
         let folder = self.output.spill_folder(plan.options().spill_dir.as_deref())?;
 
         let impressions_source =
-            open(tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
+            open(plan, tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
         let action_sources = open_actions(plan, tables.actions)?;
         let buckets =
             buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
@@ -181,7 +181,9 @@ impl<I: ItemId> Run<'_, I> {
             unify::read_impressions::<I>(source, plan, &sink, progress)
         })?;
         impressions.refuse_empty_days(plan)?;
-        summary.add_table(unify::IMPRESSIONS, source, impressions.rows.iter().sum(), impressions.rejects.len());
+        let rows = impressions.rows.iter().sum();
+        let (rejected, nothing) = (impressions.rejects.len(), impressions.shows_nothing);
+        summary.add_table(unify::IMPRESSIONS, source, rows, rejected, nothing);
         Ok(impressions)
     }
 
@@ -207,7 +209,7 @@ impl<I: ItemId> Run<'_, I> {
             sources.par_iter().map(read).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()
         })?;
         for ((name, read), (_, source)) in tables.iter().zip(sources) {
-            summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len());
+            summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len(), 0);
         }
         Ok(tables)
     }
@@ -263,15 +265,18 @@ const BYTES_PER_ACTION: u64 = 16;
 
 fn open_actions(plan: &Plan, tables: Vec<(ActionTable, Input)>) -> Result<Vec<OpenTable>> {
     let open_one = |(table, input)| {
-        let source = open(input, unify::wanted_actions(&table), &|day| plan.any_sees(day))?;
+        let source = open(plan, input, unify::wanted_actions(&table), &|day| plan.any_sees(day))?;
         Ok((table, source))
     };
     tables.into_iter().map(open_one).collect()
 }
 
-fn open(input: Input, wanted: read::Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Box<dyn Source>> {
+fn open(plan: &Plan, input: Input, wanted: read::Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Box<dyn Source>> {
     match input {
-        Input::Path(path) => Ok(Box::new(read::open(&path, wanted, keep)?)),
+        Input::Path(path) => {
+            let wanted = read::Wanted { csv_escape: plan.csv_escape(), ..wanted };
+            Ok(Box::new(read::open(&path, wanted, keep)?))
+        }
         Input::Source(source) => Ok(source),
     }
 }

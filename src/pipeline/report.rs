@@ -94,6 +94,8 @@ pub struct TableSummary {
     pub rows: u64,
     /// Rows left out.
     pub rejected: u64,
+    /// Lines of impressions in JSON with the key neither of a list nor of an item; 0 for other tables.
+    pub shows_nothing: u64,
 }
 
 /// A published day.
@@ -141,13 +143,21 @@ impl Summary {
         Self { elapsed, peak_memory: peak_memory(), ..self }
     }
 
-    pub(super) fn add_table(&mut self, table: &str, source: &dyn Source, rows: u64, rejected: usize) {
+    pub(super) fn add_table(
+        &mut self,
+        table: &str,
+        source: &dyn Source,
+        rows: u64,
+        rejected: usize,
+        shows_nothing: u64,
+    ) {
         self.tables.push(TableSummary {
             table: table.to_owned(),
             files: source.files().into_iter().map(ToOwned::to_owned).collect(),
             bytes: source.bytes(),
             rows,
             rejected: rejected as u64,
+            shows_nothing,
         });
     }
 }

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch, RecordBatchReader};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use crate::error::{Error, Result};
 use crate::read::ahead::work_ahead;
+use crate::read::guard::guarded;
 use crate::read::layout::choose_fields;
 use crate::read::{Chunk, Origin, RowNumbers, Source, Visitor, Wanted};
 
@@ -19,12 +21,23 @@ pub struct Batches<I> {
     wanted: Wanted,
     batches: Mutex<Option<I>>,
     numbered: bool,
+    /// Of a stream from outside of this program: what it says beforehand its batches hold.
+    foreign: Option<SchemaRef>,
+}
+
+impl<I: RecordBatchReader + Send> Batches<I> {
+    /// A table from a stream of another program's batches, as they come over Arrow's C interface. Nothing that they hold is
+    /// believed: their columns are checked also where no batch follows, and each array before anything reads it.
+    pub fn foreign(wanted: Wanted, batches: I) -> Self {
+        let schema = batches.schema();
+        Self { foreign: Some(schema), ..Self::new(wanted, batches) }
+    }
 }
 
 impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
     /// A table from a stream.
     pub fn new(wanted: Wanted, batches: I) -> Self {
-        Self { wanted, batches: Mutex::new(Some(batches)), numbered: true }
+        Self { wanted, batches: Mutex::new(Some(batches)), numbered: true, foreign: None }
     }
 
     /// The same table as a part of a larger one, so that the places of its rows mean nothing to anyone.
@@ -42,11 +55,17 @@ impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        if self.foreign.is_some() {
+            for (place, column) in &columns {
+                let valid = guarded(|| batch.column(*place).to_data().validate_full());
+                valid.map_err(|error| self.failed(format!("column `{}` is not valid Arrow: {error}", column.name)))?;
+            }
+        }
         let places: Vec<usize> = columns.into_iter().map(|(place, _)| place).collect();
         let batch = batch.project(&places).map_err(|error| self.failed(error))?;
         let rows = if self.numbered { RowNumbers::From(first_row) } else { RowNumbers::Unknown };
         let origin = Origin { file: None, day: None, rows, text: false };
-        visit(Chunk { batch, origin, bytes: 0 })
+        visit(Chunk { batch, origin, bare: 0, bytes: 0 })
     }
 }
 
@@ -63,9 +82,13 @@ impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Source for Batc
     fn read(&self, _part: usize, visit: &Visitor<'_>) -> Result<()> {
         let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut batches = batches.ok_or_else(|| self.failed("a stream of batches can be read only once"))?;
+        if let Some(schema) = &self.foreign {
+            choose_fields(&self.wanted, false, schema, None)?;
+        }
         let mut next_row = 1u64;
         let next = || {
-            let Some(batch) = batches.next().transpose().map_err(|error| self.failed(error))? else { return Ok(None) };
+            let batch = guarded(|| batches.next().transpose()).map_err(|error| self.failed(error))?;
+            let Some(batch) = batch else { return Ok(None) };
             let first_row = next_row;
             next_row += batch.num_rows() as u64;
             Ok(Some((first_row, batch)))

@@ -1,18 +1,15 @@
 //! CSV: records in sequence, every value as text, an empty one as null.
 
-use std::io::{Chain, Read};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder, Terminator};
-use memchr::memchr_iter;
 
-use crate::error::Result;
+use crate::error::{Error, Invariant, Result};
 use crate::read::ahead::work_ahead;
 use crate::read::discover::{Compression, DataFile};
-use crate::read::layout::{Lists, choose, missing};
-use crate::read::stream::{LONGEST_RECORD, Meter, TextStream};
+use crate::read::layout::{Lists, choose, missing, refuse_two};
+use crate::read::records::Records;
 use crate::read::{Chunk, Part, RowNumbers, Visitor, Wanted};
 
 /// Records in a batch.
@@ -25,22 +22,27 @@ const BLOCK: usize = 16 << 20;
 pub(super) struct CsvFile {
     file: DataFile,
     compression: Compression,
+    /// What comes before a quote that does not end its field, where the writer does not double it.
+    escape: Option<u8>,
     /// The fields of a record.
     width: usize,
     /// The place in a record of each column of the schema.
     places: Vec<usize>,
     schema: SchemaRef,
-    bytes: u64,
 }
 
 impl CsvFile {
     /// Reads the header.
-    pub(super) fn open(file: &DataFile, compression: Compression, bytes: u64, wanted: &Wanted) -> Result<Self> {
-        let mut records = Records::open(file, compression)?;
-        let header: Vec<String> = match records.next()? {
-            Some(_) => records.fields().map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
-            None => Vec::new(),
-        };
+    pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Self> {
+        let mut records = Records::open(file, compression, wanted.csv_escape)?;
+        let mut header: Vec<String> = Vec::new();
+        if records.next()?.is_some() {
+            let mut scratch = Vec::new();
+            for place in 0..records.width() {
+                let name = records.field(place, &mut scratch).invariant("a record has its fields")?;
+                header.push(String::from_utf8_lossy(name).into_owned());
+            }
+        }
         if header.iter().any(|name| name.contains(['\r', '\n'])) {
             return Err(file.bad_text(1, "a line break in a column name; end lines with `\\n` or `\\r\\n`"));
         }
@@ -50,118 +52,69 @@ impl CsvFile {
             Ok(columns) => columns,
             Err(column) => return Err(missing(wanted, Some(file.path.as_path()), column, header)),
         };
+        refuse_two(wanted, Some(file.path.as_path()), &columns, header.iter().map(String::as_str))?;
         let places = columns.iter().filter_map(|column| place(&column.name)).collect();
         let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { file: file.clone(), compression, width: header.len(), places, schema, bytes })
+        Ok(Self { file: file.clone(), compression, escape: wanted.csv_escape, width: header.len(), places, schema })
     }
 
     /// The next records as a batch, or `None` after the last.
     fn next_chunk(&self, records: &mut Records<'_>) -> Result<Option<Chunk>> {
         let mut columns: Vec<StringBuilder> = self.places.iter().map(|_| StringBuilder::new()).collect();
+        let mut scratch = Vec::new();
         let mut lines = Vec::with_capacity(RECORDS);
         let mut size = 0;
-        while lines.len() < RECORDS && size < BLOCK {
-            let Some(line) = self.next_record(records, &mut columns)? else { break };
+        while lines.len() < RECORDS
+            && size < BLOCK
+            && let Some(line) = records.next()?
+        {
+            self.add_record(line, records, &mut columns, &mut scratch)?;
             lines.push(line);
-            size += records.record.as_slice().len();
+            size += records.size();
         }
         let (Some(&first), Some(&last)) = (lines.first(), lines.last()) else { return Ok(None) };
         let consecutive = last - first + 1 == lines.len() as u64;
         let rows = if consecutive { RowNumbers::From(first) } else { RowNumbers::Each(lines) };
         let columns: Vec<ArrayRef> = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| self.file.bad_text(first, error.to_string()))?;
-        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bytes: records.meter.since() }))
+            .map_err(|_| Error::internal("the columns of a batch are as long as each other"))?;
+        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare: 0, bytes: records.meter.since() }))
     }
 
-    /// Appends the next record to the columns and gives its line.
-    fn next_record(&self, records: &mut Records<'_>, columns: &mut [StringBuilder]) -> Result<Option<u64>> {
-        let Some(line) = records.next()? else { return Ok(None) };
-        let width = records.record.len();
+    /// Appends the record on a line to the columns.
+    fn add_record(
+        &self,
+        line: u64,
+        records: &Records<'_>,
+        columns: &mut [StringBuilder],
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        let width = records.width();
         if width != self.width {
             return Err(self.file.bad_text(line, format!("{width} fields, but the header has {}", self.width)));
         }
         for (column, &place) in columns.iter_mut().zip(&self.places) {
-            match std::str::from_utf8(records.field(place)) {
+            let field = records.field(place, scratch).invariant("a record has as many fields as the header")?;
+            match std::str::from_utf8(field) {
                 Ok("") => column.append_null(),
                 Ok(value) => column.append_value(value),
                 Err(_) => return Err(self.file.bad_text(line, format!("field {} is not UTF-8", place + 1))),
             }
         }
-        Ok(Some(line))
+        Ok(())
     }
 }
 
 impl Part for CsvFile {
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.file.stamp.size()
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let mut records = Records::open(&self.file, self.compression)?;
+        let mut records = Records::open(&self.file, self.compression, self.escape)?;
         records.next()?;
-        work_ahead(ahead, || self.next_chunk(&mut records), visit)
-    }
-}
-
-/// The records of a file with their exact lines.
-///
-/// The parser counts the line feeds that it has passed. Two things make that the line of a record: only a line feed ends
-/// a record (a carriage return before it is cut off here), and every record is ended by one, as one more is put after the
-/// end of the file.
-struct Records<'a> {
-    file: &'a DataFile,
-    reader: Reader<Chain<TextStream, &'static [u8]>>,
-    action: &'static str,
-    meter: Meter,
-    record: ByteRecord,
-}
-
-impl<'a> Records<'a> {
-    fn open(file: &'a DataFile, compression: Compression) -> Result<Self> {
-        let stream = TextStream::open(file, compression)?;
-        let (action, meter) = (stream.action(), stream.meter());
-        let mut builder = ReaderBuilder::new();
-        builder.has_headers(false).flexible(true).terminator(Terminator::Any(b'\n')).buffer_capacity(1 << 18);
-        let reader = builder.from_reader(stream.chain(b"\n".as_slice()));
-        Ok(Self { file, reader, action, meter, record: ByteRecord::new() })
-    }
-
-    /// Reads the next record that is not blank and gives the line on which it begins, or `None` after the last.
-    fn next(&mut self) -> Result<Option<u64>> {
-        loop {
-            let before = self.reader.position().line();
-            let any = self.reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
-                ErrorKind::Io(source) => self.file.unreadable(self.action, source),
-                other => self.file.bad_text(before, format!("{other:?}")),
-            })?;
-            if !any {
-                return Ok(None);
-            }
-            let inside = memchr_iter(b'\n', self.record.as_slice()).count() as u64;
-            let passed = self.reader.position().line() - before;
-            let line = before + passed.saturating_sub(inside + 1);
-            if passed == inside {
-                // The end of the file came before the end of the record, so the last quote is still open.
-                return Err(self.file.bad_text(line, "a quoted field that does not end"));
-            }
-            if self.record.as_slice().len() > LONGEST_RECORD {
-                return Err(self.file.bad_text(line, "the record is longer than 1 GiB"));
-            }
-            if self.record.as_slice() != b"\r" {
-                return Ok(Some(line));
-            }
-        }
-    }
-
-    /// A field of the record, without the carriage return that belongs to the end of the line.
-    fn field(&self, place: usize) -> &[u8] {
-        let field = self.record.get(place).unwrap_or_default();
-        if place + 1 == self.record.len() { field.strip_suffix(b"\r").unwrap_or(field) } else { field }
-    }
-
-    fn fields(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.record.len()).map(|place| self.field(place))
+        work_ahead(ahead, || self.next_chunk(&mut records), visit)?;
+        self.file.check_unchanged()
     }
 }

@@ -1,15 +1,18 @@
 //! The files of a table: which there are, their formats, and the days that their paths give.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use memchr::memrchr;
 use parquet::errors::ParquetError;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Result};
 use crate::event::Day;
+use crate::read::folders::{Lake, refuse_doubles, refuse_lake_around};
+use crate::read::stamp::Stamp;
 use crate::read::{Origin, PathDay, RowNumbers, Wanted};
 
 /// Hive's name for a partition whose value is null.
@@ -33,20 +36,28 @@ pub(super) enum Format {
 
 impl Format {
     fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-        let (name, compression) = if let Some(name) = name.strip_suffix(".gz") {
+        Self::and_stem(path).map(|(format, _)| format)
+    }
+
+    /// The format that a name says, and the name without what says it.
+    pub(super) fn and_stem(path: &Path) -> Option<(Self, &[u8])> {
+        let name = path.file_name()?.as_encoded_bytes();
+        let small = name.to_ascii_lowercase();
+        let (unpacked, compression) = if let Some(name) = small.strip_suffix(b".gz") {
             (name, Compression::Gzip)
-        } else if let Some(name) = name.strip_suffix(".zst") {
+        } else if let Some(name) = small.strip_suffix(b".zst") {
             (name, Compression::Zstd)
         } else {
-            (name.as_str(), Compression::None)
+            (small.as_slice(), Compression::None)
         };
-        match name.rsplit_once('.')?.1 {
-            "parquet" | "parq" | "pq" if compression == Compression::None => Some(Self::Parquet),
-            "json" | "jsonl" | "ndjson" => Some(Self::Json(compression)),
-            "csv" => Some(Self::Csv(compression)),
-            _ => None,
-        }
+        let dot = memrchr(b'.', unpacked)?;
+        let format = match unpacked.get(dot + 1..)? {
+            b"parquet" | b"parq" | b"pq" if compression == Compression::None => Self::Parquet,
+            b"json" | b"jsonl" | b"ndjson" => Self::Json(compression),
+            b"csv" => Self::Csv(compression),
+            _ => return None,
+        };
+        Some((format, name.get(..dot)?))
     }
 }
 
@@ -57,6 +68,8 @@ pub(super) struct DataFile {
     pub(super) path: Arc<PathBuf>,
     pub(super) format: Format,
     pub(super) day: Option<PathDay>,
+    /// What the file was when it was found.
+    pub(super) stamp: Stamp,
 }
 
 impl DataFile {
@@ -64,6 +77,30 @@ impl DataFile {
     pub(super) fn origin(&self, rows: RowNumbers) -> Origin {
         let text = self.format != Format::Parquet;
         Origin { file: Some(Arc::clone(&self.path)), day: self.day.clone(), rows, text }
+    }
+
+    /// Opens the file, which must be the one that was found.
+    pub(super) fn open(&self) -> Result<File> {
+        let file = File::open(self.path.as_path()).map_err(|source| self.unreadable("read", source))?;
+        self.compare(file.metadata())?;
+        Ok(file)
+    }
+
+    /// Checks, when all of the file has been read, that it is still what it was.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        match fs::metadata(self.path.as_path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.changed()),
+            metadata => self.compare(metadata),
+        }
+    }
+
+    fn compare(&self, metadata: io::Result<fs::Metadata>) -> Result<()> {
+        let metadata = metadata.map_err(|source| self.unreadable("read", source))?;
+        if Stamp::of(&metadata) == self.stamp { Ok(()) } else { Err(self.changed()) }
+    }
+
+    fn changed(&self) -> Error {
+        Error::Changed { table: self.table.to_string(), path: self.path.to_path_buf() }
     }
 
     pub(super) fn unreadable(&self, action: &'static str, source: io::Error) -> Error {
@@ -87,7 +124,9 @@ fn unreadable(table: &str, action: &'static str, path: &Path, source: io::Error)
 pub(super) fn discover(root: &Path, wanted: &Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Vec<DataFile>> {
     let table: Arc<str> = Arc::from(wanted.table.as_str());
     let prefix = format!("{}=", wanted.day_column);
-    let root_day = root_day(root, &prefix).map_err(|source| unreadable(&table, "read", root, source))?;
+    let unreadable_root = |source| unreadable(&table, "read", root, source);
+    let root_day = root_day(root, &prefix).map_err(unreadable_root)?;
+    refuse_lake_around(root, &table).map_err(unreadable_root)??;
     let mut paths = walk(root, &table)?;
     paths.sort_unstable();
     if paths.is_empty() {
@@ -101,25 +140,29 @@ pub(super) fn discover(root: &Path, wanted: &Wanted, keep: &dyn Fn(Day) -> bool)
         let below = path.strip_prefix(root).ok().and_then(Path::parent);
         let day = below.and_then(|below| nearest_day(below, &prefix)).or_else(|| root_day.clone());
         if !matches!(day, Some(PathDay::Day(day)) if !keep(day)) {
-            files.push(DataFile { table: Arc::clone(&table), path: Arc::new(path), format, day });
+            let metadata = fs::metadata(&path).map_err(|source| unreadable(&table, "read", &path, source))?;
+            let (table, stamp) = (Arc::clone(&table), Stamp::of(&metadata));
+            files.push(DataFile { table, path: Arc::new(path), format, day, stamp });
         }
     }
+    refuse_doubles(&files)?;
     Ok(files)
 }
 
 /// Everything at or below `root` that is no folder and not hidden.
 fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
-    let visible = |entry: &DirEntry| {
-        entry.depth() == 0 || !matches!(entry.file_name().as_encoded_bytes().first(), Some(b'_' | b'.'))
-    };
     let mut paths = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
+    let looked_at = |entry: &DirEntry| is_visible(entry) || Lake::shown_by(entry.path()).is_some();
+    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(looked_at) {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(root).to_owned();
             let source = error.into_io_error();
             let source = source.unwrap_or_else(|| io::Error::other("a link that leads back to a folder above it"));
             unreadable(table, "read", &path, source)
         })?;
+        if let Some(lake) = Lake::shown_by(entry.path()) {
+            return Err(lake.refused(table, entry.path()));
+        }
         if entry.file_type().is_file() {
             paths.push(entry.into_path());
         } else if !entry.file_type().is_dir() {
@@ -128,6 +171,18 @@ fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(paths)
+}
+
+/// Whether what is found below a table's root is part of it. A name that starts with `_` is not, unless it is a partition
+/// whose column has such a name.
+fn is_visible(entry: &DirEntry) -> bool {
+    let name = entry.file_name().as_encoded_bytes();
+    match name.first() {
+        _ if entry.depth() == 0 => true,
+        Some(b'.') => false,
+        Some(b'_') => name.contains(&b'=') && entry.file_type().is_dir(),
+        _ => true,
+    }
 }
 
 /// The day that the folder at `root`, or the folder that holds the file at `root`, gives.

@@ -1,12 +1,11 @@
 //! A table made of files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::Day;
 use crate::read::csv::CsvFile;
 use crate::read::discover::{DataFile, Format, discover};
@@ -43,6 +42,7 @@ pub struct Files {
 pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
     let files = discover(path, &wanted, keep)?;
     // Collected in order, so that the first error does not depend on the threads.
+    let wanted = Arc::new(wanted);
     let opened: Vec<Result<Opened<'_>>> = files.par_iter().map(|file| open_file(file, &wanted)).collect();
     let (mut parts, mut looked) = (Vec::new(), Vec::new());
     for opened in opened {
@@ -58,18 +58,14 @@ pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<F
 /// The parts of a file, and of JSON what its first lines have.
 type Opened<'a> = (Vec<Box<dyn Part>>, Option<Looked<'a>>);
 
-fn open_file<'a>(file: &'a DataFile, wanted: &'a Wanted) -> Result<Opened<'a>> {
-    let bytes = || {
-        let metadata = fs::metadata(file.path.as_path());
-        metadata.map(|metadata| metadata.len()).map_err(|source| file.unreadable("read", source))
-    };
+fn open_file<'a>(file: &'a DataFile, wanted: &'a Arc<Wanted>) -> Result<Opened<'a>> {
     Ok(match file.format {
         Format::Parquet => (RowGroup::open(file, wanted)?.into_iter().map(boxed).collect(), None),
         Format::Json(compression) => match keys::look(file, compression, wanted)? {
-            Some(looked) => (vec![boxed(JsonFile::new(file, compression, bytes()?, wanted))], Some(looked)),
+            Some(looked) => (vec![boxed(JsonFile::new(file, compression, wanted))], Some(looked)),
             None => (Vec::new(), None),
         },
-        Format::Csv(compression) => (vec![boxed(CsvFile::open(file, compression, bytes()?, wanted)?)], None),
+        Format::Csv(compression) => (vec![boxed(CsvFile::open(file, compression, wanted)?)], None),
     })
 }
 
@@ -89,7 +85,7 @@ impl Source for Files {
     fn read(&self, part: usize, visit: &Visitor<'_>) -> Result<()> {
         // Parts are read in parallel; only where they are few must a part keep several threads busy.
         let ahead = rayon::current_num_threads() / self.parts.len().max(1);
-        self.parts.get(part).map_or(Ok(()), |part| part.read(ahead.max(1), visit))
+        self.parts.get(part).invariant("a part that is read is one of the table's")?.read(ahead.max(1), visit)
     }
 
     fn files(&self) -> Vec<&Path> {

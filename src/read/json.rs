@@ -10,8 +10,8 @@ use arrow::json::ReaderBuilder;
 use crate::error::{Error, Result, quoted};
 use crate::read::ahead::work_ahead;
 use crate::read::discover::{Compression, DataFile};
-use crate::read::keys::{is_json, read_keys};
 use crate::read::layout::all_columns;
+use crate::read::object::{Places, check, read_keys};
 use crate::read::stream::{Block, Blocks};
 use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
 
@@ -28,48 +28,82 @@ const LONGEST_PROBLEM: usize = 300;
 pub(super) struct JsonFile {
     file: DataFile,
     compression: Compression,
+    columns: Vec<Column>,
+    /// Those that not every layout has: a line with none of them is of no layout.
+    telling: Places,
     schema: SchemaRef,
-    bytes: u64,
 }
 
 impl JsonFile {
-    /// A file of `bytes` bytes. Every wanted column is read of every line: what a line lacks is null.
-    pub(super) fn new(file: &DataFile, compression: Compression, bytes: u64, wanted: &Wanted) -> Self {
-        let fields: Vec<Field> = all_columns(wanted, file.day.is_some()).iter().map(field).collect();
-        Self { file: file.clone(), compression, schema: Arc::new(Schema::new(fields)), bytes }
+    /// Every wanted column is read of every line: what a line lacks is null.
+    pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted) -> Self {
+        let columns = all_columns(wanted, file.day.is_some());
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        let in_all = |column: &Column| wanted.layouts.iter().all(|layout| layout.contains(column));
+        let in_some = |column: &Column| wanted.layouts.iter().any(|layout| layout.contains(column));
+        let telling = columns.iter().enumerate().filter(|(_, column)| in_some(column) && !in_all(column));
+        let telling = Places::of(telling.map(|(place, _)| place));
+        Self { file: file.clone(), compression, columns, telling, schema }
     }
 
     fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
-        let Ok(batch) = decode(&block.text, block.lines, &self.schema) else {
+        let Ok(batch) = self.decode(&block.text, block.lines) else {
             return Err(self.first_fault(block));
         };
-        let Some(batch) = batch else { return Ok(None) };
+        let Some((batch, bare)) = batch else { return Ok(None) };
         let rows = if batch.num_rows() == block.lines {
             RowNumbers::From(block.first_line)
         } else {
             RowNumbers::Each(block.rows().map(|(number, _)| number).collect())
         };
-        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bytes: block.bytes }))
+        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare, bytes: block.bytes }))
     }
 
     /// The error for a block that cannot be decoded as a whole: that of its first bad line.
     fn first_fault(&self, block: &Block) -> Error {
         let fault = block.rows().find_map(|(number, line)| {
-            let decoded = read_keys(line, |_| ()).and_then(|()| decode(line, 1, &self.schema));
+            let decoded = read_keys(line, |_| ()).and_then(|()| self.decode(line, 1));
             decoded.err().map(|problem| self.file.bad_text(number, problem))
         });
         fault.unwrap_or_else(|| self.file.bad_text(block.first_line, "the lines from here on cannot be decoded"))
+    }
+
+    /// Decodes whole lines, and counts those with none of the keys by which layouts differ; `None` where all are blank, else
+    /// what is wrong with one of them.
+    fn decode(&self, text: &[u8], lines: usize) -> Result<Option<(RecordBatch, u64)>, String> {
+        let has_layouts = !self.telling.have_none_of(self.telling);
+        let mut bare = 0;
+        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(lines);
+        let mut decoder = builder.build_decoder().map_err(problem)?;
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            if line.len() > DEEPEST && depth(line) > DEEPEST {
+                return Err(format!("nested more than {DEEPEST} deep"));
+            }
+            let before = decoder.len();
+            let taken = decoder.decode(line).map_err(problem)?;
+            // The decoder would take objects over several lines, several on one line, and some that are none.
+            let one = taken == line.len() && !decoder.has_partial_record() && decoder.len() <= before + 1;
+            if !one {
+                return Err("not one JSON object on one line".to_owned());
+            }
+            if decoder.len() > before {
+                let keys = check(line, &self.columns)?;
+                bare += u64::from(has_layouts && keys.have_none_of(self.telling));
+            }
+        }
+        Ok(decoder.flush().map_err(problem)?.map(|batch| (batch, bare)))
     }
 }
 
 impl Part for JsonFile {
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.file.stamp.size()
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
         let mut blocks = Blocks::open(&self.file, self.compression, BLOCK)?;
-        work_ahead(ahead, || blocks.next(), |block| self.decode_block(&block)?.map_or(Ok(()), visit))
+        work_ahead(ahead, || blocks.next(), |block| self.decode_block(&block)?.map_or(Ok(()), visit))?;
+        self.file.check_unchanged()
     }
 }
 
@@ -83,25 +117,6 @@ fn field(column: &Column) -> Field {
         }
     };
     Field::new(&column.name, data_type, true)
-}
-
-/// Decodes whole lines; `None` where all are blank, else what is wrong with one of them.
-fn decode(text: &[u8], lines: usize, schema: &SchemaRef) -> Result<Option<RecordBatch>, String> {
-    let builder = ReaderBuilder::new(Arc::clone(schema)).with_coerce_primitive(true).with_batch_size(lines);
-    let mut decoder = builder.build_decoder().map_err(problem)?;
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        if line.len() > DEEPEST && depth(line) > DEEPEST {
-            return Err(format!("nested more than {DEEPEST} deep"));
-        }
-        let before = decoder.len();
-        let taken = decoder.decode(line).map_err(problem)?;
-        // The decoder would take objects over several lines, several on one line, and some that are none.
-        let one = taken == line.len() && !decoder.has_partial_record() && decoder.len() <= before + 1;
-        if !one || (decoder.len() > before && !is_json(line)) {
-            return Err("not one JSON object on one line".to_owned());
-        }
-    }
-    decoder.flush().map_err(problem)
 }
 
 /// What the decoder said, in our words where it is one of its usual sayings.

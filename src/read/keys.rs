@@ -3,18 +3,15 @@
 //! A line may lack any key: an absent one is null. Only what no line of any file has is a missing column, so it does not
 //! matter how the lines are spread over files.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor as JsonVisitor};
 
 use crate::error::Result;
 use crate::read::Wanted;
 use crate::read::discover::{Compression, DataFile};
 use crate::read::layout::{Lists, choose, missing};
+use crate::read::object::read_keys;
 use crate::read::stream::Blocks;
 
 /// Bytes of each file in which keys are looked for at first.
@@ -123,45 +120,5 @@ impl<'a> Keys<'a> {
 
     fn take(&mut self, names: &[String]) {
         names.iter().for_each(|name| self.note(name));
-    }
-}
-
-/// Whether a line is JSON: the decoder of blocks takes some text that is not, as missing commas and too many.
-pub(super) fn is_json(line: &[u8]) -> bool {
-    let mut json = serde_json::Deserializer::from_slice(line);
-    IgnoredAny::deserialize(&mut json).and_then(|_| json.end()).is_ok()
-}
-
-/// Hands the keys of the object on a line to `note`, or says why the line is no object.
-pub(super) fn read_keys(line: &[u8], note: impl FnMut(&str)) -> Result<(), String> {
-    // Without its end, so that a fault at the end is placed there.
-    let line = line.trim_ascii_end();
-    let mut json = serde_json::Deserializer::from_slice(line);
-    let read = json.deserialize_map(KeyVisitor(note)).and_then(|()| json.end());
-    read.map_err(|error| {
-        // The parser counts lines within what it is given, which is one line.
-        let text = error.to_string();
-        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-        match error.column() {
-            0 => format!("not one JSON object: {text}"),
-            column => format!("not one JSON object: {text}, column {column}"),
-        }
-    })
-}
-
-struct KeyVisitor<F>(F);
-
-impl<'de, F: FnMut(&str)> JsonVisitor<'de> for KeyVisitor<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
-            (self.0)(&key);
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arrow::datatypes::{DataType, Schema};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::read::{Column, SLATE_FIELDS, Shape, Wanted};
 
 /// Whether a source's format can hold lists.
@@ -65,7 +65,12 @@ pub(super) fn choose_fields(
     let has = |column: &Column| find(schema, column).is_some();
     match choose(wanted, day_in_path, Lists::Possible, has) {
         Ok(columns) => {
-            Ok(columns.into_iter().filter_map(|column| find(schema, &column).map(|place| (place, column))).collect())
+            refuse_two(wanted, file, &columns, schema.fields().iter().map(|field| field.name().as_str()))?;
+            let place = |column: Column| {
+                let place = find(schema, &column).invariant("a chosen column is there")?;
+                Ok((place, column))
+            };
+            columns.into_iter().map(place).collect()
         }
         Err(column) => Err(match schema.column_with_name(&column.name) {
             // It is there, but holds no lists of items.
@@ -77,6 +82,23 @@ pub(super) fn choose_fields(
                 expected: "a list of structs with the fields `item_id` and `is_order`",
             },
             None => missing(wanted, file, column, schema.fields().iter().map(|field| field.name().clone()).collect()),
+        }),
+    }
+}
+
+/// Refuses columns that are to be read and have a name that two columns of the source have.
+pub(super) fn refuse_two<'a>(
+    wanted: &Wanted,
+    file: Option<&Path>,
+    columns: &[Column],
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<()> {
+    match columns.iter().find(|column| names.clone().filter(|name| *name == column.name).count() > 1) {
+        None => Ok(()),
+        Some(column) => Err(Error::TwoColumns {
+            table: wanted.table.clone(),
+            file: file.map(Path::to_owned),
+            column: column.name.clone(),
         }),
     }
 }

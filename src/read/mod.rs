@@ -8,10 +8,16 @@ mod batches;
 mod csv;
 mod discover;
 mod files;
+mod folders;
+mod guard;
+mod gzip;
 mod json;
 mod keys;
 mod layout;
+mod object;
 mod parquet;
+mod records;
+mod stamp;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +30,8 @@ use crate::event::Day;
 
 pub use batches::Batches;
 pub use files::{Files, open};
+pub use guard::panic_becomes_error;
 pub use layout::columns_by_name;
-pub use parquet::panic_becomes_error;
 
 /// The fields of a slate's structs.
 pub const SLATE_FIELDS: [&str; 2] = ["item_id", "is_order"];
@@ -40,6 +46,8 @@ pub struct Wanted {
     /// The columns beside the day, as sets of which the first that a file has in full is read; at least one. Of JSON
     /// all are read, as each line may have another.
     pub layouts: Vec<Vec<Column>>,
+    /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
+    pub csv_escape: Option<u8>,
 }
 
 /// A wanted column.
@@ -123,6 +131,8 @@ pub struct Chunk {
     pub batch: RecordBatch,
     /// Where they come from.
     pub origin: Origin,
+    /// Of lines of JSON, those with no key at all of the columns by which the layouts differ.
+    pub bare: u64,
     /// The bytes that were read for them, for progress.
     pub bytes: u64,
 }

@@ -1,33 +1,55 @@
 //! Parquet: one part per row group, only the wanted leaves decoded.
 
-use std::cell::Cell;
-use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, make_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::error::Result;
+use crate::error::{Error, Invariant, Result};
+use crate::parquet_file::ParquetFile;
 use crate::read::ahead::work_ahead;
 use crate::read::discover::DataFile;
+use crate::read::guard;
 use crate::read::layout::choose_fields;
 use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
 
 /// Rows in a batch.
 const BATCH: usize = 1 << 16;
 
-/// A row group of a Parquet file.
-pub(super) struct RowGroup {
-    file: Arc<DataFile>,
+/// A batch is to take about so many bytes at most, as far as the footer tells what its rows take.
+const BATCH_BYTES: u64 = 16 << 20;
+
+/// A Parquet file of a table.
+struct ParquetTable {
+    file: DataFile,
+    wanted: Arc<Wanted>,
+    /// What its row groups share, from when the first is read to when the last has been.
+    opened: Mutex<Option<Arc<Opened>>>,
+    /// The row groups that have not been read yet.
+    unread: AtomicUsize,
+}
+
+/// A Parquet file that is open for reading. The footer is that of the handle, so that what it says and the data are of one
+/// file.
+struct Opened {
+    handle: ParquetFile,
     metadata: ArrowReaderMetadata,
     leaves: ProjectionMask,
+    /// Whether the day column is of instants whose zone the file does not say: that they are UTC's is how they are stored.
+    zone_is_unknown: bool,
+}
+
+/// A row group of a Parquet file.
+pub(super) struct RowGroup {
+    table: Arc<ParquetTable>,
     index: usize,
     /// The number of its first row in the file.
     first_row: u64,
@@ -36,36 +58,34 @@ pub(super) struct RowGroup {
 }
 
 impl RowGroup {
-    /// Reads a file's footer and gives its row groups.
-    pub(super) fn open(file: &DataFile, wanted: &Wanted) -> Result<Vec<Self>> {
-        let handle = File::open(file.path.as_path()).map_err(|source| file.unreadable("read", source))?;
-        let metadata = guarded(file, || ArrowReaderMetadata::load(&handle, ArrowReaderOptions::new()))?;
-        let columns = choose_fields(wanted, file.day.is_some(), metadata.schema(), Some(file.path.as_path()))?;
-        let leaves = leaves(metadata.parquet_schema(), &columns);
-        let metadata = match wanted_types(&metadata, &columns, &wanted.day_column) {
-            None => metadata,
-            Some(schema) => {
-                let options = ArrowReaderOptions::new().with_schema(schema);
-                guarded(file, || ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options))?
-            }
-        };
-        let file = Arc::new(file.clone());
-        let mut next_row = 1u64;
-        let groups = metadata.metadata().row_groups().iter().enumerate().map(|(index, group)| {
-            let rows = u64::try_from(group.num_rows()).unwrap_or(0);
-            let first_row = next_row;
-            next_row = next_row.saturating_add(rows);
-            let bytes = u64::try_from(group.compressed_size()).unwrap_or(0);
-            let (file, metadata, leaves) = (Arc::clone(&file), metadata.clone(), leaves.clone());
-            Self { file, metadata, leaves, index, first_row, rows, bytes }
+    /// Reads a file's footer and gives its row groups. The footer is let go again: of all files at once it may be much.
+    pub(super) fn open(file: &DataFile, wanted: &Arc<Wanted>) -> Result<Vec<Self>> {
+        let opened = Opened::new(file, wanted)?;
+        let groups = opened.metadata.metadata().row_groups();
+        let table = Arc::new(ParquetTable {
+            file: file.clone(),
+            wanted: Arc::clone(wanted),
+            opened: Mutex::new(None),
+            unread: AtomicUsize::new(groups.len()),
         });
-        Ok(groups.collect())
+        let mut next_row = 1u64;
+        let mut found = Vec::with_capacity(groups.len());
+        for (index, group) in groups.iter().enumerate() {
+            let number = |number: i64| {
+                let fault = || ParquetError::General(format!("row group {index} has an impossible size: {number}"));
+                u64::try_from(number).map_err(|_| file.bad_parquet(fault()))
+            };
+            let (rows, bytes) = (number(group.num_rows())?, number(group.compressed_size())?);
+            found.push(Self { table: Arc::clone(&table), index, first_row: next_row, rows, bytes });
+            next_row = next_row.saturating_add(rows);
+        }
+        Ok(found)
     }
 
     fn chunk(&self, batch: RecordBatch, before: u64) -> Chunk {
-        let origin = self.file.origin(RowNumbers::From(self.first_row.saturating_add(before)));
+        let origin = self.table.file.origin(RowNumbers::From(self.first_row.saturating_add(before)));
         let bytes = self.share(before + batch.num_rows() as u64) - self.share(before);
-        Chunk { batch, origin, bytes }
+        Chunk { batch, origin, bare: 0, bytes }
     }
 
     /// The bytes that the first `rows` rows stand for.
@@ -73,6 +93,49 @@ impl RowGroup {
         let rows = rows.min(self.rows);
         // At most `bytes`, as `rows` is at most `self.rows`.
         (u128::from(self.bytes) * u128::from(rows) / u128::from(self.rows.max(1))) as u64
+    }
+
+    fn read_from(&self, opened: &Opened, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
+        let table = &self.table;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(opened.handle.clone(), opened.metadata.clone())
+                .with_row_groups(vec![self.index])
+                .with_projection(opened.leaves.clone())
+                .with_batch_size(opened.batch_rows(self.index));
+        let mut reader = guarded(&table.file, || builder.build())?;
+        let mut before = 0;
+        let next = || {
+            let batch = guarded(&table.file, || reader.next().transpose().map_err(own_error))?;
+            let Some(mut batch) = batch else { return Ok(None) };
+            if opened.zone_is_unknown {
+                batch = without_zone(batch, &table.wanted.day_column)?;
+            }
+            let chunk = self.chunk(batch, before);
+            before += chunk.batch.num_rows() as u64;
+            Ok(Some(chunk))
+        };
+        work_ahead(ahead, next, visit)
+    }
+}
+
+impl ParquetTable {
+    /// The open file, shared by all that read it.
+    fn opened(&self) -> Result<Arc<Opened>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = opened.as_ref() {
+            return Ok(Arc::clone(opened));
+        }
+        let new = Arc::new(Opened::new(&self.file, &self.wanted)?);
+        *opened = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// Notes that a row group has been read; after the last one the file is closed.
+    fn close_after_last(&self) {
+        if self.unread.fetch_sub(1, Ordering::AcqRel) <= 1 {
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.unread.store(1, Ordering::Release);
+        }
     }
 }
 
@@ -82,24 +145,92 @@ impl Part for RowGroup {
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        // Each part opens the file for itself: duplicated handles would share one offset.
-        let handle = File::open(self.file.path.as_path()).map_err(|source| self.file.unreadable("read", source))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone())
-            .with_row_groups(vec![self.index])
-            .with_projection(self.leaves.clone())
-            .with_batch_size(BATCH);
-        let mut reader = guarded(&self.file, || builder.build())?;
-        let mut before = 0;
-        let next = || {
-            let batch = guarded(&self.file, || reader.next().transpose().map_err(own_error))?;
-            Ok(batch.map(|batch| {
-                let chunk = self.chunk(batch, before);
-                before += chunk.batch.num_rows() as u64;
-                chunk
-            }))
-        };
-        work_ahead(ahead, next, visit)
+        let opened = self.table.opened()?;
+        let read = self.read_from(&opened, ahead, visit);
+        drop(opened);
+        self.table.close_after_last();
+        // A file that is written to may well be unreadable, and then that is what to say of it.
+        match read {
+            Err(error @ (Error::Parquet { .. } | Error::Unreadable { .. })) => {
+                self.table.file.check_unchanged()?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+            Ok(()) => self.table.file.check_unchanged(),
+        }
     }
+}
+
+/// The key under which writers keep the Arrow schema of what they were given.
+const ARROW_SCHEMA: &str = "ARROW:schema";
+
+impl Opened {
+    fn new(file: &DataFile, wanted: &Wanted) -> Result<Self> {
+        let unreadable = |source| file.unreadable("read", source);
+        let handle = ParquetFile::new(file.open()?).map_err(unreadable)?;
+        let footer = Arc::new(guarded(file, || handle.footer())?);
+        let (metadata, arrow_is_known) = guarded(file, || arrow_types(&footer))?;
+        let columns = choose_fields(wanted, file.day.is_some(), metadata.schema(), Some(file.path.as_path()))?;
+        let leaves = leaves(metadata.parquet_schema(), &columns);
+        let metadata = match wanted_types(&metadata, &columns, &wanted.day_column) {
+            None => metadata,
+            Some(schema) => {
+                let options = ArrowReaderOptions::new().with_schema(schema);
+                guarded(file, || ArrowReaderMetadata::try_new(footer, options))?
+            }
+        };
+        Ok(Self { handle, metadata, leaves, zone_is_unknown: !arrow_is_known && file.day.is_none() })
+    }
+
+    /// The rows of a batch of a row group: many, unless they are large.
+    fn batch_rows(&self, group: usize) -> usize {
+        let Some(group) = self.metadata.metadata().row_groups().get(group) else { return BATCH };
+        let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| self.leaves.leaf_included(*leaf));
+        let bytes = leaves.fold(0u64, |sum, (_, column)| {
+            let values = u64::try_from(column.num_values()).unwrap_or(u64::MAX);
+            let stored = u64::try_from(column.uncompressed_size()).unwrap_or(u64::MAX);
+            // Equal values are stored once, and have their place each when they are read.
+            sum.saturating_add(values.saturating_mul(VALUE_BYTES).max(stored))
+        });
+        let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
+        let fitting = u128::from(BATCH_BYTES) * u128::from(rows) / u128::from(bytes.max(1));
+        usize::try_from(fitting).map_or(BATCH, |rows| rows.clamp(1, BATCH))
+    }
+}
+
+/// What a value takes in memory, about: itself, its place in its list, and what is made of it.
+const VALUE_BYTES: u64 = 16;
+
+/// What a footer means in Arrow, and whether that is as the writer's own Arrow schema has it.
+///
+/// Tools that rewrite files leave that schema behind as it was, also where they rename columns. What does not fit the file is
+/// passed over: the types of Parquet say enough.
+fn arrow_types(footer: &Arc<ParquetMetaData>) -> Result<(ArrowReaderMetadata, bool), ParquetError> {
+    let entries = footer.file_metadata().key_value_metadata();
+    if entries.is_some_and(|entries| entries.iter().any(|entry| entry.key == ARROW_SCHEMA))
+        && let Ok(metadata) = ArrowReaderMetadata::try_new(Arc::clone(footer), ArrowReaderOptions::new())
+    {
+        return Ok((metadata, true));
+    }
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    Ok((ArrowReaderMetadata::try_new(Arc::clone(footer), options)?, false))
+}
+
+/// A batch whose day column, where it is one of instants, says no zone.
+fn without_zone(batch: RecordBatch, day_column: &str) -> Result<RecordBatch> {
+    let (schema, mut columns, _) = batch.into_parts();
+    let mut fields: Vec<Arc<Field>> = schema.fields().to_vec();
+    for (field, column) in fields.iter_mut().zip(&mut columns) {
+        if field.name() == day_column
+            && let DataType::Timestamp(unit, Some(_)) = field.data_type()
+        {
+            let plain = DataType::Timestamp(*unit, None);
+            let data = column.to_data().into_builder().data_type(plain.clone()).build();
+            *column = make_array(data.invariant("a zone does not change how instants are kept")?);
+            *field = Arc::new(field.as_ref().clone().with_data_type(plain));
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).invariant("a zone does not change a batch's columns")
 }
 
 /// The leaves of the wanted columns; of a slate only the fields that it needs.
@@ -132,7 +263,7 @@ fn wanted_types(metadata: &ArrowReaderMetadata, columns: &[(usize, Column)], day
     for leaf in 0..descriptor.num_columns() {
         let root = descriptor.get_column_root_idx(leaf);
         let Some((place, column)) = columns.iter().find(|(place, _)| *place == root) else { continue };
-        let Some(field) = fields.get_mut(*place) else { continue };
+        let field = &mut fields[*place];
         let data_type = match field.data_type() {
             DataType::Timestamp(TimeUnit::Nanosecond, zone)
                 if descriptor.column(leaf).physical_type() == PhysicalType::INT96 =>
@@ -150,29 +281,9 @@ fn wanted_types(metadata: &ArrowReaderMetadata, columns: &[(usize, Column)], day
     changed.then(|| Arc::new(Schema::new(fields)))
 }
 
-thread_local! {
-    /// Whether this thread is in a call of [`guarded`].
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic on this thread is about to become an error, so that a panic hook has nothing to tell of it.
-#[must_use]
-pub fn panic_becomes_error() -> bool {
-    GUARDED.get()
-}
-
 /// Calls the Parquet reader, which panics over some damaged files.
 fn guarded<T>(file: &DataFile, call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
-    GUARDED.set(true);
-    // The reader is given up on the first error, so nobody sees what a panic leaves half done.
-    let result = catch_unwind(AssertUnwindSafe(call));
-    GUARDED.set(false);
-    let result = result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        Err(ParquetError::General(format!("damaged: {text}")))
-    });
-    result.map_err(|source| file.bad_parquet(source))
+    guard::guarded(call).map_err(|source| file.bad_parquet(source))
 }
 
 /// What the Parquet reader said, without the Arrow error that its batches wrap it in.

@@ -1,41 +1,44 @@
 //! Text files as streams of unpacked bytes, and as blocks of whole lines.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
 use memchr::{memchr_iter, memrchr};
 
 use crate::error::Result;
 use crate::read::discover::{Compression, DataFile};
+use crate::read::gzip::{self, Members};
 
-/// The longest line or record, in bytes; text offsets in a batch have 32 bits.
-pub(super) const LONGEST_RECORD: usize = 1 << 30;
+/// The longest line or record, in bytes. It is asked for while one grows, so that one that never ends takes no more memory.
+pub(super) const LONGEST_RECORD: usize = 64 << 20;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Bytes at the start by which content is told that is no text.
+const FIRST_BYTES: usize = 4;
 
 /// The unpacked bytes of a text file.
 pub(super) struct TextStream {
     reader: Box<dyn Read + Send>,
     action: &'static str,
     consumed: Arc<AtomicU64>,
+    /// The first bytes, which have been looked at, as far as they have not been handed out; none before they are read.
+    first: Option<io::Cursor<Vec<u8>>>,
 }
 
 impl TextStream {
     pub(super) fn open(file: &DataFile, compression: Compression) -> Result<Self> {
         let unreadable = |source| file.unreadable("read", source);
         let consumed = Arc::new(AtomicU64::new(0));
-        let packed = File::open(file.path.as_path()).map_err(unreadable)?;
-        let packed = Counted { reader: packed, consumed: Arc::clone(&consumed) };
+        let packed = Counted { reader: file.open()?, consumed: Arc::clone(&consumed) };
         let reader: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(packed),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(packed)),
+            Compression::Gzip => Box::new(Members::new(packed)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed).map_err(unreadable)?),
         };
         let action = if compression == Compression::None { "read" } else { "decompress" };
-        Ok(Self { reader, action, consumed })
+        Ok(Self { reader, action, consumed, first: None })
     }
 
     /// What an error of this stream says was tried.
@@ -51,9 +54,36 @@ impl TextStream {
 
 impl Read for TextStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer)
+        let first = match &mut self.first {
+            Some(first) => first,
+            None => {
+                let mut bytes = Vec::with_capacity(FIRST_BYTES);
+                self.reader.by_ref().take(FIRST_BYTES as u64).read_to_end(&mut bytes)?;
+                refuse_no_text(&bytes)?;
+                self.first.insert(io::Cursor::new(bytes))
+            }
+        };
+        match first.read(buffer)? {
+            0 => self.reader.read(buffer),
+            read => Ok(read),
+        }
     }
 }
+
+/// Refuses content that is plainly something else than text in UTF-8.
+fn refuse_no_text(first: &[u8]) -> io::Result<()> {
+    let problem = match first {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; convert it to UTF-8 (`iconv -f UTF-16 -t UTF-8`)",
+        _ if first.starts_with(gzip::MAGIC) => "its content is gzip; let its name end with .gz",
+        _ if first.starts_with(ZSTD_MAGIC) => "its content is zstd; let its name end with .zst",
+        _ if first.starts_with(b"PAR1") => "its content is Parquet; let its name end with .parquet",
+        _ if first.contains(&0) => "it holds zero bytes: it is UTF-16 or no text; convert it to UTF-8",
+        _ => return Ok(()),
+    };
+    Err(io::Error::other(problem))
+}
+
+const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// Says how many bytes of the file, still packed, were read since it was last asked.
 pub(super) struct Meter {
@@ -126,7 +156,8 @@ impl<'a> Blocks<'a> {
         let mut target = self.size.max(text.len() + 1);
         loop {
             let searched = text.len();
-            let ended = self.fill(&mut text, target)?;
+            let ended = fill(&mut self.stream, &mut text, target);
+            let ended = ended.map_err(|source| self.file.unreadable(self.stream.action(), source))?;
             if self.next_line == 1 && searched == 0 && text.starts_with(BYTE_ORDER_MARK) {
                 text.drain(..BYTE_ORDER_MARK.len());
             }
@@ -138,9 +169,9 @@ impl<'a> Blocks<'a> {
                 break;
             }
             if text.len() > LONGEST_RECORD {
-                return Err(self.file.bad_text(self.next_line, "the line is longer than 1 GiB"));
+                return Err(self.file.bad_text(self.next_line, too_long("line")));
             }
-            target = text.len() * 2;
+            target = (text.len() * 2).min(LONGEST_RECORD + 1);
         }
         if text.is_empty() {
             return Ok(None);
@@ -151,13 +182,17 @@ impl<'a> Blocks<'a> {
         self.next_line += lines as u64;
         Ok(Some(Block { text, first_line, lines, bytes: self.meter.since() }))
     }
+}
 
-    /// Reads until `text` has `length` bytes; true where the file ends before.
-    fn fill(&mut self, text: &mut Vec<u8>, length: usize) -> Result<bool> {
-        let lacking = length.saturating_sub(text.len());
-        text.reserve_exact(lacking);
-        let read = (&mut self.stream).take(lacking as u64).read_to_end(text);
-        let read = read.map_err(|source| self.file.unreadable(self.stream.action(), source))?;
-        Ok(read < lacking)
-    }
+/// Reads until `text` has `length` bytes; true where the stream ends before.
+pub(super) fn fill(stream: &mut TextStream, text: &mut Vec<u8>, length: usize) -> io::Result<bool> {
+    let lacking = length.saturating_sub(text.len());
+    text.reserve_exact(lacking);
+    let read = stream.take(lacking as u64).read_to_end(text)?;
+    Ok(read < lacking)
+}
+
+/// What to say of a line or record that is too long.
+pub(super) fn too_long(what: &str) -> String {
+    format!("the {what} is longer than {} MiB", LONGEST_RECORD >> 20)
 }

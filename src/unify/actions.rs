@@ -6,11 +6,12 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::columns::{Cell, Cells, Days, Reader};
+use super::columns::{Cell, Cells, Reader};
+use super::days::Days;
 use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, time_value, valid_day};
 use super::{Progress, Sink, read_all};
 use crate::config::{ActionTable, Plan};
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::event::{Action, ActionType, Day, ItemId, NULL_TIME};
 use crate::read::{Chunk, Source};
 
@@ -97,13 +98,13 @@ fn read_chunk<I: ItemId>(
     rejects: &Rejects,
     found: &mut Found<I>,
 ) -> Result<()> {
-    let reader = Reader::new(&table.name, chunk);
+    let reader = Reader::new(&table.name, chunk, plan);
     let columns = Columns::new(&reader, table)?;
     let rows = chunk.batch.num_rows();
     found.actions.clear();
     found.runs.clear();
     match columns.plain::<I>(rows) {
-        Some(plain) => plain.read(table.kind, plan, pick, found),
+        Some(plain) => plain.read(table.kind, plan, pick, found)?,
         None => read_rows(&columns, &reader, rows, plan, pick, rejects, found)?,
     }
     Ok(())
@@ -160,8 +161,9 @@ enum PlainDays<'a> {
 
 impl Plain<'_> {
     /// Reads the rows a run of one day at a time; days that nothing sees are only counted.
-    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) {
+    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) -> Result<()> {
         let Found { actions, runs, wanted } = found;
+        let mut all_fit = true;
         let mut start = 0;
         while start < self.rows {
             let (day, end) = match self.days {
@@ -179,13 +181,16 @@ impl Plain<'_> {
                 actions.extend(wanted.iter().map(|&(row, customer)| {
                     let row = start + row as usize;
                     let time = self.times.map_or(midnight, |times| times[row]);
-                    // All items fit, or the chunk would not be plain.
-                    let item = I::try_from(self.items[row]).unwrap_or_else(|_| I::zeroed());
+                    let item = I::try_from(self.items[row]).unwrap_or_else(|_| {
+                        all_fit = false;
+                        I::zeroed()
+                    });
                     Action::new(customer, day, time, item, kind)
                 }));
             }
             start = end;
         }
+        if all_fit { Ok(()) } else { Err(Error::internal("the items of a plain chunk fit")) }
     }
 }
 
@@ -195,7 +200,8 @@ struct Columns<'a> {
     days: Days,
     customers: Cells,
     items: Cells,
-    times: Option<Cells>,
+    /// The column of times and its name.
+    times: Option<(&'a str, Cells)>,
 }
 
 impl<'a> Columns<'a> {
@@ -204,7 +210,7 @@ impl<'a> Columns<'a> {
             days: reader.days(&table.day_column)?,
             customers: reader.ids("customer_id")?,
             items: reader.ids(&table.item_column)?,
-            times: table.time_column.as_deref().map(|column| reader.times(column)).transpose()?,
+            times: table.time_column.as_deref().map(|name| Ok((name, reader.times(name)?))).transpose()?,
             table,
         })
     }
@@ -217,7 +223,7 @@ impl<'a> Columns<'a> {
             Days::Path(_) => PlainDays::Same(valid_day(self.days.get(0))?),
         };
         let times = match &self.times {
-            Some(times) => Some(times.plain()?),
+            Some((_, times)) => Some(times.plain()?),
             None => None,
         };
         let items = self.items.plain()?;
@@ -236,11 +242,16 @@ impl<'a> Columns<'a> {
         };
         let Cell::Value(item) = self.items.get(row) else { return Err(self.item_fault(row)) };
         let item = I::try_from(item).map_err(|_| self.item_fault(row))?;
-        let time = match self.times.as_ref().map(|times| times.get(row)) {
+        let time = match &self.times {
             None => day.midnight(),
-            Some(Cell::Value(time)) => time,
-            Some(Cell::Null) => NULL_TIME,
-            Some(Cell::Bad) => return Err(self.time_fault(row)),
+            Some((name, times)) => match times.get(row) {
+                Cell::Value(time) => time,
+                Cell::Null => NULL_TIME,
+                Cell::Bad => {
+                    let (column, value) = ((*name).to_owned(), times.text(row));
+                    return Err(Fault { reason: Reason::UnparsableTime, column, value });
+                }
+            },
         };
         Ok((day, customer, item, time))
     }
@@ -250,21 +261,13 @@ impl<'a> Columns<'a> {
         Fault { reason, column: self.table.item_column.clone(), value: self.items.text(row) }
     }
 
-    fn time_fault(&self, row: usize) -> Fault {
-        Fault {
-            reason: Reason::UnparsableTime,
-            column: self.table.time_column.clone().unwrap_or_default(),
-            value: self.times.as_ref().and_then(|times| times.text(row)),
-        }
-    }
-
     fn contents(&self, row: usize) -> Map<String, Value> {
         let mut contents = Map::new();
         contents.insert(self.table.day_column.clone(), day_value(self.days.get(row), self.days.text(row)));
         contents.insert("customer_id".to_owned(), id_value(self.customers.get(row), self.customers.text(row)));
         contents.insert(self.table.item_column.clone(), id_value(self.items.get(row), self.items.text(row)));
-        if let (Some(column), Some(times)) = (&self.table.time_column, &self.times) {
-            contents.insert(column.clone(), time_value(times.get(row), times.text(row)));
+        if let Some((name, times)) = &self.times {
+            contents.insert((*name).to_owned(), time_value(times.get(row), times.text(row)));
         }
         contents
     }

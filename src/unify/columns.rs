@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Date64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::time::{format_time, parse_time};
-use crate::error::{Error, Result};
+use crate::config::Plan;
+use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, NULL_TIME};
-use crate::read::{Chunk, Origin, PathDay};
+use crate::read::{Chunk, Origin};
+use crate::zone::Zone;
 
 /// What a row holds in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ impl Cells {
         if self.get(row) == Cell::Null { None } else { text(&self.array, row) }
     }
 
-    fn new(array: &ArrayRef, cell: impl Fn(usize) -> Cell) -> Self {
+    pub(super) fn new(array: &ArrayRef, mut cell: impl FnMut(usize) -> Cell) -> Self {
         let rows = array.len();
         let mut values = Vec::with_capacity(rows);
         let mut valid = Vec::with_capacity(rows);
@@ -75,34 +77,8 @@ impl Cells {
         Self { array: Arc::clone(array), values, nulls: array.logical_nulls(), bad: None }
     }
 
-    fn all_null(array: &ArrayRef) -> Self {
+    pub(super) fn all_null(array: &ArrayRef) -> Self {
         Self::new(array, |_| Cell::Null)
-    }
-}
-
-/// The day of each row, from the path or from a column.
-pub(super) enum Days {
-    Path(PathDay),
-    Column(Cells),
-}
-
-impl Days {
-    pub(super) fn get(&self, row: usize) -> Cell {
-        match self {
-            Self::Path(PathDay::Day(day)) => Cell::Value(i64::from(day.0)),
-            Self::Path(PathDay::Null) => Cell::Null,
-            Self::Path(PathDay::Unparsable(_)) => Cell::Bad,
-            Self::Column(cells) => cells.get(row),
-        }
-    }
-
-    pub(super) fn text(&self, row: usize) -> Option<String> {
-        match self {
-            Self::Path(PathDay::Day(day)) => Some(day.to_string()),
-            Self::Path(PathDay::Null) => None,
-            Self::Path(PathDay::Unparsable(text)) => Some(text.clone()),
-            Self::Column(cells) => cells.text(row),
-        }
     }
 }
 
@@ -111,19 +87,13 @@ pub(super) struct Reader<'a> {
     pub(super) table: &'a str,
     pub(super) batch: &'a RecordBatch,
     pub(super) origin: &'a Origin,
+    /// The zone in which days that come as instants count, where one is asked for.
+    pub(super) day_zone: Option<&'a Zone>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(table: &'a str, chunk: &'a Chunk) -> Self {
-        Self { table, batch: &chunk.batch, origin: &chunk.origin }
-    }
-
-    pub(super) fn days(&self, column: &str) -> Result<Days> {
-        if let Some(day) = &self.origin.day {
-            return Ok(Days::Path(day.clone()));
-        }
-        let array = self.column(column)?;
-        self.day_cells(column, &unpacked_unless_text(&array)).map(Days::Column)
+    pub(super) fn new(table: &'a str, chunk: &'a Chunk, plan: &'a Plan) -> Self {
+        Self { table, batch: &chunk.batch, origin: &chunk.origin, day_zone: plan.day_zone() }
     }
 
     /// Customer and item ids; `Bad` where the id is beyond 64 bits, signed.
@@ -133,14 +103,18 @@ impl<'a> Reader<'a> {
 
     /// Times in microseconds since the epoch, floored; `Bad` where text is no time or a time is beyond 64 bits.
     pub(super) fn times(&self, column: &str) -> Result<Cells> {
-        let array = unpacked(&self.column(column)?);
+        self.time_cells(column, &self.column(column)?)
+    }
+
+    pub(super) fn time_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        let array = self.unpacked(column, array)?;
         match array.data_type() {
             DataType::Null => Ok(Cells::all_null(&array)),
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 let times = array.as_primitive::<TimestampMicrosecondType>();
                 Ok(guarded(Cells::from_values(&array, times.values().clone())))
             }
-            DataType::Timestamp(unit, _) => Ok(scaled(&array, *unit)),
+            DataType::Timestamp(unit, _) => scaled(&array, *unit),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
                 let texts = Texts::new(&array);
                 Ok(Cells::new(&array, |row| match texts.get(row) {
@@ -182,14 +156,27 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong_value(&self, column: &str, row: usize, value: &[u8], expected: &'static str) -> Error {
+        let Some(row) = self.origin.rows.number(row) else {
+            return Error::internal("lines of text files are numbered");
+        };
         Error::ValueType {
             table: self.table.to_owned(),
             file: self.origin.path().map(ToOwned::to_owned),
-            row: self.origin.rows.number(row).unwrap_or_default(),
+            row,
             column: column.to_owned(),
             value: String::from_utf8_lossy(value).into_owned(),
             expected,
         }
+    }
+
+    /// Dictionaries and runs as plain arrays.
+    pub(super) fn unpacked(&self, column: &str, array: &ArrayRef) -> Result<ArrayRef> {
+        let plain = match array.data_type() {
+            DataType::Dictionary(_, values) => values.as_ref(),
+            DataType::RunEndEncoded(_, values) => values.data_type(),
+            _ => return Ok(Arc::clone(array)),
+        };
+        cast(array, plain).map_err(|_| self.wrong_type(column, array, "plain values"))
     }
 
     pub(super) fn id_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
@@ -197,7 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn id_cells_at(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
-        let array = unpacked(array);
+        let array = self.unpacked(column, array)?;
         match array.data_type() {
             DataType::Null => Ok(Cells::all_null(&array)),
             DataType::Int64 => Ok(Cells::from_values(&array, array.as_primitive::<Int64Type>().values().clone())),
@@ -261,57 +248,12 @@ impl<'a> Reader<'a> {
             _ => Err(self.wrong_type(column, array, "a boolean")),
         }
     }
-
-    fn day_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
-        let known = |day: Option<Day>| {
-            day.filter(|day| Day::in_calendar(*day)).map_or(Cell::Bad, |day| Cell::Value(i64::from(day.0)))
-        };
-        let cells = match array.data_type() {
-            DataType::Null => Cells::all_null(array),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text_days(array),
-            DataType::Dictionary(_, values) if is_text(values) => return self.dictionary_days(column, array),
-            DataType::Date32 => {
-                let days: &Date32Array = array.as_primitive::<Date32Type>();
-                Cells::new(array, |row| if days.is_null(row) { Cell::Null } else { known(Some(Day(days.value(row)))) })
-            }
-            DataType::Date64 => {
-                let days = array.as_primitive::<Date64Type>();
-                let day = |millis: i64| i32::try_from(millis.div_euclid(86_400_000)).ok().map(Day);
-                Cells::new(array, |row| if days.is_null(row) { Cell::Null } else { known(day(days.value(row))) })
-            }
-            DataType::Timestamp(..) => {
-                let times = self.times(column)?;
-                Cells::new(array, |row| match times.get(row) {
-                    Cell::Value(micros) => known(Day::containing(micros)),
-                    other => other,
-                })
-            }
-            _ => return Err(self.wrong_type(column, array, "text as `2025-08-15` or `dt=2025-08-15`, or a date")),
-        };
-        Ok(cells)
-    }
-
-    /// Text days that the source keeps in a dictionary: each distinct text is parsed once.
-    fn dictionary_days(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
-        let dictionary = array.as_any_dictionary();
-        let values = self.day_cells(column, dictionary.values())?;
-        let keys =
-            cast(dictionary.keys(), &DataType::Int32).map_err(|_| self.wrong_type(column, array, "text or a date"))?;
-        let keys = keys.as_primitive::<Int32Type>();
-        Ok(Cells::new(array, |row| {
-            if keys.is_null(row) {
-                Cell::Null
-            } else {
-                values.get(usize::try_from(keys.value(row)).unwrap_or_default())
-            }
-        }))
-    }
 }
 
 const INTEGER: &str = "an integer";
 
 /// The bytes of a text column of any layout.
-enum Texts<'a> {
+pub(super) enum Texts<'a> {
     Small(&'a arrow::array::StringArray),
     Large(&'a arrow::array::LargeStringArray),
     View(&'a arrow::array::StringViewArray),
@@ -319,7 +261,7 @@ enum Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The caller has seen that the array is one of the three.
-    fn new(array: &'a ArrayRef) -> Self {
+    pub(super) fn new(array: &'a ArrayRef) -> Self {
         match array.data_type() {
             DataType::LargeUtf8 => Self::Large(array.as_string()),
             DataType::Utf8View => Self::View(array.as_string_view()),
@@ -327,7 +269,7 @@ impl<'a> Texts<'a> {
         }
     }
 
-    fn get(&self, row: usize) -> Option<&'a [u8]> {
+    pub(super) fn get(&self, row: usize) -> Option<&'a [u8]> {
         match self {
             Self::Small(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
             Self::Large(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
@@ -336,33 +278,17 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Neighbouring rows mostly share their day, so a text is parsed only where it changes.
-fn text_days(array: &ArrayRef) -> Cells {
-    let texts = Texts::new(array);
-    let last = std::cell::Cell::new((&b""[..], Cell::Bad));
-    Cells::new(array, |row| {
-        let Some(text) = texts.get(row) else { return Cell::Null };
-        let (last_text, last_cell) = last.get();
-        if text == last_text {
-            return last_cell;
-        }
-        let cell = Day::parse(text).map_or(Cell::Bad, |day| Cell::Value(i64::from(day.0)));
-        last.set((text, cell));
-        cell
-    })
-}
-
 /// Times of another unit than microseconds.
-fn scaled(array: &ArrayRef, unit: TimeUnit) -> Cells {
+fn scaled(array: &ArrayRef, unit: TimeUnit) -> Result<Cells> {
     // Every unit is stored as 64-bit counts, so this cast only renames the type.
-    let counts = cast(array, &DataType::Int64).unwrap_or_else(|_| Arc::new(Int64Array::new_null(array.len())));
-    let counts = counts.as_primitive::<Int64Type>().clone();
-    Cells::new(array, |row| {
+    let counts = cast(array, &DataType::Int64).invariant("timestamps are kept as 64-bit counts")?;
+    let counts = counts.as_primitive::<Int64Type>();
+    Ok(Cells::new(array, |row| {
         if counts.is_null(row) {
             return Cell::Null;
         }
         micros(counts.value(row), unit).filter(|&micros| micros != NULL_TIME).map_or(Cell::Bad, Cell::Value)
-    })
+    }))
 }
 
 /// A count of units since the epoch in microseconds, floored, or `None` beyond 64 bits.
@@ -386,25 +312,8 @@ fn guarded(times: Cells) -> Cells {
     })
 }
 
-fn is_text(kind: &DataType) -> bool {
+pub(super) fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-/// Dictionaries and runs as plain arrays.
-fn unpacked(array: &ArrayRef) -> ArrayRef {
-    let plain = match array.data_type() {
-        DataType::Dictionary(_, values) => values.as_ref().clone(),
-        DataType::RunEndEncoded(_, values) => values.data_type().clone(),
-        _ => return Arc::clone(array),
-    };
-    cast(array, &plain).unwrap_or_else(|_| Arc::clone(array))
-}
-
-fn unpacked_unless_text(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Dictionary(_, values) if is_text(values) => Arc::clone(array),
-        _ => unpacked(array),
-    }
 }
 
 fn is_integer(text: &[u8]) -> bool {

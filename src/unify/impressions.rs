@@ -7,7 +7,8 @@ use arrow::array::Array;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::columns::{Cell, Cells, Days, Reader};
+use super::columns::{Cell, Cells, Reader};
+use super::days::Days;
 use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, label_value, valid_day};
 use super::slates::Slates;
 use super::{IMPRESSIONS, Progress, Sink, read_all};
@@ -27,6 +28,10 @@ pub struct Impressions {
     pub rejects: Vec<Reject>,
     /// The first and the last day that the table has, requested or not, as far as it was read.
     pub first_and_last: Option<(Day, Day)>,
+    /// The rows in text formats, whatever their day.
+    pub lines: u64,
+    /// Those of them that have the key neither of a list nor of an item.
+    pub shows_nothing: u64,
 }
 
 impl Impressions {
@@ -34,7 +39,14 @@ impl Impressions {
     #[must_use]
     pub fn none(plan: &Plan) -> Self {
         let days = plan.days().len();
-        Self { rows: vec![0; days], samples: vec![0; days], rejects: Vec::new(), first_and_last: None }
+        Self {
+            rows: vec![0; days],
+            samples: vec![0; days],
+            rejects: Vec::new(),
+            first_and_last: None,
+            lines: 0,
+            shows_nothing: 0,
+        }
     }
 
     /// Adds what another part of the table holds, read for the same plan.
@@ -43,6 +55,8 @@ impl Impressions {
         add(&mut self.rows, &other.rows);
         add(&mut self.samples, &other.samples);
         self.rejects.extend(other.rejects);
+        self.lines += other.lines;
+        self.shows_nothing += other.shows_nothing;
         if let Some((first, last)) = other.first_and_last {
             self.see(first, last);
         }
@@ -51,6 +65,12 @@ impl Impressions {
     fn see(&mut self, first: Day, last: Day) {
         let (known_first, known_last) = self.first_and_last.unwrap_or((first, last));
         self.first_and_last = Some((known_first.min(first), known_last.max(last)));
+    }
+
+    /// Refuses lines of JSON that mostly show nothing: as a line may lack any key, that is how keys of other names look.
+    fn refuse_nothing(&self) -> Result<()> {
+        let (rows, of) = (self.shows_nothing, self.lines);
+        if rows > of / 2 { Err(Error::NothingShown { table: IMPRESSIONS.to_owned(), rows, of }) } else { Ok(()) }
     }
 
     /// Refuses days without any sample, unless the plan allows them.
@@ -89,16 +109,21 @@ pub fn read_impressions<I: ItemId>(
         progress(chunk.bytes)
     })?;
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.refuse_nothing()?;
     Ok(Impressions { rejects: rejects.into_inner(), ..found })
 }
 
 fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Result<(Vec<Sample<I>>, Impressions)> {
-    let reader = Reader::new(IMPRESSIONS, chunk);
+    let reader = Reader::new(IMPRESSIONS, chunk, plan);
     let table = Table::new(&reader)?;
     let mut found = Impressions::none(plan);
     let mut samples = Vec::new();
+    if chunk.origin.text {
+        found.lines = chunk.batch.num_rows() as u64;
+        found.shows_nothing = chunk.bare;
+    }
     if let Some(plain) = table.plain::<I>() {
-        plain.read(plan, &mut samples, &mut found);
+        plain.read(plan, &mut samples, &mut found)?;
         return Ok((samples, found));
     }
     for row in 0..chunk.batch.num_rows() {
@@ -146,19 +171,28 @@ struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    fn read<I: ItemId>(&self, plan: &Plan, samples: &mut Vec<Sample<I>>, found: &mut Impressions) {
+    fn read<I: ItemId>(&self, plan: &Plan, samples: &mut Vec<Sample<I>>, found: &mut Impressions) -> Result<()> {
         found.see(self.day, self.day);
-        let Some(day) = plan.day_index(self.day) else { return };
+        let Some(day) = plan.day_index(self.day) else { return Ok(()) };
+        let mut all_fit = true;
         samples.reserve(self.items.len());
         for (&customer, &(start, end)) in self.customers.iter().zip(self.ranges) {
             let elements = self.items[start..end].iter().zip(&self.labels[start..end]);
-            // All items fit, or the chunk would not be plain; a plan has fewer days than 32 bits count.
             samples.extend(elements.map(|(&item, &label)| {
-                Sample::new(day as u32, customer, I::try_from(item).unwrap_or_else(|_| I::zeroed()), label != 0)
+                let item = I::try_from(item).unwrap_or_else(|_| {
+                    all_fit = false;
+                    I::zeroed()
+                });
+                // A plan has fewer days than 32 bits count.
+                Sample::new(day as u32, customer, item, label != 0)
             }));
+        }
+        if !all_fit {
+            return Err(Error::internal("the items of a plain chunk fit"));
         }
         found.rows[day] += self.customers.len() as u64;
         found.samples[day] += samples.len() as u64;
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod actions;
 mod columns;
+mod days;
 mod impressions;
 mod reject;
 mod slates;
@@ -44,6 +45,7 @@ pub fn wanted_impressions() -> Wanted {
     Wanted {
         table: IMPRESSIONS.to_owned(),
         day_column: "dt".to_owned(),
+        csv_escape: None,
         layouts: vec![
             vec![customer(), Column { name: "impressions".to_owned(), shape: Shape::Slate }],
             vec![customer(), scalar("item_id"), scalar("is_order")],
@@ -56,7 +58,8 @@ pub fn wanted_impressions() -> Wanted {
 pub fn wanted_actions(table: &ActionTable) -> Wanted {
     let mut columns = vec![scalar("customer_id"), scalar(&table.item_column)];
     columns.extend(table.time_column.as_deref().map(scalar));
-    Wanted { table: table.name.clone(), day_column: table.day_column.clone(), layouts: vec![columns] }
+    let (table, day_column) = (table.name.clone(), table.day_column.clone());
+    Wanted { table, day_column, layouts: vec![columns], csv_escape: None }
 }
 
 fn scalar(name: &str) -> Column {

@@ -118,7 +118,7 @@ fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
         }
         DataType::FixedSizeList(..) => {
             let lists: &FixedSizeListArray = array.as_fixed_size_list();
-            let length = usize::try_from(lists.value_length()).unwrap_or_default();
+            let length = usize::try_from(lists.value_length()).ok()?;
             Some((ranges(&|row| (row * length, (row + 1) * length)), Arc::clone(lists.values())))
         }
         _ => None,

@@ -345,6 +345,7 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         history: content.history as u64,
         lookback_days: None,
         item_dtype: if content.wide_items { "i64" } else { "i32" }.to_owned(),
+        day_zone: None,
         build: hex(b"a build"),
         shards,
         tables,

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "error",
     "event",
+    "zone",
     "config",
     "fsio",
+    "parquet_file",
     "read",
     "unify",
     "histories",

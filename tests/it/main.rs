@@ -26,6 +26,7 @@ mod memory;
 mod open;
 mod properties;
 mod read;
+mod read_tables;
 mod reference;
 mod sheet;
 mod shim;

@@ -7,6 +7,7 @@ mod hashes;
 mod ids;
 mod lists;
 mod times;
+mod zones;
 
 use std::sync::{Arc, Mutex};
 
@@ -39,6 +40,11 @@ impl<I: ItemId> Clicks<I> {
 impl<I: ItemId> Clicks<I> {
     /// Reads clicks with bad rows left out, from columns of which those that are not given hold the same in every row.
     fn read(columns: &[(&str, ArrayRef)]) -> Result<Self> {
+        Self::read_in(None, columns)
+    }
+
+    /// The same with the days of instants in a zone.
+    fn read_in(day_zone: Option<&str>, columns: &[(&str, ArrayRef)]) -> Result<Self> {
         let rows = columns[0].1.len();
         let defaults: [(&str, ArrayRef); 4] = [
             ("dt", Arc::new(StringArray::from_iter_values((0..rows).map(|_| "2025-08-10")))),
@@ -48,10 +54,11 @@ impl<I: ItemId> Clicks<I> {
         ];
         let given = |name: &str| columns.iter().find(|(column, _)| *column == name).map(|(_, array)| array.clone());
         let batch = defaults.map(|(name, default)| (name, given(name).unwrap_or(default), true));
-        Self::read_batch(RecordBatch::try_from_iter_with_nullable(batch).unwrap())
+        Self::read_batch_in(day_zone, RecordBatch::try_from_iter_with_nullable(batch).unwrap())
     }
 
-    fn read_batch(batch: RecordBatch) -> Result<Self> {
+    fn read_batch_in(day_zone: Option<&str>, batch: RecordBatch) -> Result<Self> {
+        let options = Options { day_zone: day_zone.map(str::to_owned), ..plan().options().clone() };
         let table = ActionTable::clicks();
         let source = Batches::new(unify::wanted_actions(&table), [Ok(batch)].into_iter());
         let actions = Mutex::new(Vec::new());
@@ -59,7 +66,7 @@ impl<I: ItemId> Clicks<I> {
             actions.lock().unwrap().extend_from_slice(more);
             Ok(())
         };
-        let found = unify::read_actions::<I>(&table, &source, &plan(), &pick, &sink, &|_| Ok(()))?;
+        let found = unify::read_actions::<I>(&table, &source, &Plan::new(options).unwrap(), &pick, &sink, &|_| Ok(()))?;
         Ok(Self { actions: actions.into_inner().unwrap(), rejects: found.rejects })
     }
 }

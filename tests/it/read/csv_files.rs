@@ -1,6 +1,6 @@
 //! CSV: values, quotes, lines, and faults.
 
-use shardback::read::{Source, open};
+use shardback::read::{Source, Wanted, open};
 
 use super::{Table, clicks, gzip, impressions, read, zstandard};
 
@@ -82,4 +82,129 @@ fn csv_has_no_slates() {
         table.error(impressions()),
         "impressions: no column `is_order` in `TABLE/a.csv`; its columns: dt, customer_id, impressions, item_id"
     );
+}
+
+/// CSV as Spark writes it, with a backslash before quotes; `--csv-escape` says so.
+fn escaped() -> Wanted {
+    Wanted { csv_escape: Some(b'\\'), ..clicks() }
+}
+
+/// Rows that a writer of other rules wrote must not disappear into a quoted field: where more than a delimiter or the end of
+/// the line follows a closing quote, the rules are others.
+#[test]
+fn what_follows_a_closing_quote_is_an_error() {
+    let header = "dt,customer_id,item_id,click_time,query\n";
+    let rows = |queries: &[&str]| {
+        let row = |query: &&str| format!("2025-08-15,1,2,t,{query}\n");
+        format!("{header}{}", queries.iter().map(row).collect::<String>())
+    };
+    for (queries, line, shown) in [
+        // Spark: `tv 15"`. The second quote of the row is one half of a doubled one, and the next row begins within the field.
+        (
+            &["tv", r#""tv 15\"""#, "tv", r#""tv 17\"""#, "tv"][..],
+            3,
+            "field 5 goes on after its closing quote on line 5: ",
+        ),
+        (&[r#""a \"b\" c""#], 2, r#"field 5 goes on after its closing quote: `"a \"b`; "#),
+        // Search terms that begin with a quote, and are not quoted.
+        (&["tv", r#""best tv"#, "tv", r#""good tv"#, "tv"], 3, "field 5 goes on after its closing quote on line 5: "),
+        (&[r#""best" tv"#], 2, r#"field 5 goes on after its closing quote: `"best" `; "#),
+    ] {
+        for text in [rows(queries), rows(queries).replace('\n', "\r\n")] {
+            let error = Table::new().file("a.csv", text).error(clicks());
+            let expected = format!("clicks: `TABLE/a.csv`, line {line}: {shown}");
+            assert!(error.starts_with(&expected) && error.contains("`--csv-escape '\\'`"), "{error}");
+        }
+    }
+    // An odd one is never closed.
+    let error = Table::new().file("a.csv", rows(&["tv", r#""best tv"#, "tv"])).error(clicks());
+    assert_eq!(error, "clicks: `TABLE/a.csv`, line 3: a quoted field that does not end");
+    // A quote that does not begin its field is a character like any other.
+    let text = rows(&[r#"15" tv"#, r#"a "b" c"#, r#"""#.repeat(2).as_str(), r#"x"""#]);
+    assert_eq!(Table::new().file("a.csv", text).rows(clicks()).len(), 4);
+}
+
+/// All rows are there, and the values of wanted columns are what Spark wrote.
+#[test]
+fn quotes_may_be_escaped() {
+    let text = "query,dt,customer_id,item_id,click_time\n\
+                \"tv 15\\\"\",\"2025-08-15\",1,2,t\n\
+                \"a \\\"b\\\", c\\\\\",2025-08-15,2,2,\"a\\\\b\\\"c\\nd\"\n\
+                \"\",2025-08-15,3,2,\"\"\n\
+                \"line\nfeed\\\"\",2025-08-15,4,2,C:\\dir\n\
+                \"\"\"doubled\"\" too\",2025-08-15,5,2,t\\\n";
+    for text in [text.to_owned(), text.trim_end().to_owned(), text.replace('\n', "\r\n")] {
+        assert_eq!(
+            Table::new().file("a.csv", &text).rows(escaped()),
+            [
+                "2: click_time=t customer_id=1 dt=2025-08-15 item_id=2",
+                "3: click_time=a\\b\"c\\nd customer_id=2 dt=2025-08-15 item_id=2",
+                "4: click_time=null customer_id=3 dt=2025-08-15 item_id=2",
+                "5: click_time=C:\\dir customer_id=4 dt=2025-08-15 item_id=2",
+                "7: click_time=t\\ customer_id=5 dt=2025-08-15 item_id=2",
+            ],
+            "{text:?}"
+        );
+        assert!(Table::new().file("a.csv", text).error(clicks()).contains("closing quote"));
+    }
+    let open = "dt,customer_id,item_id,click_time\n2025-08-15,1,2,\"t\\\"\n";
+    assert!(Table::new().file("a.csv", open).error(escaped()).ends_with("line 2: a quoted field that does not end"));
+    assert!(Table::new().file("a.csv", open.trim_end()).error(escaped()).ends_with("a quoted field that does not end"));
+}
+
+/// What a quote opens may take the rest of the file, but not the rest of the memory.
+#[test]
+fn a_record_without_an_end_is_refused_while_it_is_read() {
+    let text = format!("dt,customer_id,item_id,click_time\n2025-08-15,1,2,\"{}", "x,\n".repeat(40 << 20));
+    let error = Table::new().file("a.csv.gz", gzip(text.as_bytes())).error(clicks());
+    assert_eq!(error, "clicks: `TABLE/a.csv.gz`, line 2: the record is longer than 64 MiB");
+    let text = format!("{}{}", super::LINE, " ".repeat(80 << 20));
+    let error = Table::new().file("a.json.gz", gzip(text.as_bytes())).error(clicks());
+    assert_eq!(error, "clicks: `TABLE/a.json.gz`, line 1: the line is longer than 64 MiB");
+}
+
+/// Random tables, written with every freedom that the rules leave and cut into reads at any place, against what was written.
+#[test]
+fn records_are_what_was_written() {
+    let mut state = 3u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let pieces = ["a", "\"", ",", "\n", "\\", "é", "\r\n", " ", "longer than the others", ""];
+    for round in 0..300 {
+        let escape = round % 3 == 0;
+        let end = if round % 2 == 0 { "\n" } else { "\r\n" };
+        let mut text = format!("x,dt,customer_id,item_id,click_time{end}");
+        let (mut expected, mut line) = (Vec::new(), 2);
+        for _ in 0..1 + random(40) {
+            let mut values: Vec<String> =
+                (0..5).map(|_| (0..random(4)).map(|_| pieces[random(pieces.len())]).collect()).collect();
+            values[1].insert(0, 'd');
+            let fields: Vec<String> = values
+                .iter()
+                .map(|value| {
+                    let plain = !value.contains([',', '\n', '\r']) && !value.starts_with('"') && random(2) == 0;
+                    match (plain, escape) {
+                        (true, _) => value.clone(),
+                        (false, true) => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+                        (false, false) => format!("\"{}\"", value.replace('"', "\"\"")),
+                    }
+                })
+                .collect();
+            let row = format!("{}{end}", fields.join(","));
+            let shown = |place: usize| if values[place].is_empty() { "null" } else { &values[place] };
+            expected.push(format!(
+                "{line}: click_time={} customer_id={} dt={} item_id={}",
+                shown(4),
+                shown(2),
+                shown(1),
+                shown(3)
+            ));
+            line += row.matches('\n').count();
+            text += &row;
+        }
+        let wanted = if escape { escaped() } else { clicks() };
+        assert_eq!(Table::new().file("a.csv", &text).rows(wanted), expected, "{text:?}");
+    }
 }

@@ -175,9 +175,9 @@ fn types_that_only_arrow_knows_and_field_ids_survive_the_choice_of_types() {
 fn a_broken_parquet_file_is_an_error_that_names_it() {
     let good = parquet_bytes(&click_batch(1000), 300);
     for (content, said) in [
-        (Vec::new(), "Parquet file too small. Size is 0 but need 8"),
-        (b"this is no Parquet file at all".to_vec(), "Corrupt footer"),
-        (good[..good.len() / 2].to_vec(), "Corrupt footer"),
+        (Vec::new(), "0 bytes are too few for a Parquet file"),
+        (b"this is no Parquet file at all".to_vec(), "it does not end as a Parquet file does"),
+        (good[..good.len() / 2].to_vec(), "it does not end as a Parquet file does"),
         (good[good.len() / 2..].to_vec(), ""),
     ] {
         let error = Table::new().file("a.parquet", content).error(clicks());

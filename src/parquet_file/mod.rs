@@ -1,0 +1,167 @@
+//! An open Parquet file as the Parquet reader is handed it: read by position, and looked over before it is decoded.
+//!
+//! Knows where a file keeps its footer and page headers; knows no columns and no tables.
+
+mod thrift;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::reader::{ChunkReader, Length};
+
+use thrift::Fault;
+
+/// What a Parquet file begins and ends with.
+const MAGIC: &[u8] = b"PAR1";
+
+/// What a file ends with whose footer is encrypted.
+const ENCRYPTED_MAGIC: &[u8] = b"PARE";
+
+/// The length of the footer, and the magic.
+const TAIL: usize = 8;
+
+/// Bytes in which a page's header is looked for at first; statistics may make it longer.
+const FIRST_LOOK: usize = 256;
+
+/// The longest header of a page.
+const LONGEST_HEADER: usize = 16 << 20;
+
+/// An open Parquet file. Copies share the handle, and none moves another's position, so that a footer and all the data are
+/// those of one file, whatever stands at its path meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct ParquetFile {
+    file: Arc<File>,
+    length: u64,
+}
+
+impl ParquetFile {
+    /// Takes an open file.
+    ///
+    /// # Errors
+    /// What the system says of its length.
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self { file: Arc::new(file), length })
+    }
+
+    /// Reads the footer.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing that it says is believed beyond the bytes that are there.
+    pub(crate) fn footer(&self) -> Result<ParquetMetaData, ParquetError> {
+        let mut tail = [0; TAIL];
+        let Some(before_tail) = self.length.checked_sub(TAIL as u64) else {
+            return Err(general(format!("{} bytes are too few for a Parquet file", self.length)));
+        };
+        self.file.read_exact_at(&mut tail, before_tail)?;
+        let (length, magic) = tail.split_at(TAIL - MAGIC.len());
+        if magic == ENCRYPTED_MAGIC {
+            return Err(general("its footer is encrypted".to_owned()));
+        }
+        if magic != MAGIC {
+            return Err(general(
+                "it does not end as a Parquet file does: it is no such file, or a part of one".to_owned(),
+            ));
+        }
+        let length = length.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte));
+        let Some(start) = before_tail.checked_sub(length) else {
+            return Err(general(format!("a footer of {length} bytes in a file of {}", self.length)));
+        };
+        let bytes = self.bytes(start, length)?;
+        thrift::check_footer(&bytes).map_err(|fault| match fault {
+            Fault::Ends => general("the footer ends too soon".to_owned()),
+            Fault::Malformed(problem) => general(format!("the footer is malformed: {problem}")),
+        })?;
+        ParquetMetaDataReader::decode_metadata(&bytes)
+    }
+
+    /// Reads the footer, and what it means in Arrow.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::footer`], and for a schema that Arrow does not have.
+    pub(crate) fn metadata(&self, options: ArrowReaderOptions) -> Result<ArrowReaderMetadata, ParquetError> {
+        ArrowReaderMetadata::try_new(Arc::new(self.footer()?), options)
+    }
+
+    fn bytes(&self, start: u64, length: u64) -> Result<Bytes, ParquetError> {
+        let end = start.checked_add(length);
+        if end.is_none_or(|end| end > self.length) {
+            let length = self.length;
+            return Err(ParquetError::EOF(format!("bytes from {start} on are asked for, and the file has {length}")));
+        }
+        let length = usize::try_from(length).map_err(|_| general(format!("{length} bytes at once")))?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
+
+fn general(problem: String) -> ParquetError {
+    ParquetError::General(problem)
+}
+
+impl Length for ParquetFile {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for ParquetFile {
+    type T = PageHeader;
+
+    /// The reader asks for a stream where a page's header should begin, and only there.
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(PageHeader { file: self.clone(), start, header: None })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.bytes(start, length as u64)
+    }
+}
+
+/// The header of a page, read and looked over when its first byte is asked for, and ending where it ends.
+#[derive(Debug)]
+pub(crate) struct PageHeader {
+    file: ParquetFile,
+    start: u64,
+    header: Option<io::Cursor<Vec<u8>>>,
+}
+
+impl PageHeader {
+    fn load(&self) -> io::Result<io::Cursor<Vec<u8>>> {
+        let malformed =
+            |problem: &str| io::Error::other(format!("the header of the page at byte {}: {problem}", self.start));
+        let left = self.file.length.saturating_sub(self.start);
+        let mut look = FIRST_LOOK;
+        loop {
+            let size = usize::try_from(left).map_or(look, |left| look.min(left));
+            let mut bytes = vec![0; size];
+            self.file.file.read_exact_at(&mut bytes, self.start)?;
+            match thrift::page_header_length(&bytes) {
+                Ok(length) => {
+                    bytes.truncate(length);
+                    return Ok(io::Cursor::new(bytes));
+                }
+                Err(Fault::Malformed(problem)) => return Err(malformed(problem)),
+                Err(Fault::Ends) if size as u64 == left => return Err(malformed("the file ends within it")),
+                Err(Fault::Ends) if look >= LONGEST_HEADER => return Err(malformed("it is longer than 16 MiB")),
+                Err(Fault::Ends) => look *= 8,
+            }
+        }
+    }
+}
+
+impl Read for PageHeader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.header.is_none() {
+            self.header = Some(self.load()?);
+        }
+        self.header.as_mut().map_or(Ok(0), |header| header.read(buffer))
+    }
+}

@@ -1,0 +1,63 @@
+//! Gzip files: one member after the other, and nothing else.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// What each member begins with.
+pub(super) const MAGIC: &[u8] = b"\x1f\x8b";
+
+const BUFFER: usize = 1 << 15;
+
+/// The unpacked bytes of all members of a file. Zeros behind the last one fill a block of a tape or a disk and are passed over,
+/// as gzip does; anything else is an error, where a decoder of members alone would take it for the start of a broken one.
+pub(super) struct Members<R: Read> {
+    /// None only while one member makes way for the next.
+    state: State<R>,
+}
+
+enum State<R: Read> {
+    Member(GzDecoder<BufReader<R>>),
+    Ended,
+}
+
+impl<R: Read> Members<R> {
+    pub(super) fn new(packed: R) -> Self {
+        Self { state: State::Member(GzDecoder::new(BufReader::with_capacity(BUFFER, packed))) }
+    }
+}
+
+impl<R: Read> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let State::Member(decoder) = &mut self.state else { return Ok(0) };
+            let read = decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let State::Member(decoder) = std::mem::replace(&mut self.state, State::Ended) else { return Ok(0) };
+            let mut packed = decoder.into_inner();
+            if another(&mut packed)? {
+                self.state = State::Member(GzDecoder::new(packed));
+            }
+        }
+    }
+}
+
+/// Whether another member follows; what is no member may only be zeros, up to the end.
+fn another(packed: &mut impl BufRead) -> io::Result<bool> {
+    if packed.fill_buf()?.first() == MAGIC.first() {
+        return Ok(true);
+    }
+    loop {
+        let rest = packed.fill_buf()?;
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        if rest.iter().any(|&byte| byte != 0) {
+            return Err(io::Error::other("data behind the end of the gzip stream"));
+        }
+        let length = rest.len();
+        packed.consume(length);
+    }
+}

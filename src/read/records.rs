@@ -1,0 +1,271 @@
+//! The records of a CSV file, with their exact lines.
+//!
+//! A line feed ends a record, a carriage return before it belongs to the end, and lines without a byte are no records. A field
+//! that begins with a quote ends with the next one that is not doubled (and not escaped, where the writer escapes), and only a
+//! delimiter or the end of the record may follow: a writer that quotes by other rules would make rows disappear into fields.
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+use crate::error::{Error, Result, quoted};
+use crate::read::discover::{Compression, DataFile};
+use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
+
+/// Bytes that are read at a time.
+const BUFFER: usize = 1 << 18;
+
+/// How much of what is wrong is shown.
+const SHOWN: usize = 40;
+
+/// The records of a file in sequence.
+pub(super) struct Records<'a> {
+    file: &'a DataFile,
+    stream: TextStream,
+    pub(super) meter: Meter,
+    escape: Option<u8>,
+    /// What has been read and not yet been passed, from `start` on.
+    buffer: Vec<u8>,
+    start: usize,
+    ended: bool,
+    /// The line on which what is at `start` begins.
+    line: u64,
+    /// The record that was found last.
+    record: Record,
+}
+
+/// Where a record stands in the buffer.
+#[derive(Default)]
+struct Record {
+    start: usize,
+    end: usize,
+    fields: Vec<Field>,
+}
+
+/// Where a field stands in the buffer, without its quotes.
+#[derive(Clone, Copy)]
+struct Field {
+    start: usize,
+    end: usize,
+    /// Whether quotes in it are doubled or escaped.
+    packed: bool,
+}
+
+impl Field {
+    fn plain(start: usize, end: usize) -> Self {
+        Self { start, end, packed: false }
+    }
+}
+
+/// What a look at the buffer has found of the record at its start.
+enum Found {
+    /// All of it; what follows begins here, so many lines further down.
+    Whole { next: usize, lines: u64 },
+    /// The buffer ends before it does.
+    Begun,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn open(file: &'a DataFile, compression: Compression, escape: Option<u8>) -> Result<Self> {
+        let stream = TextStream::open(file, compression)?;
+        let meter = stream.meter();
+        let (buffer, record) = (Vec::new(), Record::default());
+        let mut records = Self { file, stream, meter, escape, buffer, start: 0, ended: false, line: 1, record };
+        records.read_more()?;
+        if records.buffer.starts_with(BYTE_ORDER_MARK) {
+            records.start = BYTE_ORDER_MARK.len();
+        }
+        Ok(records)
+    }
+
+    /// Goes to the next record and gives the line on which it begins, or `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<u64>> {
+        loop {
+            if self.start == self.buffer.len() && self.ended {
+                return Ok(None);
+            }
+            let Found::Whole { next, lines } = self.find()? else {
+                self.read_more()?;
+                continue;
+            };
+            let line = self.line;
+            self.line += lines;
+            self.start = next;
+            if self.record.start < self.record.end {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    /// The number of fields of the record.
+    pub(super) fn width(&self) -> usize {
+        self.record.fields.len()
+    }
+
+    /// The bytes of the record.
+    pub(super) fn size(&self) -> usize {
+        self.record.end - self.record.start
+    }
+
+    /// A field of the record; `scratch` is where one is put together that does not stand in the file as it is.
+    pub(super) fn field<'b>(&'b self, place: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let field = self.record.fields.get(place)?;
+        let bytes = self.buffer.get(field.start..field.end)?;
+        if !field.packed {
+            return Some(bytes);
+        }
+        unpack(bytes, self.escape, scratch);
+        Some(scratch)
+    }
+
+    /// Reads until the buffer holds more than it does now, or all of the file.
+    fn read_more(&mut self) -> Result<()> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if self.buffer.len() > LONGEST_RECORD {
+            return Err(self.file.bad_text(self.line, too_long("record")));
+        }
+        let target = (self.buffer.len() * 2).clamp(BUFFER, LONGEST_RECORD + 1);
+        let ended = fill(&mut self.stream, &mut self.buffer, target);
+        self.ended = ended.map_err(|source| self.file.unreadable(self.stream.action(), source))?;
+        Ok(())
+    }
+
+    /// Finds the fields of the record that begins at `start`.
+    fn find(&mut self) -> Result<Found> {
+        self.record.fields.clear();
+        let text = self.buffer.get(self.start..).unwrap_or_default();
+        let end = match memchr(b'\n', text) {
+            Some(end) => end,
+            None if self.ended => text.len(),
+            None => return Ok(Found::Begun),
+        };
+        let line = &text[..end];
+        if memchr(b'"', line).is_some() {
+            return self.find_quoted();
+        }
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let (start, mut field) = (self.start, self.start);
+        for comma in memchr_iter(b',', line) {
+            self.record.fields.push(Field::plain(field, start + comma));
+            field = start + comma + 1;
+        }
+        let last = start + line.len();
+        self.record.fields.push(Field::plain(field, last));
+        (self.record.start, self.record.end) = (start, last);
+        Ok(Found::Whole { next: (start + end + 1).min(self.buffer.len()), lines: 1 })
+    }
+
+    /// As [`Records::find`], of a record with a quote in it.
+    fn find_quoted(&mut self) -> Result<Found> {
+        let buffer = self.buffer.as_slice();
+        let mut place = self.start;
+        let mut lines = 0;
+        loop {
+            let is_quoted = buffer.get(place) == Some(&b'"');
+            let field = if is_quoted { self.quoted_field(place) } else { self.plain_field(place) };
+            let Some((field, end)) = field else {
+                if self.ended {
+                    return Err(self.file.bad_text(self.line, "a quoted field that does not end"));
+                }
+                return Ok(Found::Begun);
+            };
+            lines += memchr_iter(b'\n', &buffer[field.start..field.end]).count() as u64;
+            self.record.fields.push(field);
+            match buffer.get(end) {
+                Some(b',') => place = end + 1,
+                Some(b'\n') | None => {
+                    // Lines within the record, and its end.
+                    (self.record.start, self.record.end) = (self.start, end);
+                    return Ok(Found::Whole { next: (end + 1).min(buffer.len()), lines: lines + 1 });
+                }
+                Some(_) => return Err(self.goes_on(field, end, lines)),
+            }
+        }
+    }
+
+    /// The field without quotes that begins at `place`, and where it ends; `None` where the buffer ends before.
+    fn plain_field(&self, place: usize) -> Option<(Field, usize)> {
+        let text = self.buffer.get(place..)?;
+        let end = match memchr2(b',', b'\n', text) {
+            Some(end) => place + end,
+            None if self.ended => self.buffer.len(),
+            None => return None,
+        };
+        let is_last = self.buffer.get(end) != Some(&b',');
+        let field = Field::plain(place, end);
+        Some((if is_last { self.without_return(field) } else { field }, end))
+    }
+
+    fn without_return(&self, field: Field) -> Field {
+        let ends_so = field.start < field.end && self.buffer.get(field.end - 1) == Some(&b'\r');
+        Field { end: field.end - usize::from(ends_so), ..field }
+    }
+
+    /// The field between quotes of which the first is at `quote`, and what is behind the last and behind a carriage return
+    /// that ends the record; `None` where the buffer ends before it can be told.
+    fn quoted_field(&self, quote: usize) -> Option<(Field, usize)> {
+        let start = quote + 1;
+        let mut place = start;
+        let mut packed = false;
+        loop {
+            let text = self.buffer.get(place..)?;
+            let found = match self.escape {
+                Some(escape) => memchr2(b'"', escape, text),
+                None => memchr(b'"', text),
+            };
+            let at = place + found?;
+            let following = self.buffer.get(at + 1);
+            let is_quote = self.buffer.get(at) == Some(&b'"');
+            if following.is_none() && !(self.ended && is_quote) {
+                return None;
+            }
+            if !is_quote || following == Some(&b'"') {
+                packed = true;
+                place = at + 2;
+                continue;
+            }
+            let ends_line = match self.buffer.get(at + 2) {
+                Some(&byte) => byte == b'\n',
+                None if self.ended => true,
+                None if following == Some(&b'\r') => return None,
+                None => false,
+            };
+            let returns = following == Some(&b'\r') && ends_line;
+            return Some((Field { start, end: at, packed }, at + 1 + usize::from(returns)));
+        }
+    }
+
+    /// The error for a field that goes on after its closing quote, which is so many lines below the start of the record.
+    fn goes_on(&self, field: Field, end: usize, lines: u64) -> Error {
+        let shown = &self.buffer[field.start - 1..];
+        let (from, to) = (end.saturating_sub(field.start - 1 + SHOWN), end + 1 - (field.start - 1));
+        let shown = String::from_utf8_lossy(&shown[from..to]).into_owned();
+        let where_it_ends = if lines == 0 { String::new() } else { format!(" on line {}", self.line + lines) };
+        let number = self.record.fields.len();
+        let problem = format!(
+            "field {number} goes on after its closing quote{where_it_ends}: {}; a quote within quotes is doubled (where a \
+             character before it escapes it, as Spark writes it, name that: `--csv-escape '\\'`), and a field that begins \
+             with a quote is quoted",
+            quoted(&shown)
+        );
+        self.file.bad_text(self.line, problem)
+    }
+}
+
+/// The content of a field, with doubled and escaped quotes as one.
+fn unpack(bytes: &[u8], escape: Option<u8>, unpacked: &mut Vec<u8>) {
+    unpacked.clear();
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        let escapes = *first == b'"' || Some(*first) == escape;
+        rest = match tail {
+            [second, tail @ ..] if escapes && (*second == b'"' || Some(*second) == escape) => {
+                unpacked.push(*second);
+                tail
+            }
+            _ => {
+                unpacked.push(*first);
+                tail
+            }
+        };
+    }
+}

@@ -1,0 +1,103 @@
+//! Parquet files that keep a trusting reader busy for ever: footers and page headers whose lists are longer than they are.
+
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use parquet::file::metadata::ParquetMetaDataReader;
+use shardback::open::Part;
+use shardback::read::open;
+
+use super::{Table, click_batch, clicks, parquet_bytes, read};
+
+/// The list of 2^31 - 1 elements of a type, in field 15 further than the last.
+fn endless(element: u8) -> Vec<u8> {
+    vec![0xf9, 0xf0 | element, 0xff, 0xff, 0xff, 0xff, 0x07]
+}
+
+fn file_with_footer(footer: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+    [b"PAR1", footer, &length, b"PAR1"].concat()
+}
+
+/// What the call says, which must not take longer than a file of a few bytes may.
+fn soon(call: impl FnOnce() -> String + Send + 'static) -> String {
+    let (say, said) = channel();
+    std::thread::spawn(move || say.send(call()));
+    said.recv_timeout(Duration::from_secs(20)).expect("the reader hangs")
+}
+
+fn said(content: Vec<u8>) -> String {
+    soon(move || Table::new().file("a.parquet", content).error(clicks()))
+}
+
+/// The same of a published part.
+fn said_of_part(content: Vec<u8>) -> String {
+    soon(move || {
+        let table = Table::new().file("part-00000.parquet", content);
+        let part = Part::open(Path::new(&table.path("part-00000.parquet")));
+        part.and_then(|part| part.customer_ids()).unwrap_err().to_string()
+    })
+}
+
+/// Booleans take the reader no byte each; of anything else there are at most as many as bytes.
+#[test]
+fn lists_that_are_longer_than_the_footer_are_refused() {
+    let nested = [vec![0xfc], vec![0x1c; 60], vec![0; 61]].concat();
+    // A field that the reader takes for a number, whatever the bytes call it: what follows would be read as fields.
+    let hidden = [vec![0x18, 8], endless(1), vec![0]].concat();
+    for (footer, problem) in [
+        ([endless(1), vec![0]].concat(), "malformed: a list of booleans"),
+        ([endless(2), vec![0]].concat(), "malformed: a list of booleans"),
+        // Two of a map.
+        (vec![0xfb, 0xff, 0xff, 0xff, 0xff, 0x07, 0x11, 0], "malformed: a list of booleans"),
+        ([endless(7), vec![0]].concat(), "ends too soon"),
+        ([endless(12), vec![0]].concat(), "ends too soon"),
+        (vec![0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], "ends too soon"),
+        (vec![0x15; 1], "ends too soon"),
+        (vec![0xff; 20], "malformed"),
+        (nested, "malformed: it nests too deep"),
+        (hidden, "malformed: a field is of another type than the format says"),
+        (Vec::new(), "ends too soon"),
+    ] {
+        let (table, part) = (said(file_with_footer(&footer)), said_of_part(file_with_footer(&footer)));
+        let shown = format!("{footer:02x?}");
+        assert!(
+            table.starts_with("clicks: `TABLE/a.parquet` is not readable Parquet: ") && table.contains(problem),
+            "{shown}: {table}"
+        );
+        assert!(part.contains("not readable Parquet: ") && part.contains(problem), "{shown}: {part}");
+    }
+}
+
+/// A page's header is looked over like a footer, and reading on behind the file's end is an error.
+#[test]
+fn lists_that_are_longer_than_a_pages_header_are_refused() {
+    let good = parquet_bytes(&click_batch(3), 10);
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(good.clone())).unwrap();
+    // Of the column `dt`, which is read first.
+    let (page, _) = metadata.row_group(0).column(1).byte_range();
+    let page = usize::try_from(page).unwrap();
+    for (header, problem) in [
+        (endless(1), "a list of booleans"),
+        (endless(7), "the file ends within it"),
+        (vec![0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], "the file ends within it"),
+        (vec![0x18, 4, 1, 2, 3, 4], "a field is of another type than the format says"),
+    ] {
+        let mut content = good.clone();
+        content[page..page + header.len()].copy_from_slice(&header);
+        let error = said(content);
+        assert!(error.contains(&format!("the header of the page at byte {page}: {problem}")), "{error}");
+    }
+}
+
+/// Every footer and page of what writers write passes: of this library's own files, of lists, dictionaries, and statistics.
+#[test]
+fn footers_of_writers_pass() {
+    for batch in [click_batch(1), click_batch(5000)] {
+        let table = Table::new().file("a.parquet", parquet_bytes(&batch, 700));
+        let files = open(table.folder.path(), clicks(), &|_| true).unwrap();
+        let rows: usize = read(&files).unwrap().iter().map(|chunk| chunk.batch.num_rows()).sum();
+        assert_eq!(rows, batch.num_rows());
+    }
+}
