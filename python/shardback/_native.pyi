@@ -2,6 +2,8 @@ from collections.abc import Buffer, Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
+MOST_THREADS: int
+
 def build(
     tables: Sequence[object | None],
     arguments: Mapping[str, object],

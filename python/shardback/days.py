@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -79,9 +79,12 @@ class Day:
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = False) -> None:
         self.path = Path(path)
+        # What another process opens, whichever folder is current there, or here by then.
+        self._absolute = os.path.abspath(path)
         self._day = _native.Day(self.path)
         self.manifest = Manifest.parse(self.path, self._day.manifest)
         self.shards = tuple(Shard(self._day, number) for number in range(len(self.manifest.shards)))
+        self._rows = sum(shard.rows for shard in self.shards)
         if verify:
             _verify(self.path)
 
@@ -106,7 +109,18 @@ class Day:
         return self.manifest.statistics
 
     def __len__(self) -> int:
-        return sum(shard.rows for shard in self.shards)
+        return self._rows
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Day], tuple[str, str]]:
+        """By its path: whoever unpickles it opens it there, and finds the same files."""
+        return _opened_again, (self._absolute, self.manifest.hash)
+
+    def __copy__(self) -> Day:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Day:
+        # It is only read.
+        return self
 
     def __repr__(self) -> str:
         return f"<Day {self.date}: {len(self)} rows, {self.format}, K = {self.manifest.history}>"
@@ -244,6 +258,19 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
     if is_day:
         return Day(folders[0], verify=verify)
     return Days([Day(folder, verify=verify) for folder in folders])
+
+
+def _opened_again(path: str, hash: str) -> Day:
+    """A day that was pickled.
+
+    Raises:
+        IoError: it is not there, such as on another machine.
+        CorruptError: something else is there.
+    """
+    day = Day(path)
+    if day.manifest.hash != hash:
+        raise CorruptError(f"`{path}`: it is not the day that was pickled: it was built anew")
+    return day
 
 
 def _date(day: str | datetime.date) -> datetime.date:

@@ -15,8 +15,10 @@ use crate::memory::{Lender, Memory};
 /// The batches that are left of an epoch, made ahead by threads of Rust.
 #[pyclass(frozen, module = "shardback._native")]
 pub(crate) struct Batches {
-    ahead: Mutex<Ahead>,
+    ahead: Mutex<Option<Ahead>>,
     dtypes: Option<Dtypes>,
+    /// The threads are this process's: one that is forked from it has none of them, and would wait for ever.
+    process: u32,
 }
 
 /// A batch: its memory, its rows, its width, the place of its day, and the rows of the day delivered with it.
@@ -61,7 +63,7 @@ impl Batches {
             allocate: allocate.map(pinned),
         };
         let ahead = Ahead::new(epoch).map_err(|error| to_python(py, &error))?;
-        Ok(Self { ahead: Mutex::new(ahead), dtypes })
+        Ok(Self { ahead: Mutex::new(Some(ahead)), dtypes, process: std::process::id() })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -69,8 +71,14 @@ impl Batches {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Parts>> {
+        if std::process::id() != self.process {
+            return Err(raise(py, "ShardbackError", OTHER_PROCESS.to_owned()));
+        }
         loop {
-            let waited = py.detach(|| self.ahead.lock().unwrap_or_else(PoisonError::into_inner).next(TICK));
+            let waited = py.detach(|| {
+                let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+                ahead.as_mut().map_or(Some(None), |ahead| ahead.next(TICK))
+            });
             match waited {
                 Some(Some(batch)) => {
                     let batch = batch.map_err(|error| to_python(py, &error))?;
@@ -82,6 +90,18 @@ impl Batches {
         }
     }
 }
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            // Its channel may have been in use when this process was forked, by a thread that is not here to let go of it.
+            std::mem::forget(self.ahead.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
+
+const OTHER_PROCESS: &str = "this pass was begun in another process, and a forked process has none of its threads: begin a new \
+    pass here, with iter(loader)";
 
 /// How often a wait asks for signals.
 const TICK: Duration = Duration::from_millis(100);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
-use rayon::ThreadPoolBuilder;
 use shardback::config::Format;
 use shardback::error::Result;
 use shardback::load::{self, Dtypes, Index, Item, Out};
@@ -96,15 +95,24 @@ impl Day {
         let fits = |buffer: &PyBuffer<u8>, bytes: usize| {
             buffer.len_bytes() == wide * bytes && buffer.is_c_contiguous() && !buffer.readonly()
         };
+        let refuse = |problem: &str| Err(raise(py, "OptionError", format!("out: {problem}")));
         if !fits(&actions, dtypes.items.bytes()) || !fits(&action_types, 1) {
-            return Err(raise(py, "OptionError", "out: arrays of another size, or not for writing".to_owned()));
+            return refuse("arrays of another size, or not for writing");
+        }
+        if wide == 0 {
+            return Ok(());
         }
         let (actions_at, types_at) = (actions.buf_ptr() as usize, action_types.buf_ptr() as usize);
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|error| raise(py, "OptionError", format!("threads: {error}")))?;
+        if !actions_at.is_multiple_of(dtypes.items.bytes()) {
+            return refuse("the array of items does not begin where an item may, on a multiple of its width");
+        }
+        if actions_at < types_at + wide && types_at < actions_at + actions.len_bytes() {
+            return refuse("the two arrays share memory");
+        }
+        let pool = load::pool(threads).map_err(|error| to_python(py, &error))?;
         py.detach(|| {
-            // SAFETY: both buffers are held until the end, are for writing, and were found to have these sizes; numpy aligns
-            // arrays to their elements, and the caller leaves them alone meanwhile.
+            // SAFETY: both buffers are held until the end, are for writing, and were found to have these sizes, to be aligned
+            // and to share nothing; the caller leaves them alone meanwhile.
             let types = unsafe { std::slice::from_raw_parts_mut(types_at as *mut u8, wide) };
             pool.install(|| match dtypes.items {
                 Index::I64 => {

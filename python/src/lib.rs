@@ -29,4 +29,8 @@ mod _native {
     use super::resident::{Device, Resident, device_bytes, layout};
     #[pymodule_export]
     use super::streams::Stream;
+
+    /// The most threads that gather.
+    #[pymodule_export]
+    const MOST_THREADS: usize = shardback::load::MOST_THREADS;
 }

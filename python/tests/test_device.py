@@ -269,7 +269,7 @@ def test_a_day_on_its_way_is_given_back_when_it_is_there() -> None:
         go_on.wait(20)
         return Brought()
 
-    residents = resident.Residents([None, None], 2, bring)  # type: ignore[list-item, arg-type]
+    residents = resident.Residents([None, None], 1, bring)  # type: ignore[list-item, arg-type]
     waiting = threading.Thread(target=lambda: residents.get(0))
     waiting.start()
     assert begun.wait(20)

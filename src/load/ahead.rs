@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rayon::ThreadPoolBuilder;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::block::{Allocate, Block, Pool};
 use super::fill::{Dtypes, Layout, longest};
@@ -80,9 +80,9 @@ impl Ahead {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`Error::Option`] where the threads cannot be started.
+    /// As [`pool`].
     pub fn new(epoch: Epoch) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(epoch.threads).build().map_err(no_threads)?;
+        let pool = pool(epoch.threads)?;
         let (sender, receiver) = sync_channel(epoch.depth.max(1));
         let work = move || {
             // All of it in the pool: a thread that goes on with its own batch need not be woken up.
@@ -112,6 +112,22 @@ impl Ahead {
             },
         }
     }
+}
+
+/// The most threads that gather: more than any machine has processors for it, and few enough to be started at once.
+pub const MOST_THREADS: usize = 1024;
+
+/// Threads that gather; one for each processor where none are asked for.
+///
+/// # Errors
+/// [`Error::Option`] where there are more than [`MOST_THREADS`], or where they cannot be started.
+pub fn pool(threads: usize) -> Result<ThreadPool> {
+    if threads > MOST_THREADS {
+        return Err(no_threads(format!(
+            "{threads} are too many: use {MOST_THREADS} at most, one for each processor is enough"
+        )));
+    }
+    ThreadPoolBuilder::new().num_threads(threads).build().map_err(no_threads)
 }
 
 fn no_threads(error: impl ToString) -> Error {

@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from shardback import _native
+from shardback.errors import OptionError
 
 NAMES = {torch.uint8: "u8", torch.int32: "i32", torch.int64: "i64"}
 """The dtypes of numbers, as the extension module names them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Batch:
     """B samples of one day; unpacks into impressions, actions, action_types, is_order.
+
+    Not frozen, and with `to`, because that is what tools that move batches to a device look for.
 
     Attributes:
         impressions: [B] int32, int64 where the day was built so, or the loader's `index_dtype`: the items shown.
@@ -43,8 +47,29 @@ class Batch:
 
     @property
     def pad_mask(self) -> torch.Tensor:
-        """[B, K] bool: true where there is padding, as `key_padding_mask` of PyTorch's attention wants it."""
+        """[B, K] bool: true where there is padding, as `key_padding_mask` of PyTorch's attention wants it.
+
+        The row of a customer without history is true throughout: attention over such a row is not a number, and neither is a
+        mean over it. `safe_pad_mask` has no such row.
+        """
         return self.action_types == 0
+
+    @property
+    def safe_pad_mask(self) -> torch.Tensor:
+        """[B, K] bool: as `pad_mask`, but false in the first place of each row, so that there is something to attend to.
+
+        That is a place of padding only where a history is empty: there attention finds what item 0 of type 0 is embedded to.
+        """
+        mask = self.action_types == 0
+        mask[:, 0] = False
+        return mask
+
+    def to(self, device: torch.device | str | int, non_blocking: bool = False) -> Batch:
+        """The batch on another device."""
+        impressions, actions, action_types, is_order, lengths = (
+            tensor.to(device, non_blocking=non_blocking) for tensor in (*self, self.lengths)
+        )
+        return Batch(impressions, actions, action_types, is_order, lengths, self.date)
 
 
 class Layout:
@@ -87,3 +112,13 @@ class Layout:
 def layout(rows: int, width: int, items: torch.dtype, types: torch.dtype) -> Layout:
     """The layout of such a batch: most batches have the same one, and with `trim` one of as many as there are widths."""
     return Layout(rows, width, items, types)
+
+
+def _refuse_to_collate(batches: list[Batch], **_: object) -> Batch:
+    raise OptionError(
+        "batch_size: a Loader yields whole batches, and DataLoader would put batches of them together: use the loader as it is, or "
+        "DataLoader(loader, batch_size=None)"
+    )
+
+
+default_collate_fn_map[Batch] = _refuse_to_collate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import deque
 
 import torch
@@ -11,8 +12,11 @@ from shardback import _native
 from shardback.days import Array
 
 
-def resolved(device: torch.device) -> torch.device:
+def resolved(device: str | torch.device) -> torch.device:
     """The device with its index: which one is current is another question in each thread, and may change between passes."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device
@@ -56,6 +60,7 @@ class Copies:
         self._device = device
         self._most = most
         self._under_way: deque[tuple[torch.cuda.Event, torch.Tensor]] = deque()
+        self._process = os.getpid()
 
     def begin(self, source: torch.Tensor) -> torch.Tensor:
         """Submits a copy to the current stream; the tensor on the device."""
@@ -70,8 +75,8 @@ class Copies:
         return target
 
     def finish(self) -> None:
-        """Waits for all of them."""
-        while self._under_way:
+        """Waits for all of them; in a process that was forked from this one they are not there to be waited for."""
+        while self._under_way and os.getpid() == self._process:
             self._wait()
 
     def _wait(self) -> None:

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import numbers
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Literal
 
 import torch
-import torch.distributed
+from torch.utils.data import IterableDataset
 
 from shardback import _native
 from shardback.days import Day, Days, open
-from shardback.errors import DeviceError, OptionError
-from shardback.torch import cuda
+from shardback.errors import DeviceError, OptionError, ShardbackError
+from shardback.torch import cuda, ranks, state
 from shardback.torch.batch import NAMES, Batch, Layout, layout
 from shardback.torch.plan import DayPlan, Plan, choose
+from shardback.torch.ranks import Ranks
 from shardback.torch.resident import Residents, TorchRows, uploader
+from shardback.torch.state import Position
 
 Source = str | os.PathLike[str] | Day | Days
 """Where days come from: a day's folder, the folder of a format, an output, or what `shardback.open` gave."""
 
-STATE_VERSION = 1
+Made = Generator[tuple[Batch, int, int], None, None]
+"""Batches, each with the place of its day, and the rows of that day which all ranks have been given with it."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """Where a loader stands: the epoch, the place of the day, and the rows of it that all ranks have been given."""
-
-    epoch: int
-    day: int = 0
-    rows: int = 0
-
-
-class Loader:
+class Loader(IterableDataset[Batch]):
     """Iterates over days in batches. Each pass is one epoch: all days in order, the rows of each in an order of its own.
 
     The order is a keyed bijection over the row numbers of the day (seed, day, epoch): every row exactly once, uniformly, and
     nothing is kept in memory for it. Rank r takes at step s of a day the positions (s·W + r)·B to (s·W + r)·B + B; the last
     rows, fewer than W·B, are split evenly, and fewer than W rows are taken twice so that all ranks make as many steps.
+
+    An epoch counts when its pass has given its last batch. A pass that is left before costs nothing: the next one begins where
+    it began. One pass is under way at a time, the newest; an older one raises when it is asked for more.
+
+    It can be pickled and copied: days by their paths, and the position. What it has on a device stays where it is.
 
     Args:
         days: a day's folder, the folder of a format, an output (jagged days are preferred), or a list of those. Days are put
@@ -51,7 +50,8 @@ class Loader:
             the device that is current when the first pass begins, and stays that one.
         seed: seeds the order; the same on all ranks.
         shuffle: false for rows as they are stored.
-        rank: this process among `world_size`; both are taken from torch.distributed where it is initialized, else 0 of 1.
+        rank: this process among `world_size`; if not given, both are asked of torch.distributed whenever a pass begins, and are
+            0 of 1 where that is not initialized and WORLD_SIZE does not say more.
         world_size: W, the number of processes.
         drop_last: leave the last rows of each day out, so that every batch has B rows.
         uneven: split the last rows without taking any twice; a rank may make one step fewer. For evaluation.
@@ -91,10 +91,12 @@ class Loader:
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
-        self.rank, self.world_size = _rank(rank, world_size)
+        self._ranks = ranks.given(rank, world_size)
         self.trim = trim
         self._last = _last(drop_last=drop_last, uneven=uneven)
-        self._device = _device(device)
+        self._asked = device if device == "auto" else torch.device(device)
+        # Which one that is, from the first pass on.
+        self._device: torch.device | None = None
         self._history, items = _common(self.days)
         if index_dtype not in (None, torch.int32, torch.int64):
             raise OptionError(f"index_dtype: expected torch.int32 or torch.int64, found {index_dtype}")
@@ -106,15 +108,28 @@ class Loader:
         self._prefetch, self._threads = prefetch, len(os.sched_getaffinity(0)) if threads is None else threads
         if batch_size < 1 or prefetch < 1 or self._threads < 1 or not 0 <= seed < 1 << 64:
             raise OptionError("batch_size, prefetch and threads are 1 or more, and seed is a number of 64 bits")
+        if self._threads > _native.MOST_THREADS:
+            raise OptionError(f"threads: {threads} are too many: use {_native.MOST_THREADS} at most")
         self._device_memory = device_memory
-        self._steps = [self._day_steps(day, 0) for day in self.days]
         self._residents: Residents | None = None
-        self._now = self._next = _Position(0)
+        # Where it stands, and where the next pass begins.
+        self._now = self._next = Position(0)
+        self._newest: object = None
 
     @property
     def device(self) -> torch.device:
-        """Where batches are; the current device before the first pass, where the loader was told no number."""
-        return cuda.resolved(self._device)
+        """Where batches are; before the first pass, where they would be if it began now."""
+        return cuda.resolved(self._asked) if self._device is None else self._device
+
+    @property
+    def rank(self) -> int:
+        """This process among `world_size`, as that is now."""
+        return self._among()[0]
+
+    @property
+    def world_size(self) -> int:
+        """The number of processes, as that is now."""
+        return self._among()[1]
 
     @property
     def epoch(self) -> int:
@@ -122,52 +137,36 @@ class Loader:
         return self._now.epoch
 
     def __len__(self) -> int:
-        """The steps of a whole epoch on this rank."""
-        return sum(self._steps)
+        """The steps of a whole epoch on this rank, as that is now."""
+        return self._steps(Position(0), self._among())
 
     def set_epoch(self, epoch: int) -> None:
-        """Makes `epoch` the next one. Where it is the one that `load_state_dict` goes on with, it stays where it is."""
-        if epoch < 0:
-            raise OptionError(f"epoch: {epoch} is below 0")
+        """Makes `epoch` the next one. Where it is the one that is next already, such as the rest of one that `load_state_dict`
+        goes on with, nothing changes.
+        """
+        if not isinstance(epoch, numbers.Integral) or isinstance(epoch, bool):
+            raise OptionError(f"epoch: expected a whole number, found {epoch!r}")
+        if not 0 <= epoch < 1 << 64:
+            raise OptionError(f"epoch: {epoch} is below 0, or above 64 bits")
         if epoch != self._next.epoch:
-            self._now = self._next = _Position(epoch)
+            self._move(Position(int(epoch)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands, after the batches that it has yielded, whatever has been made ahead.
+        """Where the loader stands, after the batches that its newest pass has yielded, whatever has been made ahead.
 
         It holds the seed, the epoch, the day and the rows of it that all ranks together have been given: so save it at a
         step that all ranks have made, on any of them, and load it on as many ranks as there are then.
         """
-        day = self.days[self._now.day]
-        return {
-            "version": STATE_VERSION,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
-            "epoch": self._now.epoch,
-            "day": str(day.date),
-            "day_rows": len(day),
-            "rows": self._now.rows,
-        }
+        return state.write(self._now, self.days, seed=self.seed, shuffle=self.shuffle)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken: the next `iter` yields the rest of that epoch.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken: the next `iter` yields the rest of that epoch. Passes under way are over.
 
         Raises:
-            OptionError: the state is of other days, another seed or another version.
+            OptionError: the state is none, or of other days, another order or another version; then nothing has changed.
         """
-        if state.get("version") != STATE_VERSION:
-            raise OptionError(f"state: it is of version {state.get('version')}, this is version {STATE_VERSION}")
-        if bool(state["shuffle"]) != self.shuffle:
-            raise OptionError(f"state: it was taken with shuffle={state['shuffle']}")
-        places = {str(day.date): place for place, day in enumerate(self.days)}
-        place = places.get(state["day"])
-        if place is None:
-            raise OptionError(f"state: it stands at {state['day']}, which is none of the days {', '.join(places)}")
-        if len(self.days[place]) != state["day_rows"]:
-            rows = len(self.days[place])
-            raise OptionError(f"state: {state['day']} had {state['day_rows']} rows, and has {rows} now: it was built anew")
-        self.seed = int(state["seed"])
-        self._now = self._next = _Position(int(state["epoch"]), place, int(state["rows"]))
+        position, self.seed = state.read(state_dict, self.days, shuffle=self.shuffle)
+        self._move(position)
 
     def plan(self, device_memory: int | None = None) -> Plan:
         """Where batches will be gathered, and how much device memory which days take; touches no device memory.
@@ -189,97 +188,132 @@ class Loader:
         if by_torch:
             batches += TorchRows.temporary_bytes(rows, self._history)
         given = self._device_memory if device_memory is None else device_memory
-        if given is not None or self._device.type != "cuda":
+        if given is not None or self.device.type != "cuda":
             return choose(days, batches, given, jagged=jagged)
         free = cuda.free(self.device)
         return choose(days, batches, free // 2, jagged=jagged, free=free)
 
     def __iter__(self) -> Iterator[Batch]:
-        # What it says no to is no epoch.
-        self._device = cuda.resolved(self._device)
+        # What it says no to is no pass.
+        ranks.refuse_workers()
+        among = self._among()
+        self._device = self.device
         residents = self._on_device()
-        start = self._next
-        self._now, self._next = start, _Position(start.epoch + 1)
-        return self._host(start) if residents is None else self._resident(start, residents)
+        self._now, self._newest = self._next, object()
+        return self._pass(self._next, among, residents, self._newest, os.getpid())
 
-    def _host(self, start: _Position) -> Iterator[Batch]:
+    def _pass(self, start: Position, among: Ranks, residents: Residents | None, newest: object, process: int) -> Iterator[Batch]:
+        """The batches of an epoch from a position on, and where the loader stands with each of them."""
+        left = self._steps(start, among)
+        self._check(newest, process)
+        with contextlib.closing(self._host(start, among) if residents is None else self._resident(start, among, residents)) as made:
+            for batch, place, delivered in made:
+                left -= 1
+                self._now = start.after(self.days, place, delivered)
+                if left == 0:
+                    # Nobody has to ask for one more, in vain, for the epoch to be over.
+                    self._next = Position(start.epoch + 1)
+                yield batch
+                self._check(newest, process)
+        # Also where the last day had nothing for this rank, or no day had.
+        self._now = self._next = Position(start.epoch + 1)
+
+    def _check(self, newest: object, process: int) -> None:
+        if os.getpid() != process:
+            raise ShardbackError(
+                "this pass was begun in another process, and a forked process has none of its threads: begin a new pass here, "
+                "with iter(loader)"
+            )
+        if newest is not self._newest:
+            raise ShardbackError(
+                "this pass is over: another one was begun after it, or the loader was told another epoch or state; for two passes "
+                "at a time make two loaders"
+            )
+
+    def _move(self, position: Position) -> None:
+        """Stands somewhere else, which no pass under way knows of."""
+        self._now = self._next = position
+        self._newest = None
+
+    def _among(self) -> Ranks:
+        return ranks.current() if self._ranks is None else self._ranks
+
+    def _steps(self, start: Position, among: Ranks) -> int:
+        """The steps from a position to the end of its epoch."""
+        rank, world_size = among
+        return sum(
+            _native.steps(
+                rows=len(day),
+                delivered=start.rows if place == start.day else 0,
+                rank=rank,
+                world_size=world_size,
+                batch_size=self.batch_size,
+                last=self._last,
+            )
+            for place, day in enumerate(self.days)
+            if place >= start.day
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is on a device is of this process; the copy finds out for itself which device is current.
+        return {**self.__dict__, "_device": None, "_residents": None, "_newest": None}
+
+    def _host(self, start: Position, among: Ranks) -> Made:
         """Batches that the processor has gathered, and copied to the device where that is another one."""
+        device = self.device
         # What is gathered ahead, what the step holds, and one more.
-        copies = cuda.Copies(self._device, self._prefetch + 2) if self._device.type == "cuda" else None
+        copies = cuda.Copies(device, self._prefetch + 2) if device.type == "cuda" else None
         try:
-            for memory, rows, width, place, delivered in self._batches(start, rows_only=False, pinned=copies is not None):
+            for memory, rows, width, place, delivered in self._batches(start, among, rows_only=False, pinned=copies is not None):
                 block = torch.frombuffer(memory, dtype=torch.uint8)
-                block = block.to(self._device) if copies is None else copies.begin(block)
-                yield self._deliver(start.epoch, place, delivered, self._layout(rows, width).batch(block, self.days[place].date))
+                block = block.to(device) if copies is None else copies.begin(block)
+                yield self._layout(rows, width).batch(block, self.days[place].date), place, delivered
         finally:
             # Also where the pass is left early: the thread that gathers would write what a copy has yet to read.
             if copies is not None:
                 copies.finish()
-        self._end(start.epoch)
 
-    def _resident(self, start: _Position, residents: Residents) -> Iterator[Batch]:
+    def _resident(self, start: Position, among: Ranks, residents: Residents) -> Made:
         """Batches that the device has gathered."""
         at, day = -1, None
-        for memory, rows, width, place, delivered in self._batches(start, rows_only=True, pinned=False):
+        for memory, rows, width, place, delivered in self._batches(start, among, rows_only=True, pinned=False):
             if day is None or place != at:
                 # The day before may go while the next one is on its way.
                 day = None
                 at, day = place, residents.get(place)
             shape = self._layout(rows, width)
-            block = day.gather(memory, shape)
-            yield self._deliver(start.epoch, place, delivered, shape.batch(block, self.days[place].date))
-        self._end(start.epoch)
+            yield shape.batch(day.gather(memory, shape), self.days[place].date), place, delivered
 
-    def _batches(self, start: _Position, *, rows_only: bool, pinned: bool) -> _native.Batches:
+    def _batches(self, start: Position, among: Ranks, *, rows_only: bool, pinned: bool) -> _native.Batches:
+        rank, world_size = among
         return _native.Batches(
             days=[day.native for day in self.days],
             seed=self.seed if self.shuffle else None,
             epoch=start.epoch,
             day=start.day,
             delivered=start.rows,
-            rank=self.rank,
-            world_size=self.world_size,
+            rank=rank,
+            world_size=world_size,
             batch_size=self.batch_size,
             last=self._last,
             dtypes=None if rows_only else (NAMES[self._items], NAMES[self._types]),
             trim=self.trim,
             depth=self._prefetch,
             threads=self._threads,
-            allocate=functools.partial(cuda.pinned, self._device) if pinned else None,
+            allocate=functools.partial(cuda.pinned, self.device) if pinned else None,
         )
-
-    def _deliver(self, epoch: int, place: int, delivered: int, batch: Batch) -> Batch:
-        """Counts a batch as given."""
-        if delivered < len(self.days[place]):
-            self._now = _Position(epoch, place, delivered)
-        elif place + 1 < len(self.days):
-            self._now = _Position(epoch, place + 1)
-        else:
-            self._now = _Position(epoch + 1)
-        return batch
-
-    def _end(self, epoch: int) -> None:
-        # Where the last day had nothing for this rank, or no day had.
-        self._now = _Position(epoch + 1)
 
     def _layout(self, rows: int, width: int) -> Layout:
         return layout(rows, width, self._items, self._types)
 
-    def _day_steps(self, day: Day, delivered: int) -> int:
-        return _native.steps(
-            rows=len(day),
-            delivered=delivered,
-            rank=self.rank,
-            world_size=self.world_size,
-            batch_size=self.batch_size,
-            last=self._last,
-        )
-
     def _on_device(self) -> Residents | None:
         """The days on the device, where that gathers."""
-        if self._residents is not None or self._gather == "host":
+        if self._residents is not None and self._residents.of_this_process:
             return self._residents
-        if self._gather == "auto" and self._device.type != "cuda":
+        self._residents = None
+        if self._gather == "host":
+            return None
+        if self._gather == "auto" and self.device.type != "cuda":
             return None
         if self._gather != "auto" and any(day.format != "jagged" for day in self.days):
             raise OptionError(f"gather: `{self._gather}` needs jagged days; build them with formats=\"jagged\"")
@@ -289,7 +323,7 @@ class Loader:
             plan = self._plan(by_torch=True)
         if self._fits(plan):
             most = {"two": 2, "one": 1}.get(plan.strategy, len(self.days))
-            self._residents = Residents(self.days, most, uploader(self._device, native, self._index_dtype))
+            self._residents = Residents(self.days, most, uploader(self.device, native, self._index_dtype))
             # A day on a device is large: it gives its memory back when the loader goes, not when somebody finds it.
             weakref.finalize(self, self._residents.close)
         elif self._gather != "auto":
@@ -305,10 +339,11 @@ class Loader:
         """The device for the project's kernel, or none where PyTorch gathers."""
         if self._gather == "torch":
             return None
-        if self._device.type != "cuda":
-            raise OptionError(f"gather: `kernel` needs a CUDA device, not {self._device}")
+        device = self.device
+        if device.type != "cuda":
+            raise OptionError(f"gather: `kernel` needs a CUDA device, not {device}")
         try:
-            return cuda.kernel(self._device.index)
+            return cuda.kernel(device.index)
         except DeviceError as error:
             # What the kernel cannot do, PyTorch can, unless it was asked for by name.
             if self._gather == "kernel":
@@ -344,27 +379,7 @@ def _common(days: Days) -> tuple[int, torch.dtype]:
     return first.history, torch.int64 if first.item_dtype == "i64" else torch.int32
 
 
-def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    if (rank is None) != (world_size is None):
-        raise OptionError("rank: give it together with world_size, or neither")
-    if rank is None or world_size is None:
-        distributed = torch.distributed
-        if distributed.is_available() and distributed.is_initialized():
-            return distributed.get_rank(), distributed.get_world_size()
-        return 0, 1
-    if not 0 <= rank < world_size:
-        raise OptionError(f"rank: {rank} is not between 0 and {world_size - 1}")
-    return rank, world_size
-
-
 def _last(*, drop_last: bool, uneven: bool) -> str:
     if drop_last and uneven:
         raise OptionError("drop_last: it excludes uneven; give one of them")
     return "drop" if drop_last else "uneven" if uneven else "repeat"
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
-

@@ -145,6 +145,11 @@ class Residents:
         self._process = os.getpid()
         self._there: dict[int, Future[Rows]] = {}
 
+    @property
+    def of_this_process(self) -> bool:
+        """Whether they are this process's: one that is forked has none of the threads, and may not use the device."""
+        return os.getpid() == self._process
+
     def get(self, place: int) -> Rows:
         """The rows of the day at a place; waits for its upload, and starts that of the next one where there is room."""
         following = (place + 1) % len(self._days)
@@ -167,7 +172,7 @@ class Residents:
         A day that is on its way is given back when it is there. Nobody waits for that: it may be the thread that brings it in
         which the collector of garbage has found the loader.
         """
-        if os.getpid() != self._process:
+        if not self.of_this_process:
             return
         self._executor.shutdown(wait=False, cancel_futures=True)
         while self._there:
