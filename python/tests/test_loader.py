@@ -525,3 +525,30 @@ def test_days_come_and_go_as_planned(out, strategy) -> None:
         assert max(there) == {"all": 3, "two": 2, "one": 1}[strategy]
     with pytest.raises(shardback.OptionError, match="`torch` is not possible: the largest day takes"):
         next(iter(loader(out, gather="torch", device_memory=1000)))
+
+
+def test_customers_without_history_are_numbers(out) -> None:
+    """Attention over a row that is masked throughout, and a mean over none, are not a number; the safe forms are."""
+    batch = next(iter(loader(out, batch_size=TOTAL)))
+    empty = batch.lengths == 0
+    assert 0 < int(empty.sum()) < len(batch)
+    embedding = torch.nn.Embedding(1 << 10, 8)
+    values = embedding(batch.actions % (1 << 10))
+    attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def attended(mask: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = attention(values, values, values, key_padding_mask=mask, need_weights=True)[0]
+        return found.isnan().any(-1).any(-1)
+
+    # Where this is a number one day, the paragraph in docs/training.md goes.
+    assert torch.equal(attended(batch.pad_mask), empty)
+    assert not attended(batch.safe_pad_mask).any()
+    # Where there is a history, nothing is different.
+    assert torch.equal(batch.safe_pad_mask[~empty], batch.pad_mask[~empty])
+    assert batch.safe_pad_mask[empty].sum(1).tolist() == [batch.actions.shape[1] - 1] * int(empty.sum())
+
+    seen = ~batch.pad_mask[:, :, None]
+    assert torch.equal(((values * seen).sum(1) / seen.sum(1)).isnan().any(-1), empty)
+    mean = (values * seen).sum(1) / batch.lengths.clamp(min=1)[:, None]
+    assert not mean.isnan().any() and not mean[empty].any()
+    assert torch.allclose(mean[~empty], ((values * seen).sum(1) / seen.sum(1))[~empty])
