@@ -90,6 +90,28 @@ def test_dense_says_what_is_wrong(out: pathlib.Path) -> None:
             day.dense([0, 1], bad)
 
 
+def test_dense_writes_into_arrays_that_share_nothing(out: pathlib.Path) -> None:
+    """Threads write both arrays at the same time, as slices of whole items."""
+    day, rows = days(out, "jagged")[0], [5, 3, 17]
+    wide = len(rows) * HISTORY
+    memory = np.zeros(6 * wide, np.uint8)
+
+    def arrays(items: int, types: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = (len(rows), HISTORY)
+        return memory[items : items + 4 * wide].view(np.int32).reshape(shape), memory[types : types + wide].reshape(shape)
+
+    for items, types in [(0, 4 * wide - 1), (0, 8), (0, 0), (wide, wide // 2 * 2 - 4), (4, 0)]:
+        with pytest.raises(shardback.OptionError, match="out: the two arrays share memory"):
+            day.dense(rows, arrays(items, types))
+        assert not memory.any()
+    expected = day.dense(rows)
+    for items, types in [(0, 4 * wide), (wide, 0)]:
+        assert all(np.array_equal(*pair) for pair in zip(day.dense(rows, arrays(items, types)), expected, strict=True))
+    with pytest.raises(shardback.OptionError, match="out: the array of items does not begin where an item may"):
+        day.native.dense(rows, memory[1 : 1 + 4 * wide], memory[5 * wide :], 1)
+    day.native.dense([], memory[:0], memory[:0], 1)
+
+
 def test_wide_items(wide: pathlib.Path, out: pathlib.Path) -> None:
     narrow, day = days(out, "jagged")[1], days(wide, "jagged")[1]
     assert day.column("item_id").dtype == np.int64

@@ -15,6 +15,7 @@ from torch import nn
 
 from shardback.torch import Batch, Loader
 
+
 def loader(out: pathlib.Path) -> Loader:
     return Loader(out, batch_size=64, device="cpu", threads=1)
 
