@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from shardback import _native
+from shardback.errors import OptionError
 from shardback.manifest import Manifest
 from shardback.options import Day, arguments, manifests
 from shardback.progress import Bar
@@ -40,6 +41,8 @@ def build(
     lookback_days: int | None = None,
     item_dtype: str = "i32",
     invalid: str = "fail",
+    day_zone: str | None = None,
+    csv_escape: str | None = None,
     shard_rows: int | None = None,
     shards: int | None = None,
     skip_existing: bool = False,
@@ -71,6 +74,10 @@ def build(
         lookback_days: how many days back a sample sees; all of them if not given.
         item_dtype: `i32` or `i64`, the width of item ids.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
+        day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
+            says if not given.
+        csv_escape: what comes before a quote within quotes of a CSV file, as the backslash of Spark; quotes are doubled if not
+            given.
         shard_rows: about how many samples a shard holds; 131,072 if neither this nor `shards` is given.
         shards: how many shards a day has.
         skip_existing: leave days alone that an earlier run with the same options has published.
@@ -104,6 +111,8 @@ def build(
         lookback_days=lookback_days,
         item_dtype=item_dtype,
         invalid=invalid,
+        day_zone=day_zone,
+        csv_escape=csv_escape,
         shard_rows=shard_rows,
         shards=shards,
         skip_existing=skip_existing,
@@ -115,9 +124,22 @@ def build(
         spill_dir=spill_dir,
     )
     tables = [impressions, clicks, add_to_carts, previous_orders]
+    _refuse_one_as_two(tables)
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:
             _native.build(tables, given, bar if progress else None)
     else:
         _native.build(tables, given, progress)
     return manifests(given)
+
+
+def _refuse_one_as_two(tables: list[Table | None]) -> None:
+    """Refuses one source as two tables: a stream can be read once, and the second table would have no rows."""
+    names = ("impressions", "clicks", "add_to_carts", "previous_orders")
+    streams: dict[int, str] = {}
+    for name, table in zip(names, tables, strict=True):
+        if table is None or isinstance(table, (str, os.PathLike)):
+            continue
+        first = streams.setdefault(id(table), name)
+        if first != name:
+            raise OptionError(f"{name}: it is the same object as {first}; hand over a source of its own for each table")

@@ -48,6 +48,8 @@ def arguments(
         "shards": shards,
         "memory": None if memory is None else str(memory),
         "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
+        # Spark reads CSV itself.
+        "csv_escape": None,
         **others,
     }
     for name in ("history", "lookback_days", "shard_rows", "shards", "threads"):

@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     item_dtype: String,
     invalid: String,
     day_zone: Option<String>,
-    csv_escape: Option<char>,
+    csv_escape: Option<String>,
     shard_rows: u64,
     shards: Option<u32>,
     skip_existing: bool,
@@ -51,6 +51,13 @@ impl Arguments {
         let dtypes = [("i32", ItemDtype::I32), ("i64", ItemDtype::I64)];
         let invalid = [("fail", InvalidRows::Fail), ("skip", InvalidRows::Skip)];
         let devices = [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)];
+        let csv_escape = match self.csv_escape.as_deref().map(|text| (text.parse::<char>(), text)) {
+            None => None,
+            Some((Ok(escape), _)) => Some(escape),
+            Some((Err(_), text)) => {
+                return Err(raise(py, "OptionError", format!("csv_escape: one character is expected, not `{text}`")));
+            }
+        };
         let memory = self.memory.map(|text| config::parse_size(&text)).transpose();
         Ok(Options {
             formats: self
@@ -63,7 +70,7 @@ impl Arguments {
             item_dtype: choose(py, "item_dtype", &self.item_dtype, &dtypes)?,
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
             day_zone: self.day_zone,
-            csv_escape: self.csv_escape,
+            csv_escape,
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ffi_stream::RecordBatchStreamReader;
 use pyo3::pybacked::PyBackedBytes;
@@ -211,7 +212,7 @@ impl Mapper {
 #[pyfunction]
 pub(crate) fn count(py: Python<'_>, job: Sent, rows: &Bound<'_, PyAny>) -> PyResult<Vec<Stream>> {
     let (job, _) = job.job(py)?;
-    let mut rows = stream(py, rows)?.map(|batch| batch.map_err(broken));
+    let mut rows = self::rows(py, rows)?.map(|batch| batch.map_err(broken));
     let counted = py.detach(|| cluster::count(&job, &mut rows)).map_err(|error| to_python(py, &error))?;
     Ok(counted.into_iter().map(Stream::new).collect())
 }
@@ -229,7 +230,7 @@ pub(crate) fn reduce<'py>(
     spill: PathBuf,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
     let (job, pool) = job.job(py)?;
-    let rows = stream(py, rows)?;
+    let rows = self::rows(py, rows)?;
     let reduce = || {
         let attempt = Attempt::create(&run, attempt)?;
         let mut rows = rows.map(|batch| batch.map_err(broken));
@@ -240,6 +241,15 @@ pub(crate) fn reduce<'py>(
     Ok(reports.iter().map(|report| PyBytes::new(py, report)).collect())
 }
 
+/// The rows of the shuffle, checked as what they are: Arrow that has gone through another program.
+fn rows(
+    py: Python<'_>,
+    source: &Bound<'_, PyAny>,
+) -> PyResult<impl Iterator<Item = std::result::Result<RecordBatch, ArrowError>> + use<>> {
+    streams::take_checked(source)?.map_err(|error| to_python(py, &broken(error)))
+}
+
+/// The batches of a table, which are checked where they are read.
 fn stream(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<RecordBatchStreamReader> {
     streams::take(source)?.map_err(|error| to_python(py, &broken(error)))
 }

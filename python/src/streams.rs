@@ -1,7 +1,7 @@
 //! Batches that come from Python and go there, by the Arrow PyCapsule interface:
 //! <https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html>.
 
-use arrow::array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
+use arrow::array::{Array, RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow::error::ArrowError;
 use arrow::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use pyo3::types::{PyAnyMethods, PyCapsule, PyCapsuleMethods};
@@ -14,6 +14,18 @@ pub(crate) fn take(source: &Bound<'_, PyAny>) -> PyResult<Result<RecordBatchStre
     // SAFETY: a capsule of this name holds a stream, by the Arrow PyCapsule interface; it is moved out, which leaves one
     // that is released, as the interface asks.
     Ok(unsafe { RecordBatchStreamReader::from_raw(stream.as_ptr()) })
+}
+
+/// Takes over a stream of which every batch is checked in full before anybody looks at it: what comes over the interface is
+/// believed by all that read Arrow, and may lead anywhere in memory.
+pub(crate) fn take_checked(
+    source: &Bound<'_, PyAny>,
+) -> PyResult<Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<>, ArrowError>> {
+    let checked = |batch: RecordBatch| {
+        batch.columns().iter().try_for_each(|column| column.to_data().validate_full())?;
+        Ok(batch)
+    };
+    Ok(take(source)?.map(|reader| reader.map(move |batch| batch.and_then(checked))))
 }
 
 /// A batch as a stream, to be taken over once.

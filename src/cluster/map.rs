@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchIterator};
 use bytemuck::bytes_of;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -40,7 +40,7 @@ trait Table: Send + Sync {
 }
 
 /// A single batch.
-type Source = Batches<std::iter::Once<Result<RecordBatch, arrow::error::ArrowError>>>;
+type Source = Batches<RecordBatchIterator<[Result<RecordBatch, arrow::error::ArrowError>; 1]>>;
 
 impl Mapper {
     /// A task over a table of actions, or over impressions where none is named; `task` is its number among the tasks of the
@@ -71,7 +71,9 @@ impl Mapper {
         if self.failed {
             return Ok(false);
         }
-        let source = Batches::new(self.wanted.clone(), std::iter::once(Ok(batch))).without_row_numbers();
+        let schema = batch.schema();
+        let batch = RecordBatchIterator::new([Ok(batch)], schema);
+        let source = Batches::foreign(self.wanted.clone(), batch).without_row_numbers();
         match self.table.read(&self.job, &source, &mut self.out) {
             Ok(()) => Ok(true),
             Err(
@@ -79,6 +81,9 @@ impl Mapper {
                 | Error::MissingColumn { .. }
                 | Error::ColumnType { .. }
                 | Error::ValueType { .. }
+                | Error::TwoColumns { .. }
+                | Error::DayZone { .. }
+                | Error::Source { .. }
                 | Error::Tasks { .. }),
             ) => {
                 self.out.clear();

@@ -101,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--lookback-days", type=int, metavar="N", help="how many days back a sample sees")
     parser.add_argument("--item-dtype", choices=["i32", "i64"], default="i32", help="the width of item ids")
     parser.add_argument("--invalid", choices=["fail", "skip"], default="fail", help="what to do with bad rows")
+    parser.add_argument("--day-zone", metavar="ZONE", help="the time zone in which the days of timestamps count [the session's]")
     parser.add_argument("--shard-rows", type=int, metavar="N", help="about how many samples a shard holds [131,072]")
     parser.add_argument("--shards", type=int, metavar="N", help="how many shards a day has")
     parser.add_argument("--skip-existing", action="store_true", help="leave days alone that are there already")

@@ -45,6 +45,7 @@ def build(
     lookback_days: int | None = None,
     item_dtype: str = "i32",
     invalid: str = "fail",
+    day_zone: str | None = None,
     shard_rows: int | None = None,
     shards: int | None = None,
     skip_existing: bool = False,
@@ -79,6 +80,8 @@ def build(
         lookback_days: how many days back a sample sees; all of them if not given.
         item_dtype: `i32` or `i64`, the width of item ids.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
+        day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
+            says if not given, which is the session's.
         shard_rows: about how many samples a shard holds; 131,072 if neither this nor `shards` is given.
         shards: how many shards a day has.
         skip_existing: leave days alone that an earlier run with the same options has published.
@@ -108,6 +111,7 @@ def build(
         lookback_days=lookback_days,
         item_dtype=item_dtype,
         invalid=invalid,
+        day_zone=day_zone,
         shard_rows=shard_rows,
         shards=shards,
         skip_existing=skip_existing,
