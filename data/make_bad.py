@@ -79,6 +79,13 @@ def columns():
     write("time_as_integer_parquet", "clicks.parquet", parquet({**whole, "click_time": [1_754_827_200]}))
     write("wrong_type_json", "clicks.json", click() + click(customer='"abc"'))
     write("fraction_as_customer", "clicks.json", click() + click(customer="1.5"))
+    midnight = datetime.datetime(2025, 8, 9, 22, tzinfo=datetime.timezone.utc)
+    sink = io.BytesIO()
+    # Without the Arrow schema, as Spark writes it: that the time is kept in UTC is all that the file says.
+    pq.write_table(pa.table({**whole, "dt": [midnight]}), sink, store_schema=False)
+    write("instant_as_day", "clicks.parquet", sink.getvalue())
+    write("column_twice", "clicks.csv", f"dt,customer_id,item_id,click_time,item_id\n{DAY},1,10,{DAY}T12:00:00Z,11\n")
+    write("key_twice", "clicks.json", click() + click().replace("}", ', "item_id": 11}'))
 
 
 def files():
@@ -93,6 +100,17 @@ def files():
     packed = gzip.compress("".join(click(customer=str(number)) for number in range(200)).encode(), mtime=0)
     write("truncated_gz", "clicks.json.gz", packed[: len(packed) // 2])
     write("garbage_gz", "clicks.json.gz", b"this was never compressed\n")
+    write("behind_gz", "clicks.json.gz", packed + b"more\n")
+    write("gz_without_suffix", "clicks.json", packed)
+    write("utf16_csv", "clicks.csv", (header + f"{DAY},1,10,{DAY}T12:00:00Z\n").encode("utf-16"))
+    inches = "".join(f'{DAY},{number},10,{DAY}T12:00:00Z,"tv 15\\""\n' for number in (1, 2, 3))
+    write("escaped_quotes_csv", "clicks.csv", "dt,customer_id,item_id,click_time,query\n" + inches)
+    endless = bytes([0xF9, 0xF1, 0xFF, 0xFF, 0xFF, 0xFF, 0x07, 0])
+    write("endless_footer", "clicks.parquet", b"PAR1" + endless + len(endless).to_bytes(4, "little") + b"PAR1")
+    write("two_forms", "clicks.json", click())
+    write("two_forms", "clicks.json.gz", gzip.compress(click().encode(), mtime=0))
+    write("delta", "_delta_log/00000000000000000000.json", '{"commitInfo":{}}\n')
+    write("delta", "clicks.parquet", whole)
     write("unknown_format", "clicks.xlsx", b"PK\x03\x04")
     write("no_files", "_SUCCESS", b"")
     # In Latin-1 the character is the byte 0xff, which UTF-8 never has.

@@ -55,8 +55,8 @@ fn is_iceberg_metadata(name: &str) -> bool {
 
 /// Refuses a table that is a part of one with such files above it: a partition of it, its folder of data, one of its files.
 pub(super) fn refuse_lake_around(root: &Path, table: &str) -> io::Result<Result<()>> {
-    // The path as it was given, and where its links lead.
-    for path in [std::path::absolute(root)?, root.canonicalize()?] {
+    // The path as it was given, what it leaves out, and where its links lead.
+    for path in [root.to_owned(), std::path::absolute(root)?, root.canonicalize()?] {
         for folder in path.ancestors() {
             if let Some((lake, shown_by)) = lake_in(folder) {
                 return Ok(Err(lake.refused(table, &shown_by)));
