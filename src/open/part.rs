@@ -1,19 +1,26 @@
 //! A Parquet part: its columns checked, its rows decoded in batches.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
 
-use super::{Items, corrupt, open_file};
-use crate::error::Result;
+use super::files::open_file;
+use super::{Items, corrupt};
+use crate::error::{Error, Result};
 use crate::event::{ItemDtype, PADDING};
 
 /// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
@@ -23,6 +30,7 @@ const BATCH_ROWS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Part {
     path: PathBuf,
+    file: Positioned,
     metadata: ArrowReaderMetadata,
     item_dtype: ItemDtype,
     rows: u64,
@@ -32,15 +40,20 @@ impl Part {
     /// Opens a part: reads its footer and checks its columns.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) when it cannot be read, [`Error::Corrupt`](crate::error::Error::Corrupt)
+    /// [`Error::Io`] when it cannot be read, [`Error::Corrupt`]
     /// when it is no Parquet of these columns.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = open_file(path)?;
+        Self::of_file(open_file(path)?, path)
+    }
+
+    pub(crate) fn of_file(file: File, path: &Path) -> Result<Self> {
+        let length = file.metadata().map_err(Error::io("read", path))?.len();
+        let file = Positioned { file: Arc::new(file), length, next: 0 };
         // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string()))?;
         let item_dtype = check_columns(metadata.schema().fields()).map_err(|problem| corrupt(path, problem))?;
-        let mut part = Self { path: path.to_owned(), metadata, item_dtype, rows: 0 };
+        let mut part = Self { path: path.to_owned(), file, metadata, item_dtype, rows: 0 };
         let sum = part.row_groups().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(rows).ok()?));
         part.rows = sum.ok_or_else(|| corrupt(path, "its footer says impossible numbers of rows"))?;
         let total = part.metadata.metadata().file_metadata().num_rows();
@@ -76,8 +89,8 @@ impl Part {
     /// Decodes some consecutive rows, in batches.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) when it cannot be read; it, and each batch,
-    /// [`Error::Corrupt`](crate::error::Error::Corrupt) when it cannot be decoded.
+    /// [`Error::Io`] when it cannot be read; it, and each batch,
+    /// [`Error::Corrupt`] when it cannot be decoded.
     pub fn batches(&self, rows: Range<u64>) -> Result<impl Iterator<Item = Result<PartBatch>>> {
         Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.map(PartBatch::new)))
     }
@@ -95,7 +108,8 @@ impl Part {
     }
 
     fn read(&self, columns: ProjectionMask, rows: Range<u64>) -> Result<Batches> {
-        let file = open_file(&self.path)?;
+        let file = self.file.clone();
+        // As many as there are, where more are asked for than memory has addresses.
         let number = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let reader = guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
@@ -107,6 +121,46 @@ impl Part {
                 .map_err(|error| error.to_string())
         })?;
         Ok(Batches { path: self.path.clone(), reader: Some(reader) })
+    }
+}
+
+/// A file that is read at places, so that readers of one part do not move each other's.
+#[derive(Clone, Debug)]
+struct Positioned {
+    file: Arc<File>,
+    length: u64,
+    /// Where this reader goes on.
+    next: u64,
+}
+
+impl Length for Positioned {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Positioned {
+    type T = BufReader<Self>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(BufReader::new(Self { next: start, ..self.clone() }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} are beyond the end of the file")));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Read for Positioned {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(bytes, self.next)?;
+        self.next += read as u64;
+        Ok(read)
     }
 }
 
