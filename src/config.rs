@@ -82,7 +82,10 @@ impl Sharding {
 const MAX_SHARDS: u32 = 99_999;
 
 /// The longest history that a row can have: a row group of such rows is what a Parquet reader can still hold.
-const MAX_HISTORY: usize = 1 << 16;
+pub(crate) const MAX_HISTORY: usize = 1 << 16;
+
+/// The most threads that work on a run, or on batches: more than any machine has use for, and few enough to be started in an instant.
+pub const MAX_THREADS: usize = 1024;
 
 /// Which device pads histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,8 +247,9 @@ impl Plan {
             }
             _ => {}
         }
-        if options.threads == Some(0) {
-            return Err(invalid("--threads", "use 1 or more, or leave it out for one per processor".to_owned()));
+        if let Some(threads) = options.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
+            let problem = format!("{threads} is not between 1 and {MAX_THREADS}; leave it out for one per processor");
+            return Err(invalid("--threads", problem));
         }
         let day_zone = options.day_zone.as_deref().map(day_zone).transpose()?;
         if options.csv_escape.is_some_and(|escape| !escape.is_ascii_graphic() || matches!(escape, '"' | ',')) {

@@ -2,6 +2,8 @@
 
 pub mod error;
 
+pub mod machine;
+
 pub mod event;
 
 pub mod zone;

@@ -8,7 +8,7 @@ use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::config::Format;
 use shardback::error::Result;
 use shardback::load::{self, Dtypes, Index, Item, Out};
-use shardback::open::{self, MappedDay, PlaceKind, ShardView};
+use shardback::open::{self, Access, MappedDay, PlaceKind, ShardView};
 
 use crate::error::{raise, to_python};
 use crate::memory::{Lender, Memory};
@@ -19,9 +19,16 @@ pub(crate) struct Day(pub(crate) Arc<MappedDay>);
 
 #[pymethods]
 impl Day {
+    /// `mmap` says whether shards are mapped or read; where it is not given, that depends on their file system.
     #[new]
-    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let day = py.detach(|| MappedDay::open(&path)).map_err(|error| to_python(py, &error))?;
+    #[pyo3(signature = (path, mmap = None))]
+    fn new(py: Python<'_>, path: PathBuf, mmap: Option<bool>) -> PyResult<Self> {
+        let access = match mmap {
+            None => Access::Auto,
+            Some(true) => Access::Map,
+            Some(false) => Access::Read,
+        };
+        let day = py.detach(|| MappedDay::open_with(&path, access)).map_err(|error| to_python(py, &error))?;
         Ok(Self(Arc::new(day)))
     }
 
@@ -58,8 +65,10 @@ impl Day {
 
     /// The bytes of a tensor, read-only.
     fn tensor(&self, py: Python<'_>, shard: usize, name: String) -> PyResult<Memory> {
-        if shard >= self.0.shards().len() {
-            return Err(no_shard(py, shard));
+        let mapped = self.0.shards().get(shard).ok_or_else(|| no_shard(py, shard))?;
+        mapped.check().map_err(|error| to_python(py, &error))?;
+        if !mapped.header().tensors().iter().any(|tensor| tensor.name == name) {
+            return Err(raise(py, "ShardbackError", format!("no tensor `{name}`")));
         }
         Ok(Memory(Arc::new(Mapped { day: Arc::clone(&self.0), shard, name })))
     }

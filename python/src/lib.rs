@@ -12,6 +12,12 @@ mod memory;
 mod resident;
 mod streams;
 
+/// The processors that this process can keep busy: those that it may run on, or less where a control group limits their time.
+#[pyo3::pyfunction]
+fn processors() -> usize {
+    shardback::machine::processors()
+}
+
 /// The part of the package that is written in Rust; private, `shardback` is what to use.
 #[pyo3::pymodule]
 mod _native {
@@ -25,6 +31,8 @@ mod _native {
     use super::day::{Day, find_days, manifest, verify};
     #[pymodule_export]
     use super::memory::Memory;
+    #[pymodule_export]
+    use super::processors;
     #[pymodule_export]
     use super::resident::{Device, Resident, device_bytes, layout};
     #[pymodule_export]

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde_json::json;
+use serde::Serialize;
 use shardback::config::{self, ActionTable, InvalidRows, Options, Plan, Sharding};
-use shardback::error::{Error, Result};
+use shardback::error::{Error, Result, path_text};
 use shardback::event::{Day, ItemDtype};
-use shardback::pipeline::{self, Input, Summary, Tables};
+use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
 
 use super::exit::Exit;
 use super::progress::Progress;
@@ -82,10 +82,10 @@ pub(super) struct Arguments {
     /// What pads the rows of dense shards; auto is the processor, and cuda fails where there is no such device
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: Device,
-    /// How many threads work; one for each processor if not given
+    /// How many threads work, at most 1024; one for each processor that the process may use if not given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// The most memory to use, as 8GiB or 512MiB; three quarters of what the machine has if not given
+    /// The most memory to use, as 8GiB or 512MiB; three quarters of what the machine, or its control group, has if not given
     #[arg(long, value_name = "SIZE", value_parser = config::parse_size)]
     memory: Option<u64>,
     /// A folder for what memory has no room for; inside OUT if not given
@@ -132,7 +132,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     interrupt::listen()?;
     let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
     if as_json {
-        print::out(&format!("{:#}\n", json(&summary)))?;
+        print::out(&format!("{}\n", json(&summary)?))?;
     } else if !quiet {
         print::out(&describe(&summary))?;
     }
@@ -247,27 +247,63 @@ pub(super) fn describe(summary: &Summary) -> String {
     lines.join("\n")
 }
 
-fn json(summary: &Summary) -> serde_json::Value {
-    let days = summary.days.iter().map(|day| {
-        let formats = day.formats.iter().map(|format| {
-            json!({ "format": format.format.name(), "path": format.path, "shards": format.files, "bytes": format.bytes })
-        });
-        json!({ "day": day.day.to_string(), "samples": day.samples, "customers": day.customers, "formats": formats.collect::<Vec<_>>() })
-    });
-    let stages = summary
-        .stages
-        .iter()
-        .map(|stage| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() }));
-    json!({
-        "days": days.collect::<Vec<_>>(),
-        "skipped": summary.skipped.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "tables": summary.tables,
-        "stages": stages.collect::<Vec<_>>(),
-        "device": summary.device.device,
-        "device_reason": summary.device.reason,
-        "threads": summary.threads,
-        "seconds": summary.elapsed.as_secs_f64(),
-        "peak_memory_bytes": summary.peak_memory,
-        "spilled_bytes": summary.spilled,
+/// The summary as JSON.
+fn json(summary: &Summary) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        days: Vec<Day>,
+        skipped: Vec<String>,
+        tables: &'a [TableSummary],
+        stages: Vec<Stage>,
+        device: &'a str,
+        device_reason: &'a str,
+        threads: usize,
+        seconds: f64,
+        peak_memory_bytes: Option<u64>,
+        spilled_bytes: u64,
+    }
+    #[derive(Serialize)]
+    struct Day {
+        day: String,
+        samples: u64,
+        customers: u64,
+        formats: Vec<FormatOfDay>,
+    }
+    #[derive(Serialize)]
+    struct FormatOfDay {
+        format: &'static str,
+        path: String,
+        shards: usize,
+        bytes: u64,
+    }
+    #[derive(Serialize)]
+    struct Stage {
+        stage: String,
+        seconds: f64,
+    }
+    let format = |format: &FormatSummary| FormatOfDay {
+        format: format.format.name(),
+        path: path_text(&format.path),
+        shards: format.files,
+        bytes: format.bytes,
+    };
+    let day = |day: &DaySummary| Day {
+        day: day.day.to_string(),
+        samples: day.samples,
+        customers: day.customers,
+        formats: day.formats.iter().map(format).collect(),
+    };
+    let stage = |time: &StageTime| Stage { stage: time.stage.to_string(), seconds: time.elapsed.as_secs_f64() };
+    serde_json::to_string_pretty(&Json {
+        days: summary.days.iter().map(day).collect(),
+        skipped: summary.skipped.iter().map(ToString::to_string).collect(),
+        tables: &summary.tables,
+        stages: summary.stages.iter().map(stage).collect(),
+        device: &summary.device.device,
+        device_reason: summary.device.reason,
+        threads: summary.threads,
+        seconds: summary.elapsed.as_secs_f64(),
+        peak_memory_bytes: summary.peak_memory,
+        spilled_bytes: summary.spilled,
     })
 }

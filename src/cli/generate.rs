@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde::Serialize;
+use shardback::error::path_text;
 use shardback::event::Day;
 use shardback::generate::{self, Options, TableFormat};
 
@@ -66,6 +67,17 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Json {
+    out: String,
+    actions: u64,
+    impression_rows: u64,
+    samples: u64,
+    files: u64,
+    bytes: u64,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
     Parquet,
@@ -83,15 +95,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let summary = generate::generate(&arguments.out, &options, &|rows| bar.set_position(rows))?;
     bar.finish_and_clear();
     if arguments.json {
-        let json = json!({
-            "out": arguments.out,
-            "actions": summary.actions,
-            "impression_rows": summary.impression_rows,
-            "samples": summary.samples,
-            "files": summary.files,
-            "bytes": summary.bytes,
-        });
-        print::out(&format!("{json:#}\n"))?;
+        let json = Json {
+            out: path_text(&arguments.out),
+            actions: summary.actions,
+            impression_rows: summary.impression_rows,
+            samples: summary.samples,
+            files: summary.files,
+            bytes: summary.bytes,
+        };
+        print::out(&format!("{}\n", serde_json::to_string_pretty(&json)?))?;
     } else if !arguments.quiet {
         let (actions, rows) =
             (text::counted(summary.actions, "action"), text::counted(summary.impression_rows, "impression row"));

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde::Serialize;
+use shardback::error::path_text;
 use shardback::verify::{Report, verify};
 
 use super::exit::Exit;
@@ -22,13 +23,20 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// What is printed of a path with `--json`.
+#[derive(Serialize)]
+struct Json<'a> {
+    path: String,
+    report: &'a Report,
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut reports = Vec::new();
     for path in &arguments.paths {
         reports.push((path, verify(path)?));
     }
     if arguments.json {
-        let reports: Vec<_> = reports.iter().map(|(path, report)| json!({ "path": path, "report": report })).collect();
+        let reports: Vec<_> = reports.iter().map(|(path, report)| Json { path: path_text(path), report }).collect();
         print::out(&format!("{}\n", serde_json::to_string_pretty(&reports)?))?;
     } else {
         for (path, report) in &reports {

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::reduce::{DayFiles, unreadable};
 use super::rows::{Kind, Tally, compare};
@@ -205,18 +206,41 @@ fn run_record(
     actions: &[(String, Actions)],
     parts: &[Report],
 ) -> Result<Vec<u8>> {
-    let table = |name: &str, rows: u64, rejected: usize| json!({ "table": name, "rows": rows, "rejected": rejected });
-    let mut inputs = vec![table(crate::unify::IMPRESSIONS, impressions.rows.iter().sum(), impressions.rejects.len())];
-    inputs.extend(actions.iter().map(|(name, read)| table(name, read.rows.values().sum(), read.rejects.len())));
-    let record = json!({
-        "tool": TOOL,
-        "engine": engine,
-        "formats": plan.options().formats.iter().map(|format: &Format| format.name()).collect::<Vec<_>>(),
-        "parts": parts.len(),
-        "inputs": inputs,
-        "peak_memory_bytes": parts.iter().filter_map(|part| part.peak_memory).max(),
-        "spilled_bytes": parts.iter().map(|part| part.spilled).sum::<u64>(),
+    #[derive(Serialize)]
+    struct Run<'a> {
+        tool: &'a str,
+        engine: &'a Value,
+        formats: Vec<&'a str>,
+        parts: usize,
+        inputs: Vec<Table<'a>>,
+        peak_memory_bytes: Option<u64>,
+        spilled_bytes: u64,
+    }
+    #[derive(Serialize)]
+    struct Table<'a> {
+        table: &'a str,
+        rows: u64,
+        rejected: usize,
+    }
+    let shown = Table {
+        table: crate::unify::IMPRESSIONS,
+        rows: impressions.rows.iter().sum(),
+        rejected: impressions.rejects.len(),
+    };
+    let done = actions.iter().map(|(name, read)| Table {
+        table: name,
+        rows: read.rows.values().sum(),
+        rejected: read.rejects.len(),
     });
+    let record = Run {
+        tool: TOOL,
+        engine,
+        formats: plan.options().formats.iter().map(|format: &Format| format.name()).collect(),
+        parts: parts.len(),
+        inputs: std::iter::once(shown).chain(done).collect(),
+        peak_memory_bytes: parts.iter().filter_map(|part| part.peak_memory).max(),
+        spilled_bytes: parts.iter().map(|part| part.spilled).sum(),
+    };
     let mut bytes = serde_json::to_vec_pretty(&record).invariant("the record of a run can be printed")?;
     bytes.push(b'\n');
     Ok(bytes)

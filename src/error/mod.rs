@@ -17,7 +17,8 @@ use text::{hand_over, in_row, known_days, list, mebibytes, no_folder, place};
 
 pub use cuda::NoCuda;
 pub use row::{BadRow, Reason};
-pub(crate) use text::quoted;
+pub use text::path_text;
+pub(crate) use text::{as_text, quoted};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -2,6 +2,37 @@
 
 use std::path::Path;
 
+/// A path in a record: as text, with a mark for what is no text in it, since JSON knows only text.
+#[must_use]
+pub fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// How paths are serialized, which may be no text.
+pub(crate) mod as_text {
+    use std::path::Path;
+
+    use serde::Serializer;
+
+    /// A single path.
+    pub(crate) fn one<S: Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::path_text(path.as_ref()))
+    }
+
+    /// A path that may be missing.
+    pub(crate) fn option<S: Serializer>(path: &Option<impl AsRef<Path>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match path {
+            Some(path) => one(path, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Several paths.
+    pub(crate) fn all<S: Serializer>(paths: &[impl AsRef<Path>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().map(|path| super::path_text(path.as_ref())))
+    }
+}
+
 pub(super) fn place(file: Option<&Path>) -> String {
     file.map_or_else(|| "the source".to_owned(), |file| format!("`{}`", file.display()))
 }

@@ -97,6 +97,16 @@ impl FolderHandle {
         Ok(file.into())
     }
 
+    /// The size of a regular file, or of the one that a link leads to.
+    pub(crate) fn file_size(&self, name: impl AsRef<OsStr>) -> Result<u64> {
+        let name = name.as_ref();
+        let found = statat(&self.folder, name, AtFlags::empty()).map_err(|error| self.error("read", name, error))?;
+        match u64::try_from(found.st_size) {
+            Ok(bytes) if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile => Ok(bytes),
+            _ => Err(self.no_file(name)),
+        }
+    }
+
     fn no_file(&self, name: &OsStr) -> Error {
         Error::Corrupt { path: self.path.join(name), problem: "it is not a file".to_owned() }
     }

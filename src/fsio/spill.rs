@@ -140,7 +140,7 @@ impl SpillFile {
         if start != bytes.len() {
             return Err(Error::internal("all bytes to spill belong to a block"));
         }
-        self.file.write_all_at(bytes, first).map_err(Error::io("write a temporary file in", &self.folder))?;
+        self.file.write_all_at(bytes, first).map_err(Error::io("spill to", &self.folder))?;
         self.all_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(blocks)
     }
@@ -156,7 +156,7 @@ impl SpillFile {
         let mut values = vec![T::zeroed(); block.bytes / size_of::<T>()];
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
         let read = self.file.read_exact_at(bytes, block.start);
-        read.map_err(Error::io("read back a temporary file in", &self.folder))?;
+        read.map_err(Error::io("read back what was spilled to", &self.folder))?;
         if xxh3_64(bytes) != block.hash {
             let problem = format!(
                 "a temporary file in it gave back other bytes than were written to it (at {}, {} bytes): the disk or the \

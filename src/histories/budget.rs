@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::machine;
 
 /// The program, its tables of a fixed size, and what the allocator keeps.
 const BASE_BYTES: u64 = 64 << 20;
@@ -28,7 +29,7 @@ impl Budget {
     /// # Errors
     /// [`Error::Memory`] when it is too little to work with.
     pub fn new(memory: Option<u64>, threads: usize) -> Result<Self> {
-        let memory = memory.unwrap_or_else(|| machine_memory() / 4 * 3);
+        let memory = memory.unwrap_or_else(|| machine::memory() / 4 * 3);
         let fixed = BASE_BYTES + BYTES_PER_THREAD * threads as u64;
         let needed = (fixed + LEAST_DATA_BYTES).div_ceil(SLACK - 1) * SLACK;
         if memory < needed {
@@ -79,15 +80,4 @@ impl Budget {
     pub fn left(&self) -> u64 {
         self.limit.saturating_sub(self.taken.load(Ordering::Relaxed))
     }
-}
-
-/// The memory that this process can have: the machine's, or less where a container limits it.
-fn machine_memory() -> u64 {
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
-    });
-    let limits = [number("/sys/fs/cgroup/memory.max"), number("/sys/fs/cgroup/memory/memory.limit_in_bytes"), total];
-    limits.into_iter().flatten().min().unwrap_or(8 << 30)
 }

@@ -13,7 +13,7 @@ use super::samples::Samples;
 use super::spool::{RECORDS_AT_A_TIME, Spooled};
 use super::windows::Cutter;
 use crate::config::Plan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Action, ItemId};
 use crate::fsio::{SpillFile, SpillFolder};
 
@@ -95,6 +95,9 @@ impl<'a, I: ItemId> Builder<'a, I> {
             cutter.customer(grouped.of(place), concerned.into_iter(), |day, window| windows[day].push(window));
         }
         drop(grouped);
+        if days.iter().zip(&windows).any(|(day, windows)| day.customers.len() != windows.len()) {
+            return Err(Error::internal("every customer of a day has a window"));
+        }
         let mut values = cutter.values;
         values.items.shrink_to_fit();
         values.types.shrink_to_fit();

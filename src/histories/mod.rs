@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::ItemId;
 
 pub use budget::Budget;
@@ -93,6 +93,9 @@ impl<'a, I: ItemId> Histories<'a, I> {
             for built in built {
                 let built = built?;
                 histories.taken += built.taken;
+                if built.pieces.len() != histories.days.len() {
+                    return Err(Error::internal("a bucket has a piece for every day"));
+                }
                 for (day, piece) in histories.days.iter_mut().zip(built.pieces) {
                     day.push(piece);
                 }

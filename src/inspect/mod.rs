@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result, as_text};
 use crate::event::{ActionType, customer_hash, shard_of};
 use crate::manifest::Manifest;
 use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, find_days};
@@ -32,10 +32,12 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
     /// The path.
+    #[serde(serialize_with = "as_text::one")]
     pub path: PathBuf,
     /// Every day and format found, where the path is not a single one.
     pub days: Vec<DayLine>,
     /// The folder whose manifest and rows are shown: the day at the path, or the last one found.
+    #[serde(serialize_with = "as_text::option")]
     pub folder: Option<PathBuf>,
     /// Its manifest.
     pub manifest: Option<Manifest>,
@@ -162,12 +164,18 @@ pub fn inspect(path: &Path, wanted: Wanted) -> Result<Inspection> {
         return Ok(inspection);
     }
     let found = find_days(path)?;
-    let days = found.days.iter().map(|place| DayFolder::open(&place.folder)).collect::<Result<Vec<_>>>()?;
-    if found.kind != PlaceKind::Day {
-        inspection.days = days.iter().map(DayLine::of).collect();
+    // The last day; of its formats the last found, which is the smallest on disk. Only one is held open at a time.
+    let mut last: Option<DayFolder> = None;
+    for place in &found.days {
+        let day = DayFolder::open(&place.folder)?;
+        if found.kind != PlaceKind::Day {
+            inspection.days.push(DayLine::of(&day));
+        }
+        if last.as_ref().is_none_or(|last| last.day() <= day.day()) {
+            last = Some(day);
+        }
     }
-    // The last day; of its formats the last found, which is the smallest on disk.
-    if let Some(day) = days.iter().max_by_key(|day| day.day()) {
+    if let Some(day) = &last {
         inspection.rows = first_rows(day, wanted.rows)?;
         inspection.customer = wanted.customer.map(|customer| customer_of_day(day, customer)).transpose()?;
         inspection.folder = Some(day.folder().to_owned());
@@ -287,7 +295,7 @@ impl Opened {
                         path: mapped.path().to_owned(),
                         problem: format!("row {row}: its history is out of range"),
                     })?;
-                    let item = tensors.item_ids().get(index).unwrap_or_default();
+                    let item = tensors.item_ids().get(index).invariant("tensors of a shard are as long as its rows")?;
                     let mut types = history.types.iter().map(|&kind| i64::from(kind));
                     views.push(view(row, customer, item, label == 1, history.items, &mut types));
                 }
@@ -297,9 +305,9 @@ impl Opened {
                 for batch in part.batches(rows.start..rows.end.min(part.rows()))? {
                     let batch = batch?;
                     for (index, &customer) in batch.customer_ids().iter().enumerate() {
-                        let Some((items, types)) = batch.history(index) else { continue };
-                        let item = batch.item_ids().get(index).unwrap_or_default();
-                        let label = batch.is_order(index).unwrap_or_default();
+                        let (items, types) = batch.history(index).invariant(SAME_BATCH)?;
+                        let item = batch.item_ids().get(index).invariant(SAME_BATCH)?;
+                        let label = batch.is_order(index).invariant(SAME_BATCH)?;
                         let mut types = types.iter().map(|&kind| i64::from(kind));
                         views.push(view(row, customer, item, label, items, &mut types));
                         row += 1;
@@ -330,6 +338,9 @@ impl Opened {
         })
     }
 }
+
+/// What the decoder makes sure of.
+const SAME_BATCH: &str = "columns of a batch have the same rows";
 
 /// The first row of a customer, and the one behind the last.
 fn rows_of(customers: &[i64], customer: i64) -> (u64, u64) {

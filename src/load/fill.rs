@@ -205,6 +205,7 @@ const ROWS_PER_TASK: usize = 64;
 /// # Errors
 /// [`Error::Option`] where there is no such row or an item does not fit, [`Error::Corrupt`] where a window is out of range.
 pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: Out<'_, T, K>) -> Result<()> {
+    day.check()?;
     let views: Vec<ShardView<'_>> = day.shards().iter().map(|shard| shard.view()).collect();
     let chunk = ROWS_PER_TASK * width;
     rows.par_chunks(ROWS_PER_TASK)
@@ -220,8 +221,7 @@ pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: 
                 let (shard, row) = locate(day, row)?;
                 let view = &views[shard];
                 found[place] = stored(view, row).ok_or_else(|| bad_window(day, shard, row))?;
-                impressions[place] =
-                    item(view.item_ids().get(row).invariant("a row that was found is in its shard")?)?;
+                impressions[place] = item(view.item_ids().get(row).invariant("a row that was found is in its shard")?)?;
                 is_order[place] = view.is_order()[row];
             }
             let wide = actions.chunks_exact_mut(width).zip(types.chunks_exact_mut(width));
@@ -238,6 +238,7 @@ pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: 
 /// # Errors
 /// As [`fill`].
 pub fn longest(day: &MappedDay, rows: &[u64]) -> Result<usize> {
+    day.check()?;
     let views: Vec<ShardView<'_>> = day.shards().iter().map(|shard| shard.view()).collect();
     let length = |&row: &u64| {
         let (shard, row) = locate(day, row)?;

@@ -10,7 +10,7 @@ use super::{
     hash_hex,
 };
 use crate::config::{Format, Plan};
-use crate::error::{Invariant, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
 use crate::unify::{Actions, IMPRESSIONS, Impressions, Reject};
@@ -83,6 +83,10 @@ impl<'a> Record<'a> {
     /// [`Error::Internal`](crate::error::Error::Internal) when it cannot be printed.
     pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Result<Self> {
         let statistics = of_day(day, plan.options().history as u64, shards);
+        let counted: u64 = statistics.history_lengths.iter().map(|range| range.customers).sum();
+        if counted != statistics.customers {
+            return Err(Error::internal("every history is at most K long"));
+        }
         let build = build_hash(plan, day, &seen, &statistics, shards)?;
         Ok(Self { plan, day, seen, statistics, build })
     }

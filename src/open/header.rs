@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::wrong_history;
 use crate::config::Format;
 use crate::error::Result;
 use crate::event::{Day, ItemDtype};
@@ -174,11 +175,13 @@ impl Header {
             return Err(format!("format version {version}, this program reads version {FORMAT_VERSION}"));
         }
         let dt = text("dt")?;
+        let history = number("history")?;
+        wrong_history(history).map_or(Ok(()), |problem| Err(format!("in its header {problem}")))?;
         let item = header.get("item_id").and_then(|tensor| tensor.get("dtype")).and_then(Value::as_str);
         Ok(Self {
             format,
             day: Day::parse(dt.as_bytes()).ok_or_else(|| format!("`dt` in its header is no day: {dt}"))?,
-            history: number("history")?,
+            history,
             shard: small("shard")?,
             shards: small("shards")?,
             rows: number("rows")?,

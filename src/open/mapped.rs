@@ -1,15 +1,19 @@
 //! A dense or jagged day with all its shards mapped, as one table of rows: shards in order, rows in order.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{DayFolder, History, Shard, corrupt};
+use super::{Access, DayFolder, History, Shard, corrupt, in_folder};
 use crate::config::Format;
-use crate::error::Result;
+use crate::error::{Invariant, Result};
+use crate::fsio::FolderHandle;
 
 /// A day whose shards are mapped. Its rows are numbered from 0 through all of its shards.
 #[derive(Debug)]
 pub struct MappedDay {
     folder: DayFolder,
+    /// K.
+    history: usize,
     shards: Vec<Shard>,
     /// For each shard the number of the first row behind it.
     ends: Vec<usize>,
@@ -22,19 +26,34 @@ impl MappedDay {
     /// As [`DayFolder::open`] and [`DayFolder::shard`]; also [`Error::Corrupt`](crate::error::Error::Corrupt) where the
     /// day is Parquet, which cannot be mapped.
     pub fn open(folder: &Path) -> Result<Self> {
-        let folder = DayFolder::open(folder)?;
+        Self::open_with(folder, Access::Auto)
+    }
+
+    /// The same, with its shards mapped or read as one chooses.
+    ///
+    /// # Errors
+    /// As [`MappedDay::open`].
+    pub fn open_with(folder: &Path, access: Access) -> Result<Self> {
+        in_folder(folder, |handle| Self::in_handle(folder, handle, access))
+    }
+
+    fn in_handle(folder: &Path, handle: Arc<FolderHandle>, access: Access) -> Result<Self> {
+        let mut folder = DayFolder::in_handle(folder, Arc::clone(&handle))?;
         if folder.format() == Format::Parquet {
             return Err(corrupt(folder.folder(), "a day in Parquet cannot be mapped; build it as jagged or dense"));
         }
-        let shards = (0..folder.shards()).map(|shard| folder.shard(shard)).collect::<Result<Vec<_>>>()?;
+        let shards =
+            (0..folder.shards()).map(|shard| folder.shard_in(&handle, shard, access)).collect::<Result<Vec<_>>>()?;
+        // All is mapped or read: with many days open, open folders would be more than a process may have.
+        folder.handle = None;
+        let history = usize::try_from(folder.manifest().history).invariant("a history was checked to be short")?;
         let mut rows = 0_usize;
         let mut ends = Vec::with_capacity(shards.len());
         for shard in &shards {
-            // Every row takes some bytes of mapped memory, so no sum of rows is beyond an address.
-            rows = rows.saturating_add(shard.rows());
+            rows = rows.checked_add(shard.rows()).invariant("every row takes bytes of memory")?;
             ends.push(rows);
         }
-        Ok(Self { folder, shards, ends })
+        Ok(Self { folder, history, shards, ends })
     }
 
     /// The folder, with the manifest.
@@ -52,13 +71,22 @@ impl MappedDay {
     /// Its samples.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.ends.last().copied().unwrap_or_default()
+        self.ends.last().map_or(0, |&end| end)
     }
 
     /// K, the length of a padded history.
     #[must_use]
     pub fn history(&self) -> usize {
-        usize::try_from(self.folder.manifest().history).unwrap_or(usize::MAX)
+        self.history
+    }
+
+    /// Checks that all of its files are still there in full, where they are mapped; to be asked before some of it is read, as a
+    /// batch is begun.
+    ///
+    /// # Errors
+    /// As [`Shard::check`].
+    pub fn check(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Shard::check)
     }
 
     /// The shard that holds a row, and the row's number in it; `None` where there is no such row.

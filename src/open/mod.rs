@@ -9,23 +9,25 @@
 //! What is opened has been checked for its form: a manifest's hash, file sizes, a shard's header, a part's columns. What
 //! the rows hold is the business of [`crate::verify`].
 
+mod files;
 mod header;
 mod mapped;
 mod part;
 mod shard;
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use memmap2::Mmap;
-
-use crate::config::Format;
+use crate::config::{Format, MAX_HISTORY};
 use crate::error::{Error, Result};
 use crate::event::{Day, ItemDtype};
-use crate::fsio::STAGING_FOLDER;
-use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::fsio::{FolderHandle, STAGING_FOLDER};
+use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE};
 
+pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
+
+pub use files::Access;
 pub use header::{Header, Tensor};
 pub use mapped::MappedDay;
 pub use part::{Part, PartBatch};
@@ -138,6 +140,9 @@ fn folder_name(folder: &Path) -> Option<String> {
 #[derive(Clone, Debug)]
 pub struct DayFolder {
     folder: PathBuf,
+    /// The folder as it was opened, so that all files are of one build whatever takes its place; none where the day was mapped as
+    /// a whole, and has nothing left to be opened.
+    handle: Option<Arc<FolderHandle>>,
     format: Format,
     day: Day,
     item_dtype: ItemDtype,
@@ -147,13 +152,20 @@ pub struct DayFolder {
 impl DayFolder {
     /// Opens a day's folder: reads the manifest and checks that the files it names are there, in their sizes.
     ///
+    /// The folder is held open: all of it is of one build, also where the day is replaced meanwhile.
+    ///
     /// # Errors
     /// [`Error::Io`] when something cannot be read, [`Error::Corrupt`] when it is not what the manifest says.
     pub fn open(folder: &Path) -> Result<Self> {
+        in_folder(folder, |handle| Self::in_handle(folder, handle))
+    }
+
+    fn in_handle(folder: &Path, handle: Arc<FolderHandle>) -> Result<Self> {
         let path = folder.join(MANIFEST_FILE);
-        let bytes = read_file(&path)?;
+        let bytes = read_manifest(&handle, MANIFEST_FILE)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|problem| corrupt(&path, problem))?;
         let Meaning { format, day, item_dtype } = Meaning::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
+        wrong_history(manifest.history).map_or(Ok(()), |problem| Err(corrupt(&path, problem)))?;
         if let Some(named) = day_of_name(folder).filter(|&named| named != day) {
             return Err(corrupt(&path, format!("it is of {day}, in the folder of {named}")));
         }
@@ -161,17 +173,25 @@ impl DayFolder {
             if shard.file != format.shard_file(index) {
                 return Err(corrupt(&path, wrong_file_name(index, &shard.file, format)));
             }
-            let file = folder.join(&shard.file);
-            let data = fs::metadata(&file).map_err(Error::io("read", &file))?;
-            if !data.is_file() {
-                return Err(corrupt(&file, "it is not a file"));
-            }
-            let bytes = data.len();
+            let bytes = handle.file_size(&shard.file)?;
             if bytes != shard.bytes {
-                return Err(corrupt(&file, wrong_size(bytes, shard.bytes)));
+                return Err(corrupt(&folder.join(&shard.file), wrong_size(bytes, shard.bytes)));
             }
         }
-        Ok(Self { folder: folder.to_owned(), format, day, item_dtype, manifest })
+        Ok(Self { folder: folder.to_owned(), handle: Some(handle), format, day, item_dtype, manifest })
+    }
+
+    /// The folder to open files in: the one that was opened, or where that was closed, one with the same manifest.
+    fn handle(&self) -> Result<Arc<FolderHandle>> {
+        if let Some(handle) = &self.handle {
+            return Ok(Arc::clone(handle));
+        }
+        in_folder(&self.folder, |handle| {
+            if read_manifest(&handle, MANIFEST_FILE)? != self.manifest.to_bytes()? {
+                return Err(corrupt(&self.folder, "it was replaced since it was opened: open it again"));
+            }
+            Ok(handle)
+        })
     }
 
     /// The folder.
@@ -204,11 +224,16 @@ impl DayFolder {
         &self.manifest
     }
 
+    /// Checks that the mark of success is there, which is written last.
+    pub(crate) fn check_success(&self) -> Result<()> {
+        self.handle()?.file_size(SUCCESS_FILE).map(drop)
+    }
+
     /// The number of shards.
     #[must_use]
     pub fn shards(&self) -> u32 {
-        // Names number shards with a `u32`, and the names were compared one by one.
-        u32::try_from(self.manifest.shards.len()).unwrap_or(u32::MAX)
+        // Names number shards with five digits, and the names were compared one by one.
+        self.manifest.shards.len() as u32
     }
 
     /// The file of a shard.
@@ -222,10 +247,15 @@ impl DayFolder {
     /// # Errors
     /// As [`Shard::open`]; also [`Error::Corrupt`] where the shard is not the one that the manifest says.
     pub fn shard(&self, shard: u32) -> Result<Shard> {
-        let opened = Shard::open(&self.shard_path(shard))?;
-        let rows =
-            usize::try_from(shard).ok().and_then(|index| self.manifest.shards.get(index)).map(|entry| entry.rows);
-        match self.expected_header(shard, rows.unwrap_or_default()).difference(opened.header()) {
+        self.shard_in(&*self.handle()?, shard, Access::Auto)
+    }
+
+    fn shard_in(&self, handle: &FolderHandle, shard: u32, access: Access) -> Result<Shard> {
+        let path = self.shard_path(shard);
+        let entry = self.manifest.shards.get(shard as usize);
+        let rows = entry.ok_or_else(|| corrupt(&path, "the day has no such shard"))?.rows;
+        let opened = Shard::of_file(&handle.file(self.format.shard_file(shard))?, &path, access)?;
+        match self.expected_header(shard, rows).difference(opened.header()) {
             Some(problem) => Err(corrupt(opened.path(), problem)),
             None => Ok(opened),
         }
@@ -236,7 +266,8 @@ impl DayFolder {
     /// # Errors
     /// As [`Part::open`].
     pub fn part(&self, part: u32) -> Result<Part> {
-        Part::open(&self.shard_path(part))
+        let file = self.handle()?.file(self.format.shard_file(part))?;
+        Part::of_file(file, &self.shard_path(part))
     }
 
     fn expected_header(&self, shard: u32, rows: u64) -> Header {
@@ -278,35 +309,18 @@ impl Meaning {
     }
 }
 
+/// What is wrong with a K that no build takes: what is computed from it, such as the size of a batch, would not fit.
+pub(crate) fn wrong_history(history: u64) -> Option<String> {
+    let fits = (1..=MAX_HISTORY as u64).contains(&history);
+    (!fits).then(|| format!("`history` is {history}, not between 1 and {MAX_HISTORY}"))
+}
+
 pub(crate) fn wrong_file_name(shard: u32, file: &str, format: Format) -> String {
     format!("shard {shard} is in `{file}`, expected `{}`", format.shard_file(shard))
 }
 
 pub(crate) fn wrong_size(bytes: u64, expected: u64) -> String {
     format!("it has {bytes} bytes, the manifest says {expected}")
-}
-
-/// Opens a regular file: a pipe in its place would block, and a folder can be opened but not read.
-pub(crate) fn open_file(path: &Path) -> Result<File> {
-    if !fs::metadata(path).map_err(Error::io("read", path))?.is_file() {
-        return Err(corrupt(path, "it is not a file"));
-    }
-    File::open(path).map_err(Error::io("read", path))
-}
-
-/// The bytes of a regular file.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open_file(path)?.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    Ok(bytes)
-}
-
-/// Maps a regular file.
-pub(crate) fn map(path: &Path) -> Result<Mmap> {
-    let file = open_file(path)?;
-    // SAFETY: the mapping is only read, and published files are never changed in place: a day is replaced by renaming
-    // whole folders, which leaves the mapped file itself as it was.
-    unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))
 }
 
 pub(crate) fn corrupt(path: &Path, problem: impl Into<String>) -> Error {

@@ -1,5 +1,6 @@
 //! A Parquet part: its columns checked, its rows decoded in batches.
 
+use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use super::{Items, corrupt, open_file};
+use super::files::open_file;
+use super::{Items, corrupt};
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, PADDING};
 use crate::parquet_file::ParquetFile;
@@ -24,6 +26,7 @@ const BATCH_ROWS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Part {
     path: PathBuf,
+    file: ParquetFile,
     metadata: ArrowReaderMetadata,
     item_dtype: ItemDtype,
     rows: u64,
@@ -33,15 +36,19 @@ impl Part {
     /// Opens a part: reads its footer and checks its columns.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) when it cannot be read, [`Error::Corrupt`](crate::error::Error::Corrupt)
+    /// [`Error::Io`] when it cannot be read, [`Error::Corrupt`]
     /// when it is no Parquet of these columns.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = parquet_file(path)?;
+        Self::of_file(open_file(path)?, path)
+    }
+
+    pub(crate) fn of_file(file: File, path: &Path) -> Result<Self> {
+        let file = ParquetFile::new(file).map_err(Error::io("read", path))?;
         // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || file.metadata(options).map_err(|error| error.to_string()))?;
         let item_dtype = check_columns(metadata.schema().fields()).map_err(|problem| corrupt(path, problem))?;
-        let mut part = Self { path: path.to_owned(), metadata, item_dtype, rows: 0 };
+        let mut part = Self { path: path.to_owned(), file, metadata, item_dtype, rows: 0 };
         let sum = part.row_groups().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(rows).ok()?));
         part.rows = sum.ok_or_else(|| corrupt(path, "its footer says impossible numbers of rows"))?;
         let total = part.metadata.metadata().file_metadata().num_rows();
@@ -77,8 +84,8 @@ impl Part {
     /// Decodes some consecutive rows, in batches.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) when it cannot be read; it, and each batch,
-    /// [`Error::Corrupt`](crate::error::Error::Corrupt) when it cannot be decoded.
+    /// [`Error::Io`] when it cannot be read; it, and each batch,
+    /// [`Error::Corrupt`] when it cannot be decoded.
     pub fn batches(&self, rows: Range<u64>) -> Result<impl Iterator<Item = Result<PartBatch>>> {
         Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.map(PartBatch::new)))
     }
@@ -96,7 +103,8 @@ impl Part {
     }
 
     fn read(&self, columns: ProjectionMask, rows: Range<u64>) -> Result<Batches> {
-        let file = parquet_file(&self.path)?;
+        let file = self.file.clone();
+        // As many as there are, where more are asked for than memory has addresses.
         let number = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let reader = guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
@@ -109,10 +117,6 @@ impl Part {
         })?;
         Ok(Batches { path: self.path.clone(), reader: Some(reader) })
     }
-}
-
-fn parquet_file(path: &Path) -> Result<ParquetFile> {
-    ParquetFile::new(open_file(path)?).map_err(Error::io("read", path))
 }
 
 /// Batches up to the first that cannot be decoded.

@@ -1,25 +1,28 @@
-//! A mapped safetensors shard: a checked header, and typed slices that copy nothing.
+//! A safetensors shard, mapped or read: a checked header, and typed slices that copy nothing.
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytemuck::AnyBitPattern;
-use memmap2::{Advice, Mmap};
 
+use super::files::open_file;
 use super::header::{Header, TensorRange, parse};
-use super::{corrupt, map};
+use super::{Access, Data, corrupt};
 use crate::config::Format;
-use crate::error::Result;
+use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
 
 #[cfg(target_endian = "big")]
 compile_error!("shards are little-endian and are mapped as they are: this machine is big-endian");
 
-/// A mapped shard whose header and length have been checked.
+/// A shard whose header and length have been checked.
 #[derive(Debug)]
 pub struct Shard {
     path: PathBuf,
-    map: Mmap,
+    data: Data,
+    rows: usize,
+    history: usize,
     header: Header,
     tensors: Vec<TensorRange>,
 }
@@ -32,18 +35,40 @@ impl Shard {
     /// # Errors
     /// [`crate::error::Error::Io`] when it cannot be mapped, [`crate::error::Error::Corrupt`] when it is no whole shard.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::from_map(path, map(path)?)
+        Self::of_file(&open_file(path)?, path, Access::Auto)
+    }
+
+    pub(crate) fn of_file(file: &File, path: &Path, access: Access) -> Result<Self> {
+        Self::of_data(path, Data::of(file, path, access)?)
+    }
+
+    pub(crate) fn of_data(path: &Path, data: Data) -> Result<Self> {
+        let (header, tensors) = parse(&data).map_err(|problem| corrupt(path, problem))?;
+        let number = |number| usize::try_from(number).invariant("the rows of a shard lie in memory");
+        let (rows, history) = (number(header.rows)?, number(header.history)?);
+        let shard = Self { path: path.to_owned(), data, rows, history, header, tensors };
+        // What gives the tensors out has no way to say that one is not there.
+        for tensor in shard.header.tensors() {
+            let bytes = shard.find(tensor.name).invariant("a checked header has its tensors")?;
+            if !(bytes.as_ptr() as usize).is_multiple_of(tensor.width as usize) {
+                return Err(Error::internal("tensors are aligned to their elements"));
+            }
+        }
+        Ok(shard)
     }
 
     /// Tells the system that the whole file will be read soon, so that it is read ahead; only a hint.
     pub fn will_need(&self) {
-        // Where the system does not take the hint, reading is slower and no less right.
-        let _ = self.map.advise(Advice::WillNeed);
+        self.data.will_need();
     }
 
-    pub(crate) fn from_map(path: &Path, map: Mmap) -> Result<Self> {
-        let (header, tensors) = parse(&map).map_err(|problem| corrupt(path, problem))?;
-        Ok(Self { path: path.to_owned(), map, header, tensors })
+    /// Checks that all of a mapped file is still there, at the cost of one system call. Using a part that was cut off would be a
+    /// signal (`SIGBUS`), which ends the process.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is not. Where the system cannot tell (before Linux 5.14), all seems to be there.
+    pub fn check(&self) -> Result<()> {
+        self.data.check().map_err(|problem| corrupt(&self.path, problem))
     }
 
     /// The file.
@@ -61,14 +86,13 @@ impl Shard {
     /// Its samples.
     #[must_use]
     pub fn rows(&self) -> usize {
-        // The tensors of so many rows lie in memory.
-        usize::try_from(self.header.rows).unwrap_or_default()
+        self.rows
     }
 
     /// Its tensors.
     #[must_use]
     pub fn view(&self) -> ShardView<'_> {
-        let history = usize::try_from(self.header.history).unwrap_or(usize::MAX);
+        let history = self.history;
         match self.header.format {
             Format::Jagged => ShardView::Jagged(JaggedShard {
                 history,
@@ -95,13 +119,17 @@ impl Shard {
     /// The bytes of a tensor, little-endian, row by row; none where the shard has no such tensor.
     #[must_use]
     pub fn bytes(&self, name: &str) -> &[u8] {
-        let range = self.tensors.iter().find(|(tensor, _)| *tensor == name).map(|(_, range)| range.clone());
-        range.and_then(|range| self.map.get(range)).unwrap_or_default()
+        self.find(name).unwrap_or_default()
+    }
+
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        let (_, range) = self.tensors.iter().find(|(tensor, _)| *tensor == name)?;
+        self.data.get(range.clone())
     }
 
     fn numbers<T: AnyBitPattern>(&self, name: &str) -> &[T] {
-        // The mapping begins on a page, the data on a multiple of 4,096, and no wider tensor follows a narrower one: so
-        // every tensor lies on a multiple of its width, and its length is one.
+        // The file begins on a page in memory, the data on a multiple of 4,096, and no wider tensor follows a narrower one: so
+        // every tensor lies on a multiple of its width, and its length is one. That was checked when it was opened.
         bytemuck::try_cast_slice(self.bytes(name)).unwrap_or_default()
     }
 

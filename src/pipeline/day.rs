@@ -3,19 +3,20 @@
 use std::path::Path;
 
 use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
-use serde_json::json;
+use serde::Serialize;
 
-use super::report::{DaySummary, FormatSummary, Summary, peak_memory};
+use super::report::{DaySummary, FormatSummary, StageTime, Summary, TableSummary, peak_memory};
 use crate::config::{Format, Plan};
 use crate::cut::{ShardRows, cut};
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{self, Output, StagedDay, Unsynced};
 use crate::gather::Gather;
 use crate::histories::Histories;
 use crate::manifest::record::{Record, Seen, TOOL};
 use crate::manifest::statistics::{Figures, of_shard};
-use crate::manifest::{FORMAT_VERSION, MANIFEST_FILE, Manifest, SUCCESS_FILE, Shard};
+use crate::manifest::{FORMAT_VERSION, Manifest, Shard};
+use crate::open::DayFolder;
 use crate::unify::{Actions, Impressions, Progress};
 use crate::write::{self, DayLayout};
 use crate::zone::Zone;
@@ -125,22 +126,37 @@ impl Staged<'_> {
 }
 
 /// How the day came about: everything that may differ between runs that give the same bytes.
-pub(super) fn run_record(summary: &Summary) -> Vec<u8> {
-    let seconds =
-        |stage: &super::StageTime| json!({ "stage": stage.stage.to_string(), "seconds": stage.elapsed.as_secs_f64() });
-    let record = json!({
-        "tool": TOOL,
-        "device": summary.device.device,
-        "device_reason": summary.device.reason,
-        "threads": summary.threads,
-        "inputs": summary.tables,
-        "stages": summary.stages.iter().map(seconds).collect::<Vec<_>>(),
-        "peak_memory_bytes": peak_memory(),
-        "spilled_bytes": summary.spilled,
-    });
-    let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
+pub(super) fn run_record(summary: &Summary) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Run<'a> {
+        tool: &'a str,
+        device: &'a str,
+        device_reason: &'a str,
+        threads: usize,
+        inputs: &'a [TableSummary],
+        stages: Vec<Stage>,
+        peak_memory_bytes: Option<u64>,
+        spilled_bytes: u64,
+    }
+    #[derive(Serialize)]
+    struct Stage {
+        stage: String,
+        seconds: f64,
+    }
+    let stage = |time: &StageTime| Stage { stage: time.stage.to_string(), seconds: time.elapsed.as_secs_f64() };
+    let record = Run {
+        tool: TOOL,
+        device: &summary.device.device,
+        device_reason: summary.device.reason,
+        threads: summary.threads,
+        inputs: &summary.tables,
+        stages: summary.stages.iter().map(stage).collect(),
+        peak_memory_bytes: peak_memory(),
+        spilled_bytes: summary.spilled,
+    };
+    let mut bytes = serde_json::to_vec_pretty(&record).invariant("the record of a run can be printed")?;
     bytes.push(b'\n');
-    bytes
+    Ok(bytes)
 }
 
 /// Whether every format of a day is there, whole and from one build with these options.
@@ -166,18 +182,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> bool {
 
 /// The manifest of a published day whose files are there with their sizes.
 fn published(folder: &Path) -> Result<Manifest> {
-    let corrupt = |problem| Error::Corrupt { path: folder.to_owned(), problem };
-    let path = folder.join(MANIFEST_FILE);
-    let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-    let manifest = Manifest::from_bytes(&bytes).map_err(corrupt)?;
-    for shard in &manifest.shards {
-        let path = folder.join(&shard.file);
-        let found = std::fs::metadata(&path).map_err(Error::io("read", &path))?.len();
-        if found != shard.bytes {
-            return Err(corrupt(format!("{} has {found} bytes, its manifest says {}", shard.file, shard.bytes)));
-        }
-    }
-    let success = folder.join(SUCCESS_FILE);
-    std::fs::metadata(&success).map_err(Error::io("read", &success))?;
-    Ok(manifest)
+    let day = DayFolder::open(folder)?;
+    day.check_success()?;
+    Ok(day.manifest().clone())
 }

@@ -12,22 +12,25 @@ mod report;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{Builder, ScopedJoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rayon::ThreadPoolBuilder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::config::{ActionTable, Plan};
+use crate::config::{ActionTable, MAX_THREADS, Plan};
 use crate::error::{Error, Result};
 use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
-use crate::fsio::Output;
+use crate::fsio::{Output, SpillFolder};
 use crate::gather::{self, Chosen, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, buckets_for};
+use crate::machine;
 use crate::read::{self, Source};
 use crate::unify::{self, Actions, Impressions, Progress};
 
-pub use report::{DaySummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
+pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
 
 /// Where a table comes from.
 pub enum Input {
@@ -52,19 +55,25 @@ pub struct Tables {
 pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
     refuse_no_actions(tables.actions.len())?;
     places::check(&plan.options().out, &tables)?;
-    let threads = plan.options().threads.unwrap_or(0);
+    let threads = plan.options().threads.unwrap_or_else(|| machine::processors().min(MAX_THREADS));
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
-    pool.install(|| match plan.options().item_dtype {
-        ItemDtype::I32 => build_items::<i32>(plan, tables, observer),
-        ItemDtype::I64 => build_items::<i64>(plan, tables, observer),
-    })
+    let pool = Arc::new(pool);
+    match plan.options().item_dtype {
+        ItemDtype::I32 => build_items::<i32>(&pool, plan, tables, observer),
+        ItemDtype::I64 => build_items::<i64>(&pool, plan, tables, observer),
+    }
 }
 
-fn build_items<I: ItemId>(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
+fn build_items<I: ItemId>(
+    pool: &Arc<ThreadPool>,
+    plan: &Plan,
+    tables: Tables,
+    observer: &dyn Observer,
+) -> Result<Summary> {
     let (gather, device) = gather::choose::<I>(plan.options().device)?;
-    let output = Output::open(&plan.options().out)?;
-    let run = Run { plan, output: &output, observer, gather: gather.as_ref(), started: Instant::now() };
+    let output = pool.install(|| Output::open(&plan.options().out))?;
+    let run = Run { pool, plan, output: &output, observer, gather: gather.as_ref(), started: Instant::now() };
     let result = run.build(tables, device);
     // A fault of the run says more than one of the cleaning; what is left is removed by the next run.
     let cleaned = output.clean();
@@ -95,6 +104,7 @@ pub(crate) fn check_replace(plan: &Plan, output: &Output) -> Result<()> {
 
 /// What all steps of a run share.
 struct Run<'a, I> {
+    pool: &'a Arc<ThreadPool>,
     plan: &'a Plan,
     output: &'a Output,
     observer: &'a dyn Observer,
@@ -107,7 +117,7 @@ type OpenTable = (ActionTable, Box<dyn Source>);
 
 impl<I: ItemId> Run<'_, I> {
     fn build(&self, tables: Tables, device: Chosen) -> Result<Summary> {
-        let mut summary = Summary::new(rayon::current_num_threads(), device);
+        let mut summary = Summary::new(self.pool.current_num_threads(), device);
         let (missing, existing) = missing_days(self.plan, self.output);
         summary.skipped = existing;
         if missing.is_empty() {
@@ -117,34 +127,68 @@ impl<I: ItemId> Run<'_, I> {
         check_replace(plan, self.output)?;
         let budget = Budget::new(plan.options().memory, summary.threads)?;
         let folder = self.output.spill_folder(plan.options().spill_dir.as_deref())?;
+        let sources = self.open(plan, tables)?;
+        self.pool.install(|| self.build_from(plan, &sources, &budget, &folder, &mut summary))?;
+        Ok(summary.finish(self.started.elapsed()))
+    }
 
-        let impressions_source =
-            open(plan, tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
-        let action_sources = open_actions(plan, tables.actions)?;
+    /// Opens the tables, in a thread of its own: listing a folder on a slow file system, or opening what stands in a file's place,
+    /// may take for ever and cannot be told to stop. Where the run is, it goes on without.
+    fn open(&self, plan: &Plan, tables: Tables) -> Result<Sources> {
+        let (send, opened) = channel();
+        let (pool, plan) = (Arc::clone(self.pool), plan.clone());
+        let work = move || {
+            // Nobody listens any more where the run was told to stop.
+            let _ = send.send(pool.install(|| open_tables(&plan, tables)));
+        };
+        let thread = Builder::new().name("open tables".to_owned()).spawn(work);
+        let thread = thread.map_err(Error::io("start a thread to write to", self.output.path()))?;
+        loop {
+            match opened.recv_timeout(PATIENCE) {
+                Ok(sources) => return sources,
+                Err(RecvTimeoutError::Timeout) if self.observer.cancelled() => return Err(Error::Interrupted),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                    Err(panic) => resume_unwind(panic),
+                    Ok(()) => return Err(Error::internal("a thread that ends has sent its result")),
+                },
+            }
+        }
+    }
+
+    /// All that needs the threads: from open tables to published days.
+    fn build_from(
+        &self,
+        plan: &Plan,
+        sources: &Sources,
+        budget: &Budget,
+        folder: &SpillFolder,
+        summary: &mut Summary,
+    ) -> Result<()> {
+        let (impressions_source, action_sources) = (&sources.impressions, &sources.actions);
         let buckets =
             buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
-        let spooled = Spool::new(buckets, &budget, &folder);
-        let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, &mut summary)?;
+        let spooled = Spool::new(buckets, budget, folder);
+        let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, summary)?;
         // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
         let samples = spooled.finish(budget.limit() / 4)?;
-        let customers = Customers::new(&samples, HashRange::WHOLE, buckets, &budget)?;
-        let samples = Samples::new(samples, &customers, plan, &budget)?;
-        let spooled = Spool::new(buckets, &budget, &folder);
-        let read = self.actions(plan, &action_sources, &customers, &spooled, &mut summary)?;
+        let customers = Customers::new(&samples, HashRange::WHOLE, buckets, budget)?;
+        let samples = Samples::new(samples, &customers, plan, budget)?;
+        let spooled = Spool::new(buckets, budget, folder);
+        let read = self.actions(plan, action_sources, &customers, &spooled, summary)?;
         let input = histories::Input {
             samples,
             actions: spooled.finish(budget.limit() / 2)?,
             customers: &customers,
             plan,
-            folder: &folder,
+            folder,
         };
-        let histories = self.stage(Stage::Histories, u64::from(buckets), &mut summary, |progress| {
-            Histories::new(&input, &budget, progress)
+        let histories = self.stage(Stage::Histories, u64::from(buckets), summary, |progress| {
+            Histories::new(&input, budget, progress)
         })?;
         drop(input);
         summary.spilled = folder.bytes();
-        self.publish_days(plan, &impressions, &read, &histories, &mut summary)?;
-        Ok(summary.finish(self.started.elapsed()))
+        self.publish_days(plan, &impressions, &read, &histories, summary)
     }
 
     /// Runs one stage, timed, with progress for the observer and an end where it asks for one.
@@ -237,7 +281,7 @@ impl<I: ItemId> Run<'_, I> {
                 if self.observer.cancelled() {
                     return Err(Error::Interrupted);
                 }
-                let record = day::run_record(summary);
+                let record = day::run_record(summary)?;
                 let finish = move || staged.finish(self.output, &record);
                 let thread = Builder::new().name("publish".to_owned()).spawn_scoped(scope, finish);
                 finishing = Some(thread.map_err(Error::io("start a thread to publish to", self.output.path()))?);
@@ -263,12 +307,24 @@ impl<I: ItemId> Run<'_, I> {
 /// About what an action takes in a table; only the number of buckets follows from it.
 const BYTES_PER_ACTION: u64 = 16;
 
-fn open_actions(plan: &Plan, tables: Vec<(ActionTable, Input)>) -> Result<Vec<OpenTable>> {
+/// So often a run is asked whether it should stop while it waits.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The tables of a run that are open.
+struct Sources {
+    impressions: Box<dyn Source>,
+    actions: Vec<OpenTable>,
+}
+
+fn open_tables(plan: &Plan, tables: Tables) -> Result<Sources> {
+    let impressions =
+        open(plan, tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
     let open_one = |(table, input)| {
         let source = open(plan, input, unify::wanted_actions(&table), &|day| plan.any_sees(day))?;
         Ok((table, source))
     };
-    tables.into_iter().map(open_one).collect()
+    let actions = tables.actions.into_iter().map(open_one).collect::<Result<_>>()?;
+    Ok(Sources { impressions, actions })
 }
 
 fn open(plan: &Plan, input: Input, wanted: read::Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Box<dyn Source>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::Format;
+use crate::error::as_text;
 use crate::event::Day;
 use crate::gather::Chosen;
 use crate::read::Source;
@@ -87,6 +88,7 @@ pub struct TableSummary {
     /// Its name.
     pub table: String,
     /// Its files, where the source is made of files.
+    #[serde(serialize_with = "as_text::all")]
     pub files: Vec<PathBuf>,
     /// The bytes of the parts that were read.
     pub bytes: u64,

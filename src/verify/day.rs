@@ -1,7 +1,7 @@
 //! One day of one format: its manifest, its folder, its files, and the sums over them.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -11,9 +11,11 @@ use super::content::Tally;
 use super::files::{self, Outcome, problem};
 use super::rejected;
 use crate::config::Format;
+use crate::error::Result;
 use crate::event::ActionType;
+use crate::fsio::FolderHandle;
 use crate::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Statistics, length_ranges};
-use crate::open::{Header, Meaning, Place, day_of_name, entries, read_file, wrong_file_name};
+use crate::open::{Header, Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
 
 /// What looking at a day brought.
 pub(super) struct DayOutcome {
@@ -38,15 +40,42 @@ impl DayOutcome {
     }
 }
 
+/// How often a day is looked at again that is replaced meanwhile.
+const MOST_TRIES: usize = 100;
+
 /// Looks at a day's folder and everything in it.
+///
+/// All of it is looked at in the folder that was opened first. Where a build has replaced it and is deleting it, it has faults that
+/// are none: then the new one is looked at.
 pub(super) fn check(place: &Place) -> DayOutcome {
+    let mut tries = 0;
+    loop {
+        let opened = FolderHandle::open(&place.folder);
+        let day = check_opened(place, &opened);
+        tries += 1;
+        let is_gone = opened.is_ok_and(|opened| is_replaced(&opened));
+        if day.faults.is_empty() || !is_gone || tries == MOST_TRIES {
+            return day;
+        }
+    }
+}
+
+fn check_opened(place: &Place, opened: &Result<FolderHandle>) -> DayOutcome {
     let folder = &place.folder;
     let mut day = DayOutcome { folder: folder.clone(), manifest: None, rows: 0, bytes: 0, faults: Vec::new() };
     let path = folder.join(MANIFEST_FILE);
-    let bytes = match read_file(&path) {
+    let unread = |problem| format!("{problem}; nothing else in the folder was checked");
+    let handle = match opened {
+        Ok(handle) => handle,
+        Err(error) => {
+            day.add(&path, unread(problem(error)));
+            return day;
+        }
+    };
+    let bytes = match read_manifest(handle, MANIFEST_FILE) {
         Ok(bytes) => bytes,
         Err(error) => {
-            day.add(&path, format!("{}; nothing else in the folder was checked", problem(error)));
+            day.add(&path, unread(problem(&error)));
             return day;
         }
     };
@@ -73,8 +102,8 @@ pub(super) fn check(place: &Place) -> DayOutcome {
         day.add(&path, format!("it is of format {}, in the folder of {}", meaning.format.name(), format.name()));
     }
     figures(&manifest).into_iter().for_each(|problem| day.add(&path, problem));
-    presence(&manifest, meaning.format, &mut day);
-    let tally = contents(&manifest, &meaning, &mut day);
+    presence(handle, &manifest, meaning.format, &mut day);
+    let tally = contents(handle, &manifest, &meaning, &mut day);
     if let Some(tally) = tally {
         compare(&manifest.statistics, &tally).into_iter().for_each(|problem| day.add(&path, problem));
     }
@@ -98,6 +127,7 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     if manifest.shards.is_empty() {
         problems.push("it names no shard".to_owned());
     }
+    problems.extend(wrong_history(manifest.history));
     let ranges = |(from, to): (u64, u64)| format!("{from} to {to}");
     let expected = length_ranges(manifest.history);
     let found = statistics.history_lengths.iter().map(|range| (range.from, range.to));
@@ -120,32 +150,33 @@ fn figures(manifest: &Manifest) -> Vec<String> {
 }
 
 /// Whether the folder has what it should, and nothing else; the files that the manifest gives hashes for are opened later.
-fn presence(manifest: &Manifest, format: Format, day: &mut DayOutcome) {
+fn presence(handle: &FolderHandle, manifest: &Manifest, format: Format, day: &mut DayOutcome) {
     let folder = day.folder.clone();
-    let mut expected: BTreeSet<PathBuf> = [MANIFEST_FILE, RUN_FILE, SUCCESS_FILE].map(|name| folder.join(name)).into();
-    expected.extend(manifest.rejected.as_ref().map(|_| folder.join(REJECTED_FILE)));
-    expected.extend((0..).zip(&manifest.shards).map(|(shard, _)| folder.join(format.shard_file(shard))));
-    let found = match entries(&folder) {
+    let mut expected: BTreeSet<OsString> = [MANIFEST_FILE, RUN_FILE, SUCCESS_FILE].map(OsString::from).into();
+    expected.extend(manifest.rejected.as_ref().map(|_| OsString::from(REJECTED_FILE)));
+    expected.extend((0..).zip(&manifest.shards).map(|(shard, _)| OsString::from(format.shard_file(shard))));
+    let mut found = match handle.names() {
         Ok(found) => found,
-        Err(error) => return day.add(&folder, problem(error)),
+        Err(error) => return day.add(&folder, problem(&error)),
     };
-    for path in found.iter().filter(|path| !expected.contains(*path)) {
-        day.add(path, "it does not belong in a day's folder");
+    found.sort_unstable();
+    for name in found.iter().filter(|name| !expected.contains(*name)) {
+        day.add(&folder.join(name), "it does not belong in a day's folder");
     }
-    for path in [RUN_FILE, SUCCESS_FILE].map(|name| folder.join(name)) {
-        match fs::metadata(&path) {
-            Err(error) => day.add(&path, format!("cannot read it: {error}")),
-            Ok(data) if !data.is_file() => day.add(&path, "it is not a file"),
-            Ok(data) if path.ends_with(SUCCESS_FILE) && data.len() > 0 => {
-                day.add(&path, format!("it has {} bytes, it should be empty", data.len()));
+    for name in [RUN_FILE, SUCCESS_FILE] {
+        let path = folder.join(name);
+        match handle.file_size(name) {
+            Err(error) => day.add(&path, problem(&error)),
+            Ok(bytes) if name == SUCCESS_FILE && bytes > 0 => {
+                day.add(&path, format!("it has {bytes} bytes, it should be empty"));
             }
-            Ok(data) => day.bytes += data.len(),
+            Ok(bytes) => day.bytes += bytes,
         }
     }
 }
 
 /// Looks at every file that the manifest names, in parallel; returns what their rows add up to, where all could be read.
-fn contents(manifest: &Manifest, meaning: &Meaning, day: &mut DayOutcome) -> Option<Tally> {
+fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: &mut DayOutcome) -> Option<Tally> {
     let folder = day.folder.clone();
     let path = folder.join(MANIFEST_FILE);
     if let Some(rejected) = &manifest.rejected {
@@ -153,7 +184,7 @@ fn contents(manifest: &Manifest, meaning: &Meaning, day: &mut DayOutcome) -> Opt
         if rejected.file != REJECTED_FILE {
             day.add(&path, format!("the manifest calls it `{}`", rejected.file));
         }
-        let outcome = rejected::check(&path, rejected, manifest);
+        let outcome = rejected::check(handle, rejected, manifest);
         day.take(&path, outcome);
     }
     let Ok(shards) = u32::try_from(manifest.shards.len()) else {
@@ -174,9 +205,7 @@ fn contents(manifest: &Manifest, meaning: &Meaning, day: &mut DayOutcome) -> Opt
         .shards
         .par_iter()
         .zip(0..shards)
-        .map(|(entry, shard)| {
-            files::check(&folder.join(meaning.format.shard_file(shard)), entry, &header(shard, entry.rows))
-        })
+        .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry.rows)))
         .collect();
     let mut sum = Some(Tally::new(manifest.history));
     for ((shard, entry), outcome) in (0..).zip(&manifest.shards).zip(outcomes) {
@@ -205,8 +234,10 @@ fn compare(statistics: &Statistics, tally: &Tally) -> Vec<String> {
     same("customers", statistics.customers, tally.customers);
     same("customers_without_history", statistics.customers_without_history, tally.customers_without_history);
     for (kind, found) in ActionType::ALL.into_iter().zip(tally.actions) {
-        let said = statistics.actions.get(kind.name()).copied();
-        same(&format!("actions.{}", kind.name()), said.unwrap_or_default(), found);
+        // Where it says nothing, that is a fault of its own, below.
+        if let Some(&said) = statistics.actions.get(kind.name()) {
+            same(&format!("actions.{}", kind.name()), said, found);
+        }
     }
     for (range, &found) in statistics.history_lengths.iter().zip(&tally.history_lengths) {
         same(&format!("history_lengths {} to {}", range.from, range.to), range.customers, found);

@@ -1,13 +1,12 @@
 //! The files of a day, one by one: bytes against the manifest, structure against the format.
 
-use std::path::Path;
-
 use super::content::{Findings, PaddedRow, Rows, Tally, is_action};
 use crate::config::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
+use crate::fsio::FolderHandle;
 use crate::manifest::{Shard as Entry, hash_hex};
-use crate::open::{DenseShard, Header, Items, JaggedShard, Part, Shard, ShardView, map, wrong_size};
+use crate::open::{Access, Data, DenseShard, Header, Items, JaggedShard, Part, Shard, ShardView, wrong_size};
 
 /// The rows of every row group of a part but the last.
 const ROW_GROUP_ROWS: i64 = 8192;
@@ -21,11 +20,11 @@ pub(super) struct Outcome {
     pub(super) tally: Option<Tally>,
 }
 
-/// Looks at a file that the manifest names: a shard or part of the day.
-pub(super) fn check(path: &Path, entry: &Entry, expected: &Header) -> Outcome {
+/// Looks at a file in a day's folder that the manifest names: a shard or part of the day.
+pub(super) fn check(folder: &FolderHandle, entry: &Entry, expected: &Header) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Err(error) = look(path, entry, expected, &mut outcome) {
-        outcome.problems.push(problem(error));
+    if let Err(error) = look(folder, entry, expected, &mut outcome) {
+        outcome.problems.push(problem(&error));
     }
     if let Some(tally) = outcome.tally.as_ref().filter(|tally| tally.samples != entry.rows) {
         // A wrong header is named already; this is about what is there.
@@ -35,9 +34,9 @@ pub(super) fn check(path: &Path, entry: &Entry, expected: &Header) -> Outcome {
 }
 
 /// What is wrong, without the path that is named beside it.
-pub(super) fn problem(error: Error) -> String {
+pub(super) fn problem(error: &Error) -> String {
     match error {
-        Error::Corrupt { problem, .. } => problem,
+        Error::Corrupt { problem, .. } => problem.clone(),
         Error::Io { action, source, .. } => format!("cannot {action} it: {source}"),
         other => other.to_string(),
     }
@@ -52,15 +51,24 @@ pub(super) fn check_bytes(bytes: &[u8], expected: u64, hash: &str) -> Option<Str
     (found != hash).then(|| format!("its hash is {found}, the manifest says {hash}"))
 }
 
-fn look(path: &Path, entry: &Entry, expected: &Header, outcome: &mut Outcome) -> Result<()> {
-    let mapped = map(path)?;
-    outcome.bytes = mapped.len() as u64;
-    outcome.problems.extend(check_bytes(&mapped, entry.bytes, &entry.hash));
+fn look(folder: &FolderHandle, entry: &Entry, expected: &Header, outcome: &mut Outcome) -> Result<()> {
+    let name = expected.format.shard_file(expected.shard);
+    let path = &folder.path().join(&name);
+    let file = folder.file(&name)?;
+    let data = Data::of(&file, path, Access::Auto)?;
+    outcome.bytes = data.len() as u64;
+    let wrong = check_bytes(&data, entry.bytes, &entry.hash);
+    let is_wrong = wrong.is_some();
+    outcome.problems.extend(wrong);
     if expected.format == Format::Parquet {
-        drop(mapped);
-        return part(&Part::open(path)?, expected, outcome);
+        // What nobody has written is not worth decoding, and could take any time and memory.
+        if is_wrong {
+            return Ok(());
+        }
+        drop(data);
+        return part(&Part::of_file(file, path)?, expected, outcome);
     }
-    let shard = Shard::from_map(path, mapped)?;
+    let shard = Shard::of_data(path, data)?;
     // The rows of the manifest are compared with those found, for every format alike.
     let found = Header { rows: expected.rows, ..shard.header().clone() };
     outcome.problems.extend(expected.difference(&found));
@@ -68,10 +76,10 @@ fn look(path: &Path, entry: &Entry, expected: &Header, outcome: &mut Outcome) ->
     let own = Header { history: found.history, ..expected.clone() };
     let mut rows = Rows::new(&own);
     match shard.view() {
-        ShardView::Jagged(shard) => jagged(&shard, &mut rows),
+        ShardView::Jagged(shard) => jagged(&shard, &mut rows)?,
         ShardView::Dense(shard) => match shard.actions {
-            Items::I32(actions) => dense(&shard, actions, &mut rows),
-            Items::I64(actions) => dense(&shard, actions, &mut rows),
+            Items::I32(actions) => dense(&shard, actions, &mut rows)?,
+            Items::I64(actions) => dense(&shard, actions, &mut rows)?,
         },
     }
     finish(rows, outcome);
@@ -84,12 +92,12 @@ fn finish(rows: Rows<'_>, outcome: &mut Outcome) {
 }
 
 /// The windows lie one behind the other, in the order of the customers, without gaps.
-fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) {
+fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let mut before = None;
     // Where the next customer's history begins; unknown behind a window that is out of range.
     let mut next = Some(0);
     for (row, (&customer, &label)) in shard.customer_ids.iter().zip(shard.is_order).enumerate() {
-        let first = rows.sample(customer, shard.item_ids.get(row).unwrap_or_default(), label);
+        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, label);
         let window = shard.window(row);
         match &window {
             None => rows.findings.add("window", || shard.describe_bad_window(row)),
@@ -122,22 +130,28 @@ fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) {
     shard.action_types.iter().for_each(|&kind| counts[usize::from(kind)] += 1);
     for (kind, &count) in (0_i64..).zip(&counts).filter(|(_, count)| **count > 0) {
         if !is_action(kind) {
-            let place = shard.action_types.iter().position(|&found| i64::from(found) == kind).unwrap_or_default();
+            let place = shard.action_types.iter().position(|&found| i64::from(found) == kind);
+            let place = place.invariant("a type that was counted is there")?;
             rows.findings
                 .add_many("type", count, || format!("`action_types` {place} is {kind}, which is no type of action"));
         }
         rows.tally.count_actions(kind, count);
     }
+    Ok(())
 }
 
-fn dense<I: ItemId>(shard: &DenseShard<'_>, actions: &[I], rows: &mut Rows<'_>) {
+/// What checking a shard's header makes sure of.
+const SAME_LENGTH: &str = "tensors of a shard are as long as its header says";
+
+fn dense<I: ItemId>(shard: &DenseShard<'_>, actions: &[I], rows: &mut Rows<'_>) -> Result<()> {
     let mut padded = PaddedRow::new();
     for (row, (&customer, &label)) in shard.customer_ids.iter().zip(shard.is_order).enumerate() {
-        let first = rows.sample(customer, shard.item_ids.get(row).unwrap_or_default(), label);
+        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, label);
         let range = row * shard.history..(row + 1) * shard.history;
-        let items = actions.get(range.clone()).unwrap_or_default();
-        padded.check(rows, first, items, shard.action_types.get(range).unwrap_or_default());
+        let items = actions.get(range.clone()).invariant(SAME_LENGTH)?;
+        padded.check(rows, first, items, shard.action_types.get(range).invariant(SAME_LENGTH)?);
     }
+    Ok(())
 }
 
 fn part(part: &Part, expected: &Header, outcome: &mut Outcome) -> Result<()> {
@@ -151,9 +165,9 @@ fn part(part: &Part, expected: &Header, outcome: &mut Outcome) -> Result<()> {
     for batch in part.batches(0..part.rows())? {
         let batch = batch?;
         for (row, &customer) in batch.customer_ids().iter().enumerate() {
-            let item = batch.item_ids().get(row).unwrap_or_default();
-            let first = rows.sample(customer, item, u8::from(batch.is_order(row).unwrap_or_default()));
-            let Some((items, types)) = batch.padded(row) else { continue };
+            let item = batch.item_ids().get(row).invariant(SAME_BATCH)?;
+            let first = rows.sample(customer, item, u8::from(batch.is_order(row).invariant(SAME_BATCH)?));
+            let (items, types) = batch.padded(row).invariant(SAME_BATCH)?;
             check_lengths(&mut rows.findings, rows.tally.samples - 1, expected.history, items.len(), types.len());
             match items {
                 Items::I32(items) => narrow.check(&mut rows, first, items, types),
@@ -164,6 +178,9 @@ fn part(part: &Part, expected: &Header, outcome: &mut Outcome) -> Result<()> {
     finish(rows, outcome);
     Ok(())
 }
+
+/// What the decoder makes sure of.
+const SAME_BATCH: &str = "columns of a batch have the same rows";
 
 fn check_lengths(findings: &mut Findings, row: u64, expected: u64, items: usize, types: usize) {
     if items as u64 != expected || types as u64 != expected {
@@ -181,6 +198,6 @@ fn row_groups(groups: &[i64]) -> Option<String> {
         let fits = (1..=ROW_GROUP_ROWS).contains(&last) || (last == 0 && full.is_empty());
         (!fits).then_some(full.len())
     })?;
-    let rows = groups.get(wrong).copied().unwrap_or_default();
+    let rows = groups.get(wrong)?;
     Some(format!("row group {wrong} has {rows} rows, expected {ROW_GROUP_ROWS} in each but the last"))
 }

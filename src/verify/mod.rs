@@ -19,7 +19,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
 use crate::config::Format;
-use crate::error::Result;
+use crate::error::{Result, as_text};
 use crate::manifest::{MANIFEST_FILE, Manifest};
 use crate::open::{PlaceKind, find_days};
 use day::DayOutcome;
@@ -28,6 +28,7 @@ use day::DayOutcome;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The file or folder.
+    #[serde(serialize_with = "as_text::one")]
     pub path: PathBuf,
     /// What is wrong with it.
     pub problem: String,

@@ -1,32 +1,35 @@
 //! The rows that were left out: `_rejected.jsonl` against the manifest.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::content::Findings;
 use super::files::{Outcome, check_bytes, problem};
 use crate::error::{Reason, Result};
-use crate::manifest::{Manifest, Rejected};
-use crate::open::map;
+use crate::fsio::FolderHandle;
+use crate::manifest::{Manifest, REJECTED_FILE, Rejected};
+use crate::open::{Access, Data};
 
 /// The keys of a line, in order.
 const KEYS: [&str; 5] = ["table", "reason", "column", "value", "row"];
 
-/// Looks at the file that the manifest names.
-pub(super) fn check(path: &Path, entry: &Rejected, manifest: &Manifest) -> Outcome {
+/// Looks at the file in a day's folder that the manifest names.
+pub(super) fn check(folder: &FolderHandle, entry: &Rejected, manifest: &Manifest) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Err(error) = look(path, entry, manifest, &mut outcome) {
-        outcome.problems.push(problem(error));
+    if let Err(error) = look(folder, entry, manifest, &mut outcome) {
+        outcome.problems.push(problem(&error));
     }
     outcome
 }
 
-fn look(path: &Path, entry: &Rejected, manifest: &Manifest, outcome: &mut Outcome) -> Result<()> {
-    let bytes = map(path)?;
+fn look(folder: &FolderHandle, entry: &Rejected, manifest: &Manifest, outcome: &mut Outcome) -> Result<()> {
+    let bytes = Data::of(&folder.file(REJECTED_FILE)?, &folder.path().join(REJECTED_FILE), Access::Auto)?;
     outcome.bytes = bytes.len() as u64;
-    outcome.problems.extend(check_bytes(&bytes, entry.bytes, &entry.hash));
+    if let Some(problem) = check_bytes(&bytes, entry.bytes, &entry.hash) {
+        outcome.problems.push(problem);
+        return Ok(());
+    }
     let mut findings = Findings::default();
     let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut rows = 0_u64;

@@ -437,3 +437,114 @@ fn formats_of_another_build_are_noted() {
     assert_eq!(notes(&["--history", "6", "--format", "dense"]), [of("parquet"), of("jagged")]);
     assert!(notes(&["--history", "6", "--format", "parquet,jagged"]).is_empty());
 }
+
+/// Names that are no UTF-8, of tables, outputs and days, are names like others: in records and as JSON they are shown as far as they are
+/// text.
+#[test]
+fn names_that_are_no_text_are_names() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&root).unwrap();
+    let table = |name: &[u8], rows: &str| {
+        let path = root.join(OsStr::from_bytes(name));
+        fs::write(&path, rows).unwrap();
+        path
+    };
+    let impressions =
+        table(b"shown\xff.ndjson", "{\"dt\":\"2025-08-16\",\"customer_id\":1,\"item_id\":2,\"is_order\":true}\n");
+    let clicks = table(
+        b"\xfe.ndjson",
+        "{\"dt\":\"2025-08-15\",\"customer_id\":1,\"item_id\":3,\"click_time\":\"2025-08-15T10:00:00Z\"}\n",
+    );
+    let out = root.join(OsStr::from_bytes(b"out\xff"));
+    let mut build = shardback();
+    build.args(["build", "--date", "2025-08-16", "--json", "--quiet", "--impressions"]).arg(&impressions);
+    build.arg("--clicks").arg(&clicks).arg("--out").arg(&out);
+    let summary: Value = serde_json::from_str(&done(&mut build).stdout).unwrap();
+    let path = summary["days"][0]["formats"][0]["path"].as_str().unwrap();
+    assert!(path.ends_with("caf\u{fffd}/out\u{fffd}/parquet/dt=2025-08-16"), "{path}");
+    let record = fs::read_to_string(out.join("parquet/dt=2025-08-16/_run.json")).unwrap();
+    assert!(record.contains("shown\u{fffd}.ndjson"), "{record}");
+    assert!(!out.join(".staging").exists());
+    // A fault has a path of its own.
+    fs::write(out.join("parquet").join(OsStr::from_bytes(b"stray\xff")), "").unwrap();
+    let verified = run(shardback().args(["verify", "--json"]).arg(&out));
+    assert_eq!(verified.code, 1);
+    let report: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert!(report[0]["report"]["faults"][0]["path"].as_str().unwrap().ends_with("stray\u{fffd}"));
+    let shown: Value = serde_json::from_str(&done(shardback().args(["inspect", "--json"]).arg(&out)).stdout).unwrap();
+    assert!(shown["folder"].as_str().unwrap().ends_with("dt=2025-08-16"));
+    let made = root.join(OsStr::from_bytes(b"tables\xff"));
+    done(shardback().args(["generate", "--json", "--quiet", "--customers", "10", "--rows-per-day", "5"]).arg(&made));
+}
+
+/// Whatever stands where the manifest of a day should be, the day is not one that exists, and is built.
+#[test]
+fn skipping_days_reads_no_more_of_a_manifest_than_one_can_be() {
+    let world = World::new();
+    let day = world.out().join("jagged/dt=2025-08-16");
+    let arguments = ["--date", "2025-08-16", "--format", "jagged", "--quiet", "--skip-existing"];
+    done(&mut world.build(&arguments));
+    for put in ["pipe", "zero", "sparse"] {
+        let manifest = day.join("_manifest.json");
+        let whole = fs::read(&manifest).unwrap();
+        fs::remove_file(&manifest).unwrap();
+        match put {
+            "pipe" => rustix::fs::mkfifoat(rustix::fs::CWD, &manifest, rustix::fs::Mode::RUSR).unwrap(),
+            "zero" => std::os::unix::fs::symlink("/dev/zero", &manifest).unwrap(),
+            _ => fs::File::create(&manifest).unwrap().set_len(8 << 30).unwrap(),
+        }
+        done(&mut world.build(&arguments));
+        assert_eq!(fs::read(&manifest).unwrap(), whole, "{put}");
+    }
+}
+
+/// More threads than any machine has use for are refused, before anything is started or read.
+#[test]
+fn too_many_threads_are_refused_at_once() {
+    let world = World::new();
+    for threads in ["1025", "16384", "100000"] {
+        let mut build = shardback();
+        build.args(["build", "--impressions", "nowhere", "--clicks", "nowhere", "--date", "2025-08-16"]);
+        let run = run(build.args(["--threads", threads, "--out"]).arg(world.out()));
+        assert_eq!(run.code, 2);
+        assert!(run.stderr.contains(&format!("--threads: {threads} is not between 1 and 1024")), "{}", run.stderr);
+    }
+    assert!(!world.out().exists());
+}
+
+/// A run heeds signals also while it lists a table, which may take for ever on a slow file system.
+#[test]
+fn a_signal_ends_a_run_that_lists_a_table() {
+    for (signal, threads) in [(rustix::process::Signal::INT, "1"), (rustix::process::Signal::TERM, "1024")] {
+        let world = World::new();
+        let table = world.folder.path().canonicalize().unwrap().join("shown");
+        fs::create_dir(&table).unwrap();
+        let mut build = shardback();
+        build.args(["build", "--clicks", "data/sample/clicks", "--date", "2025-08-16", "--impressions"]).arg(&table);
+        build.args(["--memory", "64GiB", "--threads", threads, "--out"]).arg(world.out());
+        build.env("LD_PRELOAD", crate::shim::library()).env("FAULT_ROOT", &table).env("FAULT_SLOW_LISTS", "1");
+        let mut child = build.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        while !world.out().join(".staging").exists() {
+            assert!(started.elapsed().as_secs() < 60, "it does not start");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let asked = std::time::Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if asked.elapsed().as_secs() > 20 {
+                child.kill().unwrap();
+                panic!("it does not heed {signal:?}");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        assert_eq!(status.code(), Some(130));
+        assert!(!world.out().join(".staging").exists(), "it cleans up");
+    }
+}

@@ -474,3 +474,24 @@ fn spilled_blocks_are_compared_when_they_are_read_back() {
     }
     file.read::<u32>(&blocks[0]).expect("all is as it was");
 }
+
+/// Where a file system has no locks, a file stands for one: it keeps other runs out as long as it is there, from this machine and from
+/// others, and goes with the run.
+#[test]
+fn without_locks_a_file_is_the_lock() {
+    let (_guard, out) = folder();
+    let outcome = child(&out, false).without_flock().run().expect_code(0);
+    let of_lock = |name: &str| outcome.calls.iter().any(|call| call.name == name && call.path == out.join(".lock"));
+    assert!(of_lock("open") && of_lock("unlink"), "{:?}", outcome.calls);
+    assert!(!out.join(".lock").exists());
+    // A run that was killed leaves it behind.
+    fs::write(out.join(".lock"), "").expect("written");
+    let outcome = child(&out, false).without_flock().run().expect_code(101);
+    let said = format!("{}{}", outcome.stderr(), String::from_utf8_lossy(&outcome.output.stdout));
+    assert!(said.contains(&*out.join(".lock").to_string_lossy()) && said.contains("remove this file"), "{said}");
+    assert!(outcome.calls.iter().all(|call| call.name == "open"), "it touches nothing: {:?}", outcome.calls);
+    let error = Output::open(&out).expect_err("also where there are locks");
+    assert!(message(&error).contains("remove this file"), "{error}");
+    fs::remove_file(out.join(".lock")).expect("removed");
+    run(&out, "new", false).expect("free again");
+}

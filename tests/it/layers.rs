@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "error",
+    "machine",
     "event",
     "zone",
     "config",

@@ -21,6 +21,7 @@ mod json_tables;
 mod layers;
 mod load;
 mod loops;
+mod machine;
 mod manifest;
 mod memory;
 mod open;

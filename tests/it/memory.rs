@@ -116,8 +116,8 @@ fn too_little_memory_is_refused_with_what_is_needed() {
     assert_eq!(error, expected);
 }
 
-/// A spill disk that fills is one clear error, nothing is published, and nothing stays behind; what a killed run leaves is
-/// removed by the next one over the same output.
+/// A spill disk that fills is one clear error, nothing is published, and nothing stays behind, also of a run that is killed, and where
+/// files have to have a name for a moment.
 #[test]
 fn a_full_spill_disk_publishes_nothing() {
     let folder = TempDir::new().unwrap();
@@ -137,8 +137,29 @@ fn a_full_spill_disk_publishes_nothing() {
     assert!(!out.join("jagged").exists() && !out.join("parquet").exists() && !out.join(".staging").exists());
     assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
     assert!(run().kill_at(6).run().killed());
-    assert_eq!(fs::read_dir(&spill).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
+    let outcome = run().without_tmpfile().kill_at(8).run();
+    assert!(outcome.killed() && outcome.calls.iter().any(|call| call.name == "unlink"), "{:?}", outcome.calls);
+    assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
     let next = build(&out, "2", &["--memory", "8GiB", "--spill-dir", spill.to_str().unwrap()]).output().unwrap();
     assert!(next.status.success());
-    assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
+}
+
+/// A bit that changes on the way to the spill disk and back is an error that says where, whatever it belongs to, and nothing is
+/// published.
+#[test]
+fn a_bit_that_flips_on_the_spill_disk_publishes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let (out, spill) = (root.join("out"), root.join("spill"));
+    fs::create_dir(&spill).unwrap();
+    for number in [1, 2, 30, 500] {
+        let arguments = ["--memory", "218MiB", "--quiet", "--spill-dir", spill.to_str().unwrap()];
+        let outcome = FaultRun::new(build(&out, "2", &arguments), &spill).flip_at(number).run().expect_code(1);
+        let error = outcome.stderr();
+        let expected =
+            format!("error: `{}`: a temporary file in it gave back other bytes than were written", spill.display());
+        assert!(error.starts_with(&expected) && error.lines().count() == 1, "{number}: {error}");
+        assert!(!out.join("jagged").exists() && !out.join("parquet").exists() && !out.join(".staging").exists());
+    }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 use shardback::config::Format;
-use shardback::open::{DayFolder, Part, PlaceKind, Shard, ShardView, find_days};
+use shardback::error::Error;
+use shardback::load;
+use shardback::open::{Access, DayFolder, MappedDay, Part, PlaceKind, Shard, ShardView, find_days};
 
 use crate::fixture::{self, Content, DAY};
 
@@ -247,4 +249,215 @@ fn a_decoder_that_gives_up_is_an_error() {
     let part = Part::open(&path).unwrap();
     let said = part.batches(0..part.rows()).unwrap().find_map(Result::err).unwrap().to_string();
     assert!(said.ends_with("not readable Parquet: the decoder gave up"), "{said}");
+}
+
+/// A day of other items than the small one, of the same shape: nothing but the items tells their files apart.
+fn other_build(content: &Content) -> Content {
+    let mut other = content.clone();
+    for customer in &mut other.customers {
+        customer.samples.iter_mut().for_each(|sample| sample.0 += 1000);
+    }
+    other
+}
+
+/// Whether all rows of a day are of one of two builds: `true` for those of [`other_build`].
+fn is_other(day: &MappedDay) -> bool {
+    let rows: Vec<bool> = day
+        .shards()
+        .iter()
+        .flat_map(|shard| shard.view().item_ids().iter().map(|item| item >= 900).collect::<Vec<_>>())
+        .collect();
+    assert!(rows.iter().all(|&row| row == rows[0]), "shards of two builds: {rows:?}");
+    rows[0]
+}
+
+/// What a day's folder was opened as is what it stays, whatever is put in its place: a manifest never goes with another's shards.
+#[test]
+fn an_open_day_is_of_one_build() {
+    for format in Format::ALL {
+        let out = tempfile::tempdir().unwrap();
+        let place = fixture::write_day(out.path(), format, DAY, &fixture::small());
+        let new = fixture::write_day(&out.path().join("new"), format, DAY, &other_build(&fixture::small()));
+        let day = DayFolder::open(&place).unwrap();
+        let old = out.path().join("old");
+        fixture::rename(&place, &old);
+        fixture::rename(&new, &place);
+        let first_item = |day: &DayFolder| match format {
+            Format::Parquet => {
+                let part = day.part(0).unwrap();
+                part.batches(0..1).unwrap().next().unwrap().unwrap().item_ids().get(0).unwrap()
+            }
+            _ => day.shard(0).unwrap().view().item_ids().get(0).unwrap(),
+        };
+        assert!(first_item(&day) < 900, "{}", format.name());
+        assert!(first_item(&DayFolder::open(&place).unwrap()) >= 900);
+        // What was replaced is deleted at last: then there is nothing to open, and nothing else is.
+        std::fs::remove_dir_all(&old).unwrap();
+        match format {
+            Format::Parquet => assert!(day.part(0).is_err()),
+            _ => assert!(day.shard(0).is_err()),
+        }
+    }
+}
+
+/// A day that has been mapped as a whole is not held open; what is opened of it later is still of its build.
+#[test]
+fn a_mapped_day_knows_when_it_was_replaced() {
+    let out = tempfile::tempdir().unwrap();
+    let place = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+    let new = fixture::write_day(&out.path().join("new"), Format::Jagged, DAY, &other_build(&fixture::small()));
+    let day = MappedDay::open(&place).unwrap();
+    day.folder().shard(1).unwrap();
+    fixture::rename(&place, &out.path().join("old"));
+    fixture::rename(&new, &place);
+    let error = day.folder().shard(1).unwrap_err().to_string();
+    assert!(error.contains("it was replaced since it was opened"), "{error}");
+    assert!(!is_other(&day));
+}
+
+/// Opened again and again while builds replace it back to back, a day is always whole and of one build, and never not there.
+#[test]
+fn a_day_that_is_replaced_again_and_again_is_opened_whole() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let out = tempfile::tempdir().unwrap();
+    let small = Content { shards: 40, ..fixture::small() };
+    let place = fixture::write_day(out.path(), Format::Jagged, DAY, &small);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                let content = if number % 2 == 0 { other_build(&small) } else { small.clone() };
+                let staged = fixture::write_day(&out.path().join("staging"), Format::Jagged, DAY, &content);
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(rustix::fs::CWD, &staged, rustix::fs::CWD, &place, flags).unwrap();
+                std::fs::remove_dir_all(&staged).unwrap();
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let mut seen = [0; 2];
+        for number in 0..400 {
+            seen[usize::from(is_other(&MappedDay::open(&place).unwrap()))] += 1;
+            if number % 20 == 0 {
+                let report = shardback::verify::verify(&place).unwrap();
+                assert_eq!(report.faults, []);
+                let wanted = shardback::inspect::Wanted { rows: 3, customer: None };
+                assert_eq!(shardback::inspect::inspect(&place, wanted).unwrap().rows.len(), 3);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+    });
+}
+
+/// Whether this system can tell that a mapped file was cut.
+fn tells_of_cuts() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(5), Some(14))
+}
+
+/// A file that is cut while it is mapped would end the process; asked first, it is an error. One that was read is as it was.
+#[test]
+fn a_shard_that_is_cut_is_an_error_and_no_signal() {
+    let content = Content { history: 4000, ..fixture::small() };
+    for access in [Access::Map, Access::Read] {
+        let out = tempfile::tempdir().unwrap();
+        let folder = fixture::write_day(out.path(), Format::Dense, DAY, &content);
+        let day = MappedDay::open_with(&folder, access).unwrap();
+        day.check().unwrap();
+        let path = folder.join(Format::Dense.shard_file(0));
+        let whole = fixture::read(&path);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(whole.len() as u64 / 2).unwrap();
+        let rows = [0, 1];
+        let mut out = (vec![0; 8000], vec![0; 8000], vec![0; 2], vec![0; 2], vec![0; 2]);
+        let mut filled = || {
+            load::fill::<i32, u8>(
+                &day,
+                &rows,
+                4000,
+                load::Out {
+                    actions: &mut out.0,
+                    action_types: &mut out.1,
+                    impressions: &mut out.2,
+                    lengths: &mut out.3,
+                    is_order: &mut out.4,
+                },
+            )
+        };
+        if access == Access::Read {
+            day.check().unwrap();
+            filled().unwrap();
+            assert_eq!(day.shards()[0].bytes("actions"), &whole[fixture::tensor(&whole, "actions")]);
+        } else if tells_of_cuts() {
+            let error = filled().unwrap_err();
+            assert!(matches!(&error, Error::Corrupt { path: at, .. } if *at == path), "{error}");
+            assert!(load::longest(&day, &rows).is_err() && day.check().is_err());
+            assert!(MappedDay::open_with(&folder, access).is_err(), "it has another size than its manifest says");
+        }
+    }
+}
+
+/// What stands in a manifest's place is read as far as a manifest can be, and not waited for.
+#[test]
+fn no_file_in_a_manifests_place_is_read_for_ever() {
+    type Put = fn(&Path);
+    let puts: [(Put, &str); 5] = [
+        (
+            |path| {
+                rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap()
+            },
+            "it is not a file",
+        ),
+        (|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(), "it is not a file"),
+        (|path| std::os::unix::fs::symlink("/dev/tty", path).unwrap(), ""),
+        (|path| fixture::create_folder(path), "it is not a file"),
+        (
+            |path| {
+                fixture::write(path, "{");
+                std::fs::File::options().write(true).open(path).unwrap().set_len(8 << 30).unwrap();
+            },
+            "it is larger than any manifest",
+        ),
+    ];
+    for (put, problem) in puts {
+        let out = tempfile::tempdir().unwrap();
+        let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+        fixture::remove(&folder.join("_manifest.json"));
+        put(&folder.join("_manifest.json"));
+        for error in [DayFolder::open(&folder).unwrap_err(), MappedDay::open(&folder).unwrap_err()] {
+            assert!(error.to_string().contains(problem), "{problem}: {error}");
+        }
+        let report = shardback::verify::verify(&folder).unwrap();
+        assert!(report.faults[0].problem.contains(problem), "{problem}: {:?}", report.faults);
+        let wanted = shardback::inspect::Wanted { rows: 3, customer: None };
+        assert!(shardback::inspect::inspect(&folder, wanted).is_err());
+    }
+}
+
+/// A K that no build takes is refused where it is read: what is computed from it would not fit.
+#[test]
+fn an_impossible_history_is_refused() {
+    for history in [0, (1 << 16) + 1, 1 << 31, 1 << 63, u64::MAX] {
+        let out = tempfile::tempdir().unwrap();
+        let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
+        let shard = folder.join(Format::Jagged.shard_file(0));
+        fixture::edit_header(&shard, r#""history":"4""#, &format!(r#""history":"{history}""#));
+        assert!(
+            Shard::open(&shard).unwrap_err().to_string().contains(&format!("in its header `history` is {history}"))
+        );
+        fixture::edit_manifest(&folder, |manifest| manifest.history = history);
+        fixture::rehash(&folder);
+        let error = MappedDay::open(&folder).unwrap_err().to_string();
+        assert!(error.contains(&format!("`history` is {history}, not between 1 and 65536")), "{error}");
+        let report = shardback::verify::verify(&folder).unwrap();
+        assert!(
+            report.faults.iter().any(|fault| fault.problem.contains("not between 1 and 65536")),
+            "{:?}",
+            report.faults
+        );
+    }
 }

@@ -6,11 +6,17 @@
  *   FAULT_MODE         kill: SIGKILL instead of the call (a write gets half of its bytes to the file first)
  *                      fail: the call fails with FAULT_ERRNO (a number)
  *                      interrupt: SIGINT, a moment for the program to see it, then the call
+ *   FAULT_FLIP         the number of the read at a place in a file below the root, from 1, of which one bit comes back changed
+ *   FAULT_SLOW_LISTS   set: opening a folder below the root to list it takes a minute
+ *   FAULT_NO_FLOCK     set: locking fails with ENOLCK, as on file systems without locks
+ *   FAULT_NO_TMPFILE   set: files without names cannot be made, as on file systems without them
  *   FAULT_NO_EXCHANGE  set: exchanging two paths fails with EINVAL, as on file systems that cannot
  *
- * The calls themselves are made as system calls in their newest form, so the symbols of libc are not needed.
+ * The calls themselves are made as system calls in their newest form, so the symbols of libc are hardly needed.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,18 +39,22 @@
 enum verdict { PASS, FAIL, KILL };
 
 static const char *root, *mode;
-static long break_at;
-static int fail_errno, log_fd = -1, no_exchange;
-static atomic_long calls;
+static long break_at, flip_at;
+static int fail_errno, log_fd = -1, no_exchange, no_flock, no_tmpfile, slow_lists;
+static atomic_long calls, reads;
 
 __attribute__((constructor)) static void set_up(void) {
-    const char *at = getenv("FAULT_AT"), *error = getenv("FAULT_ERRNO"), *log = getenv("FAULT_LOG");
+    const char *at = getenv("FAULT_AT"), *flip = getenv("FAULT_FLIP"), *error = getenv("FAULT_ERRNO"), *log = getenv("FAULT_LOG");
     root = getenv("FAULT_ROOT");
     mode = getenv("FAULT_MODE");
     if (mode == NULL) mode = "";
     break_at = at ? atol(at) : 0;
+    flip_at = flip ? atol(flip) : 0;
     fail_errno = error ? atoi(error) : EIO;
     no_exchange = getenv("FAULT_NO_EXCHANGE") != NULL;
+    slow_lists = getenv("FAULT_SLOW_LISTS") != NULL;
+    no_flock = getenv("FAULT_NO_FLOCK") != NULL;
+    no_tmpfile = getenv("FAULT_NO_TMPFILE") != NULL;
     if (log) log_fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -122,6 +132,10 @@ static enum verdict judge_fd(const char *call, int fd) { return judge_at(call, f
 
 static int open_at(const char *call, int folder, const char *path, int flags, mode_t permissions) {
     int changes = (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
+    if (no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
     enum verdict verdict = changes ? judge_at(call, folder, path) : PASS;
     MAKE(verdict, -1, (int)syscall(SYS_openat, folder, path, flags | O_LARGEFILE, permissions));
 }
@@ -167,6 +181,36 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
     MAKE(verdict, -1, syscall(SYS_pwritev, fd, parts, count, offset, 0));
 }
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) { return pwritev(fd, parts, count, offset); }
+
+DIR *opendir(const char *path) {
+    DIR *(*next)(const char *) = (DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir");
+    /* A signal ends a sleep, and must not end this. */
+    if (slow_lists && below_root(path))
+        for (unsigned left = 60; left > 0;) left = sleep(left);
+    return next(path);
+}
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t offset) {
+    ssize_t read = syscall(SYS_pread64, fd, bytes, length, offset);
+    if (read > 0 && flip_at > 0) {
+        char path[PATH_MAX];
+        int saved = errno;
+        resolve(fd, "", path);
+        errno = saved;
+        long number = below_root(path) ? atomic_fetch_add(&reads, 1) + 1 : 0;
+        if (number == flip_at) ((unsigned char *)bytes)[(read * 7 / 11)] ^= 1 << (number % 8);
+    }
+    return read;
+}
+ssize_t pread64(int fd, void *bytes, size_t length, off64_t offset) { return pread(fd, bytes, length, offset); }
+
+int flock(int fd, int how) {
+    if (no_flock) {
+        errno = ENOLCK;
+        return -1;
+    }
+    return (int)syscall(SYS_flock, fd, how);
+}
 
 int fsync(int fd) { MAKE(judge_fd("fsync", fd), -1, (int)syscall(SYS_fsync, fd)); }
 int fdatasync(int fd) { MAKE(judge_fd("fsync", fd), -1, (int)syscall(SYS_fdatasync, fd)); }

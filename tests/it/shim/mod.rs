@@ -91,6 +91,24 @@ impl FaultRun {
         self
     }
 
+    /// Changes a bit of what read `number` gives back, from 1, of those at a place in a file.
+    pub(crate) fn flip_at(mut self, number: usize) -> Self {
+        self.command.env("FAULT_FLIP", number.to_string());
+        self
+    }
+
+    /// As on a file system without locks.
+    pub(crate) fn without_flock(mut self) -> Self {
+        self.command.env("FAULT_NO_FLOCK", "1");
+        self
+    }
+
+    /// As on a file system without files that have no name.
+    pub(crate) fn without_tmpfile(mut self) -> Self {
+        self.command.env("FAULT_NO_TMPFILE", "1");
+        self
+    }
+
     /// Runs the program to its end.
     pub(crate) fn run(mut self) -> Outcome {
         let output = self.command.stdin(Stdio::null()).output().expect("the program starts");
@@ -107,7 +125,7 @@ impl FaultRun {
 }
 
 /// The shim, compiled once per process of tests.
-fn library() -> &'static Path {
+pub(crate) fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim/fault.c");
