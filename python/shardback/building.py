@@ -11,6 +11,7 @@ from shardback.errors import OptionError
 from shardback.manifest import Manifest
 from shardback.options import Day, arguments, manifests
 from shardback.progress import Bar
+from shardback.sources import source
 
 
 class ArrowStream(Protocol):
@@ -22,6 +23,8 @@ class ArrowStream(Protocol):
 
 Table = str | os.PathLike[str] | ArrowStream
 """A table: the path of a file or folder, or anything that yields Arrow."""
+
+TABLES = ("impressions", "clicks", "add_to_carts", "previous_orders")
 
 Progress = Callable[[str, int, int], object]
 """Called with the name of a stage, the units done and all of them; 0 of 0 where a stream does not say how much it has."""
@@ -98,7 +101,7 @@ def build(
         InputError: a table cannot be used, or has a bad row.
         IoError: the system refused something.
         DeviceError: `cuda` was asked for, and no device can be used.
-        TypeError: a table is neither a path nor yields Arrow.
+        TypeError: a table is neither a path nor yields Arrow; the message names the call that makes it do so, where there is one.
         ShardbackError: anything else that stops the build; days published before stay, whole.
     """
     given = arguments(
@@ -125,19 +128,19 @@ def build(
     )
     tables = [impressions, clicks, add_to_carts, previous_orders]
     _refuse_one_as_two(tables)
+    sources = [source(name, table) for name, table in zip(TABLES, tables, strict=True)]
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:
-            _native.build(tables, given, bar if progress else None)
+            _native.build(sources, given, bar if progress else None)
     else:
-        _native.build(tables, given, progress)
+        _native.build(sources, given, progress)
     return manifests(given)
 
 
 def _refuse_one_as_two(tables: list[Table | None]) -> None:
     """Refuses one source as two tables: a stream can be read once, and the second table would have no rows."""
-    names = ("impressions", "clicks", "add_to_carts", "previous_orders")
     streams: dict[int, str] = {}
-    for name, table in zip(names, tables, strict=True):
+    for name, table in zip(TABLES, tables, strict=True):
         if table is None or isinstance(table, (str, os.PathLike)):
             continue
         first = streams.setdefault(id(table), name)

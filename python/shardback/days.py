@@ -78,9 +78,9 @@ class Day:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = False) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         # What another process opens, whichever folder is current there, or here by then.
-        self._absolute = os.path.abspath(path)
+        self._absolute = os.path.abspath(self.path)
         self._day = _native.Day(self.path)
         self.manifest = Manifest.parse(self.path, self._day.manifest)
         self.shards = tuple(Shard(self._day, number) for number in range(len(self.manifest.shards)))
@@ -254,7 +254,7 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
         IoError: something cannot be read.
         CorruptError: a day is not what its manifest says, or there is none.
     """
-    is_day, folders = _native.find_days(path)
+    is_day, folders = _native.find_days(os.path.expanduser(path))
     if is_day:
         return Day(folders[0], verify=verify)
     return Days([Day(folder, verify=verify) for folder in folders])

@@ -40,14 +40,14 @@ def arguments(
     if shards is not None and shard_rows is not None:
         raise OptionError("shards: it excludes shard_rows; give one of them")
     given = {
-        "out": os.fspath(out),
+        "out": os.path.expanduser(out),
         "start": str(first),
         "end": str(last),
         "formats": [formats] if isinstance(formats, str) else list(formats),
         "shard_rows": 131_072 if shard_rows is None else shard_rows,
         "shards": shards,
         "memory": None if memory is None else str(memory),
-        "spill_dir": None if spill_dir is None else os.fspath(spill_dir),
+        "spill_dir": None if spill_dir is None else os.path.expanduser(spill_dir),
         # Spark reads CSV itself.
         "csv_escape": None,
         **others,

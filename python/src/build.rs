@@ -17,6 +17,7 @@ use shardback::read::{Batches, Wanted};
 use shardback::unify;
 
 use crate::error::{raise, to_python};
+use crate::late::{self, Late};
 use crate::streams;
 
 /// The options as `shardback.build` hands them over, all of them given.
@@ -123,7 +124,7 @@ pub(crate) fn build(
     run(py, plan, tables, progress.as_ref())
 }
 
-/// A path, or a stream that is taken over.
+/// A path, or a stream that is taken over: now, or when it is read.
 fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
     if let Ok(path) = source.extract::<PathBuf>() {
         return Ok(Input::Path(path));
@@ -132,6 +133,9 @@ fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
         let kind = source.get_type();
         let problem = format!("{}: a table is a path or has `__arrow_c_stream__`, not {kind}", wanted.table);
         return Err(PyTypeError::new_err(problem));
+    }
+    if late::belongs(source)? {
+        return Ok(Input::Source(Box::new(Late::new(source, wanted))));
     }
     let reader = streams::take(source)?
         .map_err(|error| raise(source.py(), "InputError", format!("{}: the source failed: {error}", wanted.table)))?;

@@ -8,6 +8,7 @@ mod build;
 mod cluster;
 mod day;
 mod error;
+mod late;
 mod memory;
 mod resident;
 mod streams;

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,7 @@ import pandas
 import polars
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.dataset
 import pytest
 
 import shardback
@@ -59,6 +62,65 @@ def test_streams_give_the_bytes_of_files(read, out: pathlib.Path, tables: Tables
     expected = hashes(build(tables, out, skip_existing=True))
     streams = {name: read(path) for name, path in tables.items()}
     assert hashes(build(streams, tmp_path / "out")) == expected
+
+
+@pytest.mark.parametrize("names", [["impressions", "clicks"], ["clicks", "add_to_carts", "previous_orders"], None])
+def test_relations_of_one_connection_are_tables(names: list[str] | None, out: pathlib.Path, tables: Tables, tmp_path: pathlib.Path) -> None:
+    """A connection of DuckDB executes one at a time: each is read to its end before the next one is."""
+    connection = duckdb.connect()
+    relations = {name: connection.sql(f"SELECT * FROM '{tables[name]}'") for name in names or tables}
+    expected = hashes(build(tables, out, skip_existing=True))
+    for threads in (1, 4):
+        assert hashes(build({**tables, **relations}, tmp_path / f"out-{threads}", threads=threads)) == expected
+    with pytest.raises(shardback.InputError, match="clicks: no column `item_id`"):
+        build({**tables, "clicks": connection.sql(f"SELECT * EXCLUDE item_id FROM '{tables['clicks']}'")}, tmp_path / "bad")
+    broken = connection.sql(f"SELECT * REPLACE (error('it went wrong')::BIGINT AS item_id) FROM '{tables['clicks']}'")
+    with pytest.raises(shardback.InputError, match="clicks: the source failed: .*it went wrong"):
+        build({**tables, "clicks": broken, "add_to_carts": relations.get("add_to_carts", tables["add_to_carts"])}, tmp_path / "bad")
+    # It is free again.
+    assert connection.sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_what_is_one_call_away_is_said(tables: Tables, tmp_path: pathlib.Path) -> None:
+    """The message names the call, and with it the source is a table."""
+    table = arrow(tables["clicks"])
+    data = pyarrow.dataset.dataset(table)
+
+    class LazyFrame(polars.LazyFrame):
+        """What is derived from one."""
+
+    def like(package: str, name: str) -> object:
+        return type(name, (), {"__module__": f"{package}.somewhere"})()
+
+    for source, way in [
+        (data, ".scanner().to_reader()"),
+        (data.scanner(), ".to_reader()"),
+        (polars.scan_csv(tables["clicks"]), ".collect()"),
+        (LazyFrame({"a": [1]}), ".collect()"),
+        (like("datasets", "Dataset"), '.with_format("arrow")[:]'),
+        (like("deltalake", "DeltaTable"), ".to_pyarrow_dataset().scanner().to_reader()"),
+        (like("pyiceberg", "Table"), ".scan().to_arrow_batch_reader()"),
+        ([tables["clicks"]], "give the folder that holds the files, or pyarrow.dataset.dataset(files).scanner().to_reader()"),
+        (like("pyspark", "DataFrame"), "shardback.spark.build takes tables of Spark"),
+    ]:
+        with pytest.raises(TypeError, match=re.escape(way)) as error:
+            build({**tables, "clicks": source}, tmp_path / "out")
+        assert str(error.value).startswith("clicks: a table is a path or has `__arrow_c_stream__`, not ")
+    for number, stream in enumerate([data.scanner().to_reader(), polars.scan_csv(tables["clicks"]).collect()]):
+        assert build({**tables, "clicks": stream}, tmp_path / str(number))
+
+
+def test_the_home_folder_is_meant(tables: Tables, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell would have put it in the place of `~`; without one, a folder of that name would be made."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tables["clicks"], tmp_path / "clicks.csv")
+    (tmp_path / "spill").mkdir()
+    manifests = build({**tables, "clicks": pathlib.Path("~/clicks.csv")}, "~/out", spill_dir="~/spill")  # type: ignore[arg-type]
+    assert manifests[0].path == tmp_path / "out" / "dense" / "dt=2025-08-14" and not (tmp_path / "~").exists()
+    opened = shardback.open("~/out")
+    assert isinstance(opened, shardback.Days) and len(opened) == len(DAYS)
+    assert shardback.Day("~/out/jagged/dt=2025-08-14").path == tmp_path / "out" / "jagged" / "dt=2025-08-14"
 
 
 def test_faults_are_exceptions_of_one_base(tables: Tables, tmp_path: pathlib.Path) -> None:

@@ -17,7 +17,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::{ActionTable, MAX_THREADS, Plan};
@@ -248,9 +248,18 @@ impl<I: ItemId> Run<'_, I> {
                 let read = unify::read_actions(table, source.as_ref(), plan, &pick, &sink, progress)?;
                 Ok((table.name.clone(), read))
             };
-            // Together, so that a table with few parts does not keep the others waiting; the first fault is that of the first
-            // table, whatever the threads.
-            sources.par_iter().map(read).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()
+            let placed = |(place, table): (usize, &OpenTable)| (place, read(table));
+            // Together, so that a table with few parts does not keep the others waiting, but for those that bear no other one
+            // beside them; the first fault is that of the first table, whatever the threads.
+            let (alone, together): (Vec<_>, Vec<_>) =
+                sources.iter().enumerate().partition(|(_, (_, source))| source.alone());
+            let (mut tables, others) = rayon::join(
+                || alone.into_iter().map(placed).collect::<Vec<_>>(),
+                || together.into_par_iter().map(placed).collect::<Vec<_>>(),
+            );
+            tables.extend(others);
+            tables.sort_by_key(|(place, _)| *place);
+            tables.into_iter().map(|(_, read)| read).collect::<Result<Vec<_>>>()
         })?;
         for ((name, read), (_, source)) in tables.iter().zip(sources) {
             summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len(), 0);

@@ -156,6 +156,11 @@ pub trait Source: Send + Sync {
 
     /// The files, where the source is made of files, for the record of the run.
     fn files(&self) -> Vec<&Path>;
+
+    /// Whether it cannot be read beside another source that says so, as results of one connection to a database cannot.
+    fn alone(&self) -> bool {
+        false
+    }
 }
 
 /// What is read in one go of a table in files: a row group, or a text file.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use shardback::config::Format;
 use shardback::error::Result;
 use shardback::load::{
-    Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, Memory, Order, Ranks, longest,
+    Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, MOST_THREADS, Memory, Order, Ranks, longest,
 };
 use shardback::open::MappedDay;
 
@@ -177,6 +177,15 @@ fn a_panic_does_not_end_the_epoch() {
     let mut ahead = Ahead::new(Epoch { allocate, ..epoch(vec![day], Content::Rows) }).unwrap();
     let panic = catch_unwind(AssertUnwindSafe(|| ahead.next(Duration::from_secs(60)).is_some())).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"no memory today"));
+}
+
+/// More threads than any machine has processors for are an error before the first of them is started.
+#[test]
+fn threads_are_bounded() {
+    let out = tempfile::tempdir().unwrap();
+    let day = open(out.path(), Format::Jagged, &fixture::small());
+    let error = Ahead::new(Epoch { threads: MOST_THREADS + 1, ..epoch(vec![day], Content::Rows) }).err().unwrap();
+    assert!(error.to_string().starts_with("threads: 1025 are too many: use 1024 at most"), "{error}");
 }
 
 /// A batch's memory is used again once the batch is gone, and not before.
