@@ -71,17 +71,20 @@ class Day:
     Args:
         path: the day's folder, `dt=2025-08-16`.
         verify: also read every byte: hashes, structure and the rules of the content.
+        mmap: true to map its files, false to read them into memory; if not given, files on network file systems are read as
+            far as memory goes, and others mapped.
 
     Raises:
         IoError: something cannot be read.
         CorruptError: it is not what its manifest says.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, verify: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, verify: bool = False, mmap: bool | None = None) -> None:
         self.path = Path(path).expanduser()
         # What another process opens, whichever folder is current there, or here by then.
         self._absolute = os.path.abspath(self.path)
-        self._day = _native.Day(self.path)
+        self._mmap = mmap
+        self._day = _native.Day(self.path, mmap)
         self.manifest = Manifest.parse(self.path, self._day.manifest)
         self.shards = tuple(Shard(self._day, number) for number in range(len(self.manifest.shards)))
         self._rows = sum(shard.rows for shard in self.shards)
@@ -111,9 +114,9 @@ class Day:
     def __len__(self) -> int:
         return self._rows
 
-    def __reduce__(self) -> tuple[Callable[[str, str], Day], tuple[str, str]]:
+    def __reduce__(self) -> tuple[Callable[[str, str, bool | None], Day], tuple[str, str, bool | None]]:
         """By its path: whoever unpickles it opens it there, and finds the same files."""
-        return _opened_again, (self._absolute, self.manifest.hash)
+        return _opened_again, (self._absolute, self.manifest.hash, self._mmap)
 
     def __copy__(self) -> Day:
         return self
@@ -241,7 +244,7 @@ class Days(Sequence[Day]):
         return Days([known[date] for date in wanted])
 
 
-def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
+def open(path: str | os.PathLike[str], *, verify: bool = False, mmap: bool | None = None) -> Day | Days:
     """Opens a day's folder as a `Day`; the folder of a format, or an output, as `Days`, jagged ones where there are any.
 
     Manifests are checked, and that files have the sizes and shards the rows that they say.
@@ -249,6 +252,8 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
     Args:
         path: `out/jagged/dt=2025-08-16`, `out/jagged`, or `out`.
         verify: also read every byte: hashes, structure and the rules of the content.
+        mmap: true to map files, false to read them into memory; if not given, files on network file systems are read as far as
+            memory goes, and others mapped.
 
     Raises:
         IoError: something cannot be read.
@@ -256,18 +261,18 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Day | Days:
     """
     is_day, folders = _native.find_days(os.path.expanduser(path))
     if is_day:
-        return Day(folders[0], verify=verify)
-    return Days([Day(folder, verify=verify) for folder in folders])
+        return Day(folders[0], verify=verify, mmap=mmap)
+    return Days([Day(folder, verify=verify, mmap=mmap) for folder in folders])
 
 
-def _opened_again(path: str, hash: str) -> Day:
+def _opened_again(path: str, hash: str, mmap: bool | None) -> Day:
     """A day that was pickled.
 
     Raises:
         IoError: it is not there, such as on another machine.
         CorruptError: something else is there.
     """
-    day = Day(path)
+    day = Day(path, mmap=mmap)
     if day.manifest.hash != hash:
         raise CorruptError(f"`{path}`: it is not the day that was pickled: it was built anew")
     return day

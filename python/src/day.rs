@@ -73,6 +73,11 @@ impl Day {
         Ok(Memory(Arc::new(Mapped { day: Arc::clone(&self.0), shard, name })))
     }
 
+    /// Whether its files are as long as when they were opened; an error where one of them is not.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.check()).map_err(|error| to_python(py, &error))
+    }
+
     /// Where the history of a row lies: the shard, and from where to where in its actions, as if they were one row.
     fn window(&self, py: Python<'_>, row: usize) -> PyResult<(usize, usize, usize)> {
         let place = self.0.locate(row).and_then(|(shard, row)| Some((shard, self.0.shards().get(shard)?.view(), row)));

@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use super::streams::Stream;
 
-    /// The most threads that gather.
+    /// The most threads that can be asked for.
     #[pymodule_export]
-    const MOST_THREADS: usize = shardback::load::MOST_THREADS;
+    const MAX_THREADS: usize = shardback::config::MAX_THREADS;
 }

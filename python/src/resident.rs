@@ -48,12 +48,15 @@ impl Resident {
     /// Uploads the day, and returns when it is there.
     #[new]
     fn new(py: Python<'_>, device: &Device, day: &Day) -> PyResult<Self> {
-        let uploaded = py.detach(|| match day.0.folder().item_dtype() {
-            ItemDtype::I32 => {
-                upload(&device.0, &day.0, |items| if let Items::I32(items) = items { items } else { &[] })
-            }
-            ItemDtype::I64 => {
-                upload(&device.0, &day.0, |items| if let Items::I64(items) = items { items } else { &[] })
+        let uploaded = py.detach(|| {
+            day.0.check()?;
+            match day.0.folder().item_dtype() {
+                ItemDtype::I32 => {
+                    upload(&device.0, &day.0, |items| if let Items::I32(items) = items { items } else { &[] })
+                }
+                ItemDtype::I64 => {
+                    upload(&device.0, &day.0, |items| if let Items::I64(items) = items { items } else { &[] })
+                }
             }
         });
         let rows = uploaded.map_err(|error| to_python(py, &error))?;

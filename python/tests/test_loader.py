@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 import pathlib
 import re
 import shutil
@@ -355,7 +356,7 @@ def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
         ([], {}, "days: there are none"),
         (out, {"batch_size": 0}, "batch_size, prefetch and threads are 1 or more"),
         (out, {"threads": 0}, "batch_size, prefetch and threads are 1 or more"),
-        (out, {"threads": 16384}, "threads: 16384 are too many: use 1024 at most"),
+        (out, {"threads": 16384}, "threads: 16384 is not between 1 and 1024"),
         (out, {"rank": 1}, "together with world_size"),
         (out, {"rank": 2, "world_size": 2}, "rank: 2 is not between 0 and 1"),
         (out, {"drop_last": True, "uneven": True}, "excludes uneven"),
@@ -482,6 +483,17 @@ def test_a_damaged_history_ends_the_epoch(out, tmp_path) -> None:
     for gather, message in [("host", "is out of range"), ("torch", "its history is out of range")]:
         with pytest.raises(shardback.CorruptError, match=message):
             list(loader(copy, gather=gather))
+
+
+@pytest.mark.parametrize("gather", ["host", "torch"])
+def test_a_shard_that_is_cut_off_ends_the_epoch(out, tmp_path, gather) -> None:
+    """A file that is mapped and gets shorter, as a copy over it makes it, would end the process."""
+    copy = tmp_path / "dt=2025-08-14"
+    shutil.copytree(out / "jagged" / copy.name, copy)
+    some = loader(shardback.Day(copy, mmap=True), gather=gather)
+    os.truncate(copy / "shard-00001.safetensors", 4096)
+    with pytest.raises(shardback.ShardbackError, match="shard-00001.safetensors"):
+        list(some)
 
 
 def test_the_plan(out) -> None:

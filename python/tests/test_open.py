@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import pickle
 import shutil
 
 import numpy as np
@@ -144,6 +146,24 @@ def test_parquet_alone_is_not_opened(tables: dict[str, pathlib.Path], tmp_path: 
     build(tables, tmp_path / "out", formats="parquet")
     with pytest.raises(shardback.CorruptError, match="no jagged and no dense days"):
         shardback.open(tmp_path / "out")
+
+
+@pytest.mark.parametrize("mmap", [None, True, False])
+def test_days_are_mapped_or_read(out: pathlib.Path, tmp_path: pathlib.Path, mmap: bool | None) -> None:
+    """The same days; what was read does not mind what becomes of the files, what is mapped says that they changed."""
+    copy = tmp_path / "out"
+    shutil.copytree(out / "jagged", copy / "jagged")
+    opened = shardback.open(copy, mmap=mmap)
+    day, expected = shardback.Day(copy / "jagged" / "dt=2025-08-14", mmap=mmap), days(out, "jagged")[0]
+    assert pickle.loads(pickle.dumps(day))._mmap is mmap and opened[0].manifest.hash == day.manifest.hash
+    for shard in copy.rglob("*.safetensors"):
+        os.truncate(shard, 4096)
+    for found in (opened[0], day):
+        if mmap is False:
+            assert all(np.array_equal(*pair) for pair in zip(found.dense(slice(None)), expected.dense(slice(None)), strict=True))
+        else:
+            with pytest.raises(shardback.ShardbackError, match="shard-00000.safetensors"):
+                found.dense([0])
 
 
 def test_damage_is_found(out: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -16,8 +16,9 @@ use super::block::{Allocate, Block, Pool};
 use super::fill::{Dtypes, Layout, longest};
 use super::order::Order;
 use super::ranks::{Ranks, Step};
-use crate::config::Format;
+use crate::config::{Format, MAX_THREADS};
 use crate::error::{Error, Result};
+use crate::machine;
 use crate::open::MappedDay;
 
 /// What a batch holds.
@@ -114,19 +115,16 @@ impl Ahead {
     }
 }
 
-/// The most threads that gather: more than any machine has processors for it, and few enough to be started at once.
-pub const MOST_THREADS: usize = 1024;
-
-/// Threads that gather; one for each processor where none are asked for.
+/// Threads that gather; one for each processor where 0 are asked for.
 ///
 /// # Errors
-/// [`Error::Option`] where there are more than [`MOST_THREADS`], or where they cannot be started.
+/// [`Error::Option`] where there are more than [`MAX_THREADS`], or where they cannot be started.
 pub fn pool(threads: usize) -> Result<ThreadPool> {
-    if threads > MOST_THREADS {
-        return Err(no_threads(format!(
-            "{threads} are too many: use {MOST_THREADS} at most, one for each processor is enough"
-        )));
+    if threads > MAX_THREADS {
+        let problem = format!("{threads} is not between 1 and {MAX_THREADS}; leave it out for one per processor");
+        return Err(no_threads(problem));
     }
+    let threads = if threads == 0 { machine::processors().min(MAX_THREADS) } else { threads };
     ThreadPoolBuilder::new().num_threads(threads).build().map_err(no_threads)
 }
 

@@ -15,7 +15,7 @@ mod fill;
 mod order;
 mod ranks;
 
-pub use ahead::{Ahead, Batch, Content, Epoch, MOST_THREADS, pool};
+pub use ahead::{Ahead, Batch, Content, Epoch, pool};
 pub use block::{Allocate, Block, Memory, Pool};
 pub use fill::{Dtypes, Index, Item, Kind, Layout, Offsets, Out, fill, longest};
 pub use order::Order;

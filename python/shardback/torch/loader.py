@@ -105,11 +105,12 @@ class Loader(IterableDataset[Batch]):
         if gather not in ("auto", "host", "kernel", "torch"):
             raise OptionError(f"gather: `{gather}` is none of auto, host, kernel, torch")
         self._gather = gather
-        self._prefetch, self._threads = prefetch, len(os.sched_getaffinity(0)) if threads is None else threads
+        self._prefetch = prefetch
+        self._threads = min(_native.processors(), _native.MAX_THREADS) if threads is None else threads
         if batch_size < 1 or prefetch < 1 or self._threads < 1 or not 0 <= seed < 1 << 64:
             raise OptionError("batch_size, prefetch and threads are 1 or more, and seed is a number of 64 bits")
-        if self._threads > _native.MOST_THREADS:
-            raise OptionError(f"threads: {threads} are too many: use {_native.MOST_THREADS} at most")
+        if self._threads > _native.MAX_THREADS:
+            raise OptionError(f"threads: {threads} is not between 1 and {_native.MAX_THREADS}; leave it out for one per processor")
         self._device_memory = device_memory
         self._residents: Residents | None = None
         # Where it stands, and where the next pass begins.

@@ -52,6 +52,8 @@ class TorchRows:
 
     def __init__(self, day: Day, device: torch.device, index_dtype: torch.dtype | None) -> None:
         self._device = device
+        # What is mapped and no longer there would end the process.
+        day.native.check()
         actions, starts, at = [], [], 0
         for shard in day.shards:
             _check(day, shard["history_start"], shard["history_length"], len(shard["actions"]))

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardback::config::Format;
+use shardback::config::{Format, MAX_THREADS};
 use shardback::error::Result;
 use shardback::load::{
-    Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, MOST_THREADS, Memory, Order, Ranks, longest,
+    Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, Memory, Order, Ranks, longest,
 };
 use shardback::open::MappedDay;
 
@@ -184,8 +184,8 @@ fn a_panic_does_not_end_the_epoch() {
 fn threads_are_bounded() {
     let out = tempfile::tempdir().unwrap();
     let day = open(out.path(), Format::Jagged, &fixture::small());
-    let error = Ahead::new(Epoch { threads: MOST_THREADS + 1, ..epoch(vec![day], Content::Rows) }).err().unwrap();
-    assert!(error.to_string().starts_with("threads: 1025 are too many: use 1024 at most"), "{error}");
+    let error = Ahead::new(Epoch { threads: MAX_THREADS + 1, ..epoch(vec![day], Content::Rows) }).err().unwrap();
+    assert!(error.to_string().starts_with("threads: 1025 is not between 1 and 1024"), "{error}");
 }
 
 /// A batch's memory is used again once the batch is gone, and not before.
