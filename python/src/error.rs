@@ -23,6 +23,13 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | Error::Parquet { .. }
         | Error::Text { .. }
         | Error::Source { .. }
+        | Error::TableFormat { .. }
+        | Error::SameFile { .. }
+        | Error::SameName { .. }
+        | Error::Changed { .. }
+        | Error::TwoColumns { .. }
+        | Error::DayZone { .. }
+        | Error::NothingShown { .. }
         | Error::Task { .. } => "InputError",
         _ => "ShardbackError",
     };
