@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import pathlib
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import accelerate
 import lightning
+import pytest
 import torch
 import transformers
 from torch import nn
@@ -20,10 +23,20 @@ def loader(out: pathlib.Path) -> Loader:
     return Loader(out, batch_size=64, device="cpu", threads=1)
 
 
-def epochs(out: pathlib.Path, count: int) -> list[int]:
-    """The rows of the first epochs, by their items."""
+def items(batches: Iterable[Batch]) -> list[int]:
+    """The rows that batches hold, by the items that name them."""
+    return [item for batch in batches for item in batch.impressions.tolist()]
+
+
+def at(out: pathlib.Path, epoch: int) -> Loader:
     some = loader(out)
-    return [item for _ in range(count) for batch in some for item in batch.impressions.tolist()]
+    some.set_epoch(epoch)
+    return some
+
+
+def epochs(out: pathlib.Path, count: int) -> list[int]:
+    """The rows of the first epochs."""
+    return [item for epoch in range(count) for item in items(at(out, epoch))]
 
 
 class Model(nn.Module):
@@ -59,16 +72,39 @@ class Lit(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), 1e-4)
 
 
-def test_lightning(out: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def fit(module: Lit, some: Loader, folder: pathlib.Path, validation: Loader | None = None, **options: Any) -> lightning.Trainer:
+    """Two epochs."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    some, module = loader(out), Lit()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", default_root_dir=tmp_path, **quiet)  # type: ignore[arg-type]
-        trainer.fit(module, some, val_dataloaders=loader(out))
+        trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", default_root_dir=folder, **quiet, **options)  # type: ignore[arg-type]
+        trainer.fit(module, some, val_dataloaders=validation)
+    return trainer
+
+
+def test_lightning(out: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    some, module = loader(out), Lit()
+    trainer = fit(module, some, tmp_path, loader(out))
     assert module.model.seen == epochs(out, 2)
     assert some.epoch == 2 and trainer.num_training_batches == len(some)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_lightning_with_epochs_cut_short(out: pathlib.Path, tmp_path: pathlib.Path, moves: bool) -> None:
+    """A pass that is left counts as none, so each begins with the same rows, unless the next epoch is asked for."""
+    some, steps = loader(out), 3
+
+    class Moves(Lit):
+        def on_train_epoch_end(self) -> None:
+            if moves:
+                some.set_epoch(self.current_epoch + 1)
+
+    module = Moves()
+    fit(module, some, tmp_path, limit_train_batches=steps)
+    expected = [items(itertools.islice(at(out, epoch if moves else 0), steps)) for epoch in range(2)]
+    assert module.model.seen == expected[0] + expected[1]
+    assert some.epoch == (2 if moves else 0)
 
 
 def test_accelerate(out: pathlib.Path) -> None:
