@@ -76,23 +76,24 @@ impl Days<'_> {
     /// What the clocks show at an instant, in microseconds since they showed the start of 1970.
     fn clock(&mut self, micros: i64) -> Option<i64> {
         if !(self.from..self.until).contains(&micros) {
-            self.find(micros);
+            self.find(micros)?;
         }
         micros.checked_add(self.offset)
     }
 
-    fn find(&mut self, micros: i64) {
+    /// Looks up what holds at an instant, and from when to when. Clocks change at whole seconds.
+    fn find(&mut self, micros: i64) -> Option<()> {
         // Beyond the years of the database nothing changes any more.
-        let first = Timestamp::MIN.as_microsecond();
-        let last = Timestamp::MAX.as_microsecond();
-        let inside = Timestamp::from_microsecond(micros.clamp(first, last)).unwrap_or_default();
-        self.offset = i64::from(self.zone.rules.to_offset(inside).seconds()) * MICROS;
-        let following = self.zone.rules.following(inside).next();
-        self.until = following.map_or(i64::MAX, |change| change.timestamp().as_microsecond());
-        // A change at the instant itself is in force already.
-        let after = Timestamp::from_microsecond(micros.saturating_add(1).clamp(first, last)).unwrap_or(inside);
-        let preceding = self.zone.rules.preceding(after).next();
-        self.from = preceding.map_or(i64::MIN, |change| change.timestamp().as_microsecond());
+        let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+        let second = micros.div_euclid(MICROS);
+        let at = |second: i64| Timestamp::from_second(second.clamp(first, last)).ok();
+        let rules = &self.zone.rules;
+        self.offset = i64::from(rules.to_offset(at(second)?).seconds()) * MICROS;
+        let micros_of = |instant: Timestamp| instant.as_second() * MICROS;
+        self.until = rules.following(at(second)?).next().map_or(i64::MAX, |change| micros_of(change.timestamp()));
+        // A change at the second itself is in force already.
+        self.from = rules.preceding(at(second + 1)?).next().map_or(i64::MIN, |change| micros_of(change.timestamp()));
+        Some(())
     }
 }
 

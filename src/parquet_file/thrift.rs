@@ -10,6 +10,9 @@
 /// The deepest nesting; the format's own structs nest less than ten deep.
 const DEEPEST: usize = 32;
 
+/// The deepest nesting of a file's columns. The reader goes down by recursion, as deep as the footer says.
+const DEEPEST_SCHEMA: usize = 100;
+
 /// The types of the compact protocol that need a look of their own; all others are as long as [`Walk::value`] says.
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
@@ -29,8 +32,12 @@ enum Kind {
     Byte,
     /// Of 16, 32 or 64 bits, which are written alike; also what the format calls an enum.
     Integer,
+    /// How many of the following elements of the schema are below this one.
+    Children,
     Double,
     Binary,
+    /// The elements of the schema, each before those below it.
+    Schema,
     List(&'static Self),
     Struct(Fields),
 }
@@ -38,12 +45,12 @@ enum Kind {
 /// The numbers and kinds of a struct's fields. Fields that are not listed may hold anything but lists of booleans.
 type Fields = &'static [(i16, Kind)];
 
-use Kind::{Binary, Byte, Double, Flag, Integer, List, Struct};
+use Kind::{Binary, Byte, Children, Double, Flag, Integer, List, Schema, Struct};
 
 /// The structs of <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
 const FOOTER: Fields = &[
     (1, Integer),
-    (2, List(&Struct(SCHEMA_ELEMENT))),
+    (2, Schema),
     (3, Integer),
     (4, List(&Struct(ROW_GROUP))),
     (5, List(&Struct(KEY_VALUE))),
@@ -56,7 +63,7 @@ const SCHEMA_ELEMENT: Fields = &[
     (2, Integer),
     (3, Integer),
     (4, Binary),
-    (5, Integer),
+    (5, Children),
     (6, Integer),
     (7, Integer),
     (8, Integer),
@@ -171,13 +178,13 @@ pub(super) enum Fault {
 
 /// Walks the footer that `bytes` are.
 pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Fault> {
-    let mut walk = Walk { bytes };
+    let mut walk = Walk::new(bytes);
     walk.structure(FOOTER, DEEPEST)
 }
 
 /// The length of the page header with which `bytes` begin.
 pub(super) fn page_header_length(bytes: &[u8]) -> Result<usize, Fault> {
-    let mut walk = Walk { bytes };
+    let mut walk = Walk::new(bytes);
     walk.structure(PAGE_HEADER, DEEPEST)?;
     Ok(bytes.len() - walk.bytes.len())
 }
@@ -185,9 +192,15 @@ pub(super) fn page_header_length(bytes: &[u8]) -> Result<usize, Fault> {
 /// What is still to be walked.
 struct Walk<'a> {
     bytes: &'a [u8],
+    /// How many elements the last one of the schema has directly below it.
+    children: i32,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, children: 0 }
+    }
+
     fn byte(&mut self) -> Result<u8, Fault> {
         let (&first, rest) = self.bytes.split_first().ok_or(Fault::Ends)?;
         self.bytes = rest;
@@ -221,9 +234,7 @@ impl Walk<'_> {
                 return Ok(());
             }
             number = if step == 0 {
-                let folded = self.varint()? as i64;
-                // As the reader does, which drops the bits above 16.
-                ((folded as u64 >> 1) as i64 ^ -(folded & 1)) as i16
+                unfolded(self.varint()?) as i16
             } else {
                 number.checked_add(i16::from(step)).ok_or(Fault::Malformed("a field number of more than 16 bits"))?
             };
@@ -250,7 +261,13 @@ impl Walk<'_> {
         }
         match wire {
             BYTE => self.skip(1),
-            4..=6 => self.varint().map(|_| ()),
+            4..=6 => {
+                let number = unfolded(self.varint()?);
+                if matches!(kind, Some(Children)) {
+                    self.children = number as i32;
+                }
+                Ok(())
+            }
             DOUBLE => self.skip(8),
             BINARY => {
                 let length = self.varint()?;
@@ -269,6 +286,9 @@ impl Walk<'_> {
         let head = self.byte()?;
         let (short, wire) = (head >> 4, head & 15);
         let count = if short == 15 { self.varint()? } else { u64::from(short) };
+        if matches!(kind, Some(Schema)) {
+            return self.schema(count, wire, depth);
+        }
         let element = if let Some(List(element)) = kind { Some(*element) } else { None };
         self.elements(count, &[(wire, element)], depth)
     }
@@ -306,6 +326,35 @@ impl Walk<'_> {
         }
         Ok(())
     }
+
+    /// The elements of the schema, of which each says how many of the next ones are below it.
+    fn schema(&mut self, count: u64, wire: u8, depth: usize) -> Result<(), Fault> {
+        // For each element above the next one, how many are still to come directly below it.
+        let mut above: Vec<i32> = Vec::new();
+        for _ in 0..count {
+            self.children = 0;
+            self.elements(1, &[(wire, Some(Struct(SCHEMA_ELEMENT)))], depth)?;
+            while above.last() == Some(&0) {
+                above.pop();
+            }
+            if let Some(left) = above.last_mut() {
+                *left -= 1;
+            }
+            if self.children > 0 {
+                above.push(self.children);
+            }
+            if above.len() > DEEPEST_SCHEMA {
+                return Err(Fault::Malformed("its columns nest too deep"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A signed number, of which the protocol keeps the sign in the lowest bit. The reader drops bits that are too many for the
+/// field's type, and so do those who ask here.
+fn unfolded(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 const OTHER_TYPE: Fault = Fault::Malformed("a field is of another type than the format says");
@@ -315,10 +364,10 @@ fn has_type(kind: Kind, wire: u8) -> bool {
     match kind {
         Flag => matches!(wire, TRUE | FALSE),
         Byte => wire == BYTE,
-        Integer => (4..=6).contains(&wire),
+        Integer | Children => (4..=6).contains(&wire),
         Double => wire == DOUBLE,
         Binary => wire == BINARY,
-        List(_) => wire == LIST,
+        List(_) | Schema => wire == LIST,
         Struct(_) => wire == STRUCT,
     }
 }

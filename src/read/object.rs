@@ -222,13 +222,12 @@ impl<'de> Visitor<'de> for Item {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let place_of = |key: &str| SLATE_FIELDS.iter().position(|name| *name == key);
         let mut seen = Places::default();
-        while let Some(place) =
-            map.next_key_seed(PlaceOf(|key: &str| SLATE_FIELDS.iter().position(|name| *name == key)))?
-        {
+        while let Some(place) = map.next_key_seed(PlaceOf(place_of))? {
             map.next_value::<IgnoredAny>()?;
-            if let Some(place) = place {
-                seen.add(place, SLATE_FIELDS.get(place).copied().unwrap_or_default())?;
+            if let Some((place, name)) = place.and_then(|place| Some((place, SLATE_FIELDS.get(place)?))) {
+                seen.add(place, name)?;
             }
         }
         Ok(())

@@ -101,7 +101,7 @@ impl RowGroup {
             ParquetRecordBatchReaderBuilder::new_with_metadata(opened.handle.clone(), opened.metadata.clone())
                 .with_row_groups(vec![self.index])
                 .with_projection(opened.leaves.clone())
-                .with_batch_size(opened.batch_rows(self.index));
+                .with_batch_size(opened.batch_rows(self.index)?);
         let mut reader = guarded(&table.file, || builder.build())?;
         let mut before = 0;
         let next = || {
@@ -183,8 +183,9 @@ impl Opened {
     }
 
     /// The rows of a batch of a row group: many, unless they are large.
-    fn batch_rows(&self, group: usize) -> usize {
-        let Some(group) = self.metadata.metadata().row_groups().get(group) else { return BATCH };
+    fn batch_rows(&self, group: usize) -> Result<usize> {
+        let groups = self.metadata.metadata().row_groups();
+        let group = groups.get(group).invariant("a file that is the same has the same row groups")?;
         let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| self.leaves.leaf_included(*leaf));
         let bytes = leaves.fold(0u64, |sum, (_, column)| {
             let values = u64::try_from(column.num_values()).unwrap_or(u64::MAX);
@@ -192,9 +193,9 @@ impl Opened {
             // Equal values are stored once, and have their place each when they are read.
             sum.saturating_add(values.saturating_mul(VALUE_BYTES).max(stored))
         });
-        let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
+        let rows = u64::try_from(group.num_rows()).invariant("row groups of impossible sizes are refused")?.max(1);
         let fitting = u128::from(BATCH_BYTES) * u128::from(rows) / u128::from(bytes.max(1));
-        usize::try_from(fitting).map_or(BATCH, |rows| rows.clamp(1, BATCH))
+        Ok(usize::try_from(fitting).map_or(BATCH, |rows| rows.clamp(1, BATCH)))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::discover::{Compression, DataFile};
 use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
 
@@ -132,7 +132,7 @@ impl<'a> Records<'a> {
     /// Finds the fields of the record that begins at `start`.
     fn find(&mut self) -> Result<Found> {
         self.record.fields.clear();
-        let text = self.buffer.get(self.start..).unwrap_or_default();
+        let text = self.buffer.get(self.start..).invariant("a record begins within the buffer")?;
         let end = match memchr(b'\n', text) {
             Some(end) => end,
             None if self.ended => text.len(),

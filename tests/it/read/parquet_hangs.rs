@@ -70,6 +70,32 @@ fn lists_that_are_longer_than_the_footer_are_refused() {
     }
 }
 
+/// The reader goes down a schema by recursion: one that nests a thousand deep takes more stack than there is.
+#[test]
+fn columns_that_nest_too_deep_are_refused() {
+    let footer = |depth: usize| {
+        // A name of one letter, one element below (zigzag of 1), and a repetition.
+        let group = [vec![0x35, 0, 0x18, 1, b'a', 0x15, 2, 0]];
+        let leaf = vec![0x15, 2, 0x25, 0, 0x18, 1, b'a', 0];
+        let mut count = Vec::new();
+        let mut left = depth + 1;
+        while left >= 0x80 {
+            count.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        count.push(left as u8);
+        let elements = group.iter().cycle().take(depth).flatten().copied().chain(leaf);
+        [vec![0x15, 2, 0x19, 0xfc], count, elements.collect(), vec![0x16, 0, 0x19, 0x0c, 0]].concat()
+    };
+    for depth in [101, 2_000, 300_000] {
+        let error = said(file_with_footer(&footer(depth)));
+        assert!(error.ends_with("the footer is malformed: its columns nest too deep"), "{depth}: {error}");
+    }
+    // Down to a hundred there may be columns, if not those that are wanted.
+    let error = said(file_with_footer(&footer(100)));
+    assert_eq!(error, "clicks: no column `customer_id` in `TABLE/a.parquet`; its columns: a");
+}
+
 /// A page's header is looked over like a footer, and reading on behind the file's end is an error.
 #[test]
 fn lists_that_are_longer_than_a_pages_header_are_refused() {
