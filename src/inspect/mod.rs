@@ -175,11 +175,17 @@ pub fn inspect(path: &Path, wanted: Wanted) -> Result<Inspection> {
             last = Some(day);
         }
     }
-    if let Some(day) = &last {
-        inspection.rows = first_rows(day, wanted.rows)?;
-        inspection.customer = wanted.customer.map(|customer| customer_of_day(day, customer)).transpose()?;
+    while let Some(day) = &last {
+        let shown = first_rows(day, wanted.rows)
+            .and_then(|rows| Ok((rows, wanted.customer.map(|customer| customer_of_day(day, customer)).transpose()?)));
+        if shown.as_ref().is_err_and(|error| day.is_gone(error)) {
+            last = Some(DayFolder::open(&day.folder().to_owned())?);
+            continue;
+        }
+        (inspection.rows, inspection.customer) = shown?;
         inspection.folder = Some(day.folder().to_owned());
         inspection.manifest = Some(day.manifest().clone());
+        break;
     }
     Ok(inspection)
 }

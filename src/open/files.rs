@@ -49,7 +49,7 @@ pub(crate) fn in_folder<T>(folder: &Path, work: impl Fn(Arc<FolderHandle>) -> Re
     }
 }
 
-fn is_missing(error: &Error) -> bool {
+pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 

@@ -224,6 +224,11 @@ impl DayFolder {
         &self.manifest
     }
 
+    /// Whether an error is that of a day that was replaced, and whose files are deleted: then the new one is to be opened.
+    pub(crate) fn is_gone(&self, error: &Error) -> bool {
+        files::is_missing(error) && self.handle.as_ref().is_some_and(|handle| is_replaced(handle))
+    }
+
     /// Checks that the mark of success is there, which is written last.
     pub(crate) fn check_success(&self) -> Result<()> {
         self.handle()?.file_size(SUCCESS_FILE).map(drop)

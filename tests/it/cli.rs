@@ -548,3 +548,14 @@ fn a_signal_ends_a_run_that_lists_a_table() {
         assert!(!world.out().join(".staging").exists(), "it cleans up");
     }
 }
+
+/// A process that may have few files open writes days of many shards all the same.
+#[test]
+fn many_shards_are_written_with_few_open_files() {
+    let world = World::new();
+    let build = world.build(&["--date", "2025-08-16", "--format", "parquet,dense,jagged", "--shards", "80", "--quiet"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
+    done(limited.current_dir(env!("CARGO_MANIFEST_DIR")));
+    assert_eq!(published(&world.out()).len(), 3 * (80 + 2));
+}

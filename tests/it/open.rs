@@ -323,7 +323,15 @@ fn a_day_that_is_replaced_again_and_again_is_opened_whole() {
     let small = Content { shards: 40, ..fixture::small() };
     let place = fixture::write_day(out.path(), Format::Jagged, DAY, &small);
     let done = AtomicBool::new(false);
+    /// Also where an assertion fails, whoever replaces the day must come to an end.
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     std::thread::scope(|scope| {
+        let _end = End(&done);
         scope.spawn(|| {
             for number in 0.. {
                 let content = if number % 2 == 0 { other_build(&small) } else { small.clone() };
@@ -346,7 +354,6 @@ fn a_day_that_is_replaced_again_and_again_is_opened_whole() {
                 assert_eq!(shardback::inspect::inspect(&place, wanted).unwrap().rows.len(), 3);
             }
         }
-        done.store(true, Ordering::Relaxed);
         assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
     });
 }

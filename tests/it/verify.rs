@@ -153,8 +153,8 @@ fn files_that_are_cut_missing_or_foreign() {
         &content,
         &[
             (|day| fixture::remove(&day.join("part-00001.parquet")), "part-00001.parquet", "cannot read it"),
-            (|day| fixture::cut(&day.join("part-00000.parquet")), "part-00000.parquet", "not readable Parquet"),
-            (|day| fixture::write(&day.join("part-00000.parquet"), ""), "part-00000.parquet", "not readable Parquet"),
+            (|day| fixture::cut(&day.join("part-00000.parquet")), "part-00000.parquet", "bytes, the manifest says"),
+            (|day| fixture::write(&day.join("part-00000.parquet"), ""), "part-00000.parquet", "it has 0 bytes"),
         ],
     );
 }
