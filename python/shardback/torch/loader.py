@@ -30,6 +30,7 @@ Source = str | os.PathLike[str] | Day | Days
 Made = Generator[tuple[Batch, int, int], None, None]
 """Batches, each with the place of its day, and the rows of that day which all ranks have been given with it."""
 
+
 class Loader(IterableDataset[Batch]):
     """Iterates over days in batches. Each pass is one epoch: all days in order, the rows of each in an order of its own.
 
