@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::customers::Customers;
 use super::spool::Spooled;
 use crate::config::Plan;
-use crate::error::{Invariant, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemId, Sample};
 
 /// The samples of all buckets.
@@ -79,7 +79,14 @@ fn bytes<I>(days: &[DaySamples<I>]) -> u64 {
     days.iter().map(|day| of_day(day) as u64).sum()
 }
 
-/// Counts the samples of each customer on each day, places each sample among its own, and sorts those few.
+/// A sample's place among the groups of a bucket (its day, then its customer), with what it shows.
+type Placed<I> = (usize, (I, bool));
+
+/// Groups of a bucket are counted where there are at most so many for a sample, as counters are a word each; where customers come on few
+/// of many days, most counters would stay 0, and take more memory than all else.
+const GROUPS_PER_SAMPLE: usize = 4;
+
+/// Puts the samples of a bucket into their order: by day, customer, item and label.
 fn pack<I: ItemId>(
     spooled: &Spooled<'_, Sample<I>>,
     bucket: u32,
@@ -87,8 +94,8 @@ fn pack<I: ItemId>(
     plan: &Plan,
 ) -> Result<Vec<DaySamples<I>>> {
     let places = customers.of_bucket(bucket);
-    let mut samples: Vec<(usize, (I, bool))> = Vec::with_capacity(spooled.len(bucket));
-    let mut ends = vec![0usize; plan.days().len() * places.len()];
+    let groups = plan.days().len() * places.len();
+    let mut samples: Vec<Placed<I>> = Vec::with_capacity(spooled.len(bucket));
     spooled.visit(bucket, |piece| {
         // Items come in lists, so that neighbours often are of one customer.
         for list in piece.chunk_by(|a, b| a.customer() == b.customer()) {
@@ -97,37 +104,73 @@ fn pack<I: ItemId>(
                 place.filter(|place| places.contains(place)).invariant("a sample's customer is in its bucket")?;
             for sample in list {
                 let group = sample.day() as usize * places.len() + (place - places.start) as usize;
-                *ends.get_mut(group).invariant("a sample's day is in the plan")? += 1;
                 samples.push((group, (sample.item(), sample.is_order())));
             }
         }
         Ok(())
     })?;
+    if samples.iter().any(|&(group, _)| group >= groups) {
+        return Err(Error::internal("a sample's day is in the plan"));
+    }
+    let (ordered, ends) =
+        if groups > GROUPS_PER_SAMPLE * samples.len() { sorted(samples) } else { counted(samples, groups) };
+    let (mut rest, mut start) = (ends.as_slice(), 0);
+    let days = (0..plan.days().len()).map(|day| {
+        let of_day;
+        (of_day, rest) = rest.split_at(rest.partition_point(|&(group, _)| group < (day + 1) * places.len()));
+        let day_start = start;
+        start = of_day.last().map_or(start, |&(_, end)| end);
+        // Below the places of the bucket's customers, which are 32 bits.
+        let place = |group: usize| places.start + (group - day * places.len()) as u32;
+        let samples = &ordered[day_start..start];
+        DaySamples {
+            customers: of_day.iter().map(|&(group, end)| (place(group), end - day_start)).collect(),
+            items: samples.iter().map(|sample| sample.0).collect(),
+            labels: samples.iter().map(|sample| u8::from(sample.1)).collect(),
+        }
+    });
+    Ok(days.collect())
+}
+
+/// Samples in the order of their groups, and for each group that has any where its samples end.
+type Ordered<I> = (Vec<(I, bool)>, Vec<(usize, usize)>);
+
+/// Sorts samples by group, item and label.
+fn sorted<I: ItemId>(mut samples: Vec<Placed<I>>) -> Ordered<I> {
+    samples.sort_unstable();
+    let mut end = 0;
+    let groups = samples.chunk_by(|a, b| a.0 == b.0).map(|group| {
+        end += group.len();
+        (group[0].0, end)
+    });
+    let ends = groups.collect();
+    (samples.into_iter().map(|(_, sample)| sample).collect(), ends)
+}
+
+/// The same by counting the groups: each sample is placed among its own, and those few are sorted.
+fn counted<I: ItemId>(samples: Vec<Placed<I>>, groups: usize) -> Ordered<I> {
+    let mut ends = vec![0usize; groups];
+    for &(group, _) in &samples {
+        ends[group] += 1;
+    }
     let mut total = 0;
     for end in &mut ends {
         total += std::mem::replace(end, total);
     }
     // `ends` holds the starts now, and each start moves to its end as its samples come.
-    let mut grouped = vec![(I::zeroed(), false); total];
+    let mut ordered = vec![(I::zeroed(), false); total];
     for (group, sample) in samples {
-        grouped[ends[group]] = sample;
+        ordered[ends[group]] = sample;
         ends[group] += 1;
     }
     let mut start = 0;
-    let days = (0..plan.days().len()).map(|day| {
-        let day_start = start;
-        let mut customers = Vec::new();
-        for (place, &end) in places.clone().zip(&ends[day * places.len()..]) {
-            if start < end {
-                grouped[start..end].sort_unstable();
-                customers.push((place, end - day_start));
-            }
-            start = end;
+    let mut filled = Vec::new();
+    for (group, end) in ends.into_iter().enumerate() {
+        if start < end {
+            ordered[start..end].sort_unstable();
+            filled.push((group, end));
         }
-        customers.shrink_to_fit();
-        let of_day = &grouped[day_start..start];
-        let items = of_day.iter().map(|sample| sample.0).collect();
-        DaySamples { customers, items, labels: of_day.iter().map(|sample| u8::from(sample.1)).collect() }
-    });
-    Ok(days.collect())
+        start = end;
+    }
+    (ordered, filled)
 }

@@ -163,3 +163,42 @@ fn a_bit_that_flips_on_the_spill_disk_publishes_nothing() {
         assert!(!out.join("jagged").exists() && !out.join("parquet").exists() && !out.join(".staging").exists());
     }
 }
+
+/// Many days of many customers, each of whom comes on one of them: what a run holds grows with the samples, not with days times customers.
+#[test]
+fn many_days_of_many_customers_keep_the_budget() {
+    use std::fmt::Write;
+    const CUSTOMERS: u32 = 200_000;
+    const DAYS: i32 = 200;
+    let folder = TempDir::new().unwrap();
+    let (mut shown, mut clicks) =
+        (String::from("dt,customer_id,item_id,is_order\n"), String::from("dt,customer_id,item_id,click_time\n"));
+    let day = |number: i32| shardback::event::Day(20_000 + number);
+    for customer in 0..CUSTOMERS {
+        writeln!(shown, "{},{customer},7,true", day(customer as i32 % DAYS)).unwrap();
+    }
+    for customer in 0..100 {
+        writeln!(clicks, "{},{customer},7,", day(-1)).unwrap();
+    }
+    let [impressions, actions] = ["shown.csv", "clicks.csv"].map(|name| folder.path().join(name));
+    fs::write(&impressions, shown).unwrap();
+    fs::write(&actions, clicks).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shardback"));
+    command.arg("build").arg("--impressions").arg(&impressions).arg("--clicks").arg(&actions);
+    command.args([
+        "--from",
+        &day(0).to_string(),
+        "--to",
+        &day(DAYS - 1).to_string(),
+        "--format",
+        "jagged",
+        "--shards",
+        "1",
+    ]);
+    // Counters for each day and customer would be 320 MB.
+    command.args(["--threads", "1", "--memory", "176MiB", "--quiet", "--out"]).arg(folder.path().join("out"));
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    let peak = peak_memory(&mut child);
+    assert!(child.wait().unwrap().success());
+    assert!(peak < 176 * MEBIBYTE, "{} MiB", peak / MEBIBYTE);
+}
