@@ -29,6 +29,10 @@ const TAIL: usize = 8;
 /// Bytes in which a page's header is looked for at first; statistics may make it longer.
 const FIRST_LOOK: usize = 256;
 
+/// The largest page, unpacked, which is when it is held in memory as a whole. Writers make them of a mebibyte, and few of more
+/// than a hundred.
+const LARGEST_PAGE: i32 = 512 << 20;
+
 /// The longest header of a page.
 const LONGEST_HEADER: usize = 16 << 20;
 
@@ -143,9 +147,12 @@ impl PageHeader {
             let size = usize::try_from(left).map_or(look, |left| look.min(left));
             let mut bytes = vec![0; size];
             self.file.file.read_exact_at(&mut bytes, self.start)?;
-            match thrift::page_header_length(&bytes) {
-                Ok(length) => {
-                    bytes.truncate(length);
+            match thrift::check_page_header(&bytes) {
+                Ok(page) if page.unpacked > LARGEST_PAGE => {
+                    return Err(malformed("it is of a page of more than 512 MiB; write smaller pages or row groups"));
+                }
+                Ok(page) => {
+                    bytes.truncate(page.header_length);
                     return Ok(io::Cursor::new(bytes));
                 }
                 Err(Fault::Malformed(problem)) => return Err(malformed(problem)),

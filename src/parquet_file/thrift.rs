@@ -34,6 +34,8 @@ enum Kind {
     Integer,
     /// How many of the following elements of the schema are below this one.
     Children,
+    /// The bytes of a page when it is unpacked.
+    PageBytes,
     Double,
     Binary,
     /// The elements of the schema, each before those below it.
@@ -45,7 +47,7 @@ enum Kind {
 /// The numbers and kinds of a struct's fields. Fields that are not listed may hold anything but lists of booleans.
 type Fields = &'static [(i16, Kind)];
 
-use Kind::{Binary, Byte, Children, Double, Flag, Integer, List, Schema, Struct};
+use Kind::{Binary, Byte, Children, Double, Flag, Integer, List, PageBytes, Schema, Struct};
 
 /// The structs of <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
 const FOOTER: Fields = &[
@@ -146,7 +148,7 @@ const BOUNDING_BOX: Fields =
 
 const PAGE_HEADER: Fields = &[
     (1, Integer),
-    (2, Integer),
+    (2, PageBytes),
     (3, Integer),
     (4, Integer),
     (5, Struct(&[(1, Integer), (2, Integer), (3, Integer), (4, Integer), (5, Struct(STATISTICS))])),
@@ -182,11 +184,19 @@ pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Fault> {
     walk.structure(FOOTER, DEEPEST)
 }
 
-/// The length of the page header with which `bytes` begin.
-pub(super) fn page_header_length(bytes: &[u8]) -> Result<usize, Fault> {
+/// A page's header.
+pub(super) struct Page {
+    /// The bytes of the header itself.
+    pub(super) header_length: usize,
+    /// The bytes that the page says it has when it is unpacked.
+    pub(super) unpacked: i32,
+}
+
+/// Walks the header of a page with which `bytes` begin.
+pub(super) fn check_page_header(bytes: &[u8]) -> Result<Page, Fault> {
     let mut walk = Walk::new(bytes);
     walk.structure(PAGE_HEADER, DEEPEST)?;
-    Ok(bytes.len() - walk.bytes.len())
+    Ok(Page { header_length: bytes.len() - walk.bytes.len(), unpacked: walk.page_bytes })
 }
 
 /// What is still to be walked.
@@ -194,11 +204,13 @@ struct Walk<'a> {
     bytes: &'a [u8],
     /// How many elements the last one of the schema has directly below it.
     children: i32,
+    /// The bytes of the page when it is unpacked.
+    page_bytes: i32,
 }
 
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, children: 0 }
+        Self { bytes, children: 0, page_bytes: 0 }
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {
@@ -263,8 +275,10 @@ impl<'a> Walk<'a> {
             BYTE => self.skip(1),
             4..=6 => {
                 let number = unfolded(self.varint()?);
-                if matches!(kind, Some(Children)) {
-                    self.children = number as i32;
+                match kind {
+                    Some(Children) => self.children = number as i32,
+                    Some(PageBytes) => self.page_bytes = number as i32,
+                    _ => {}
                 }
                 Ok(())
             }
@@ -364,7 +378,7 @@ fn has_type(kind: Kind, wire: u8) -> bool {
     match kind {
         Flag => matches!(wire, TRUE | FALSE),
         Byte => wire == BYTE,
-        Integer | Children => (4..=6).contains(&wire),
+        Integer | Children | PageBytes => (4..=6).contains(&wire),
         Double => wire == DOUBLE,
         Binary => wire == BINARY,
         List(_) | Schema => wire == LIST,

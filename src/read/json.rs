@@ -21,6 +21,8 @@ const BLOCK: usize = 4 << 20;
 /// The deepest nesting. A type error prints its value by recursion, which must not exhaust the stack.
 const DEEPEST: usize = 4096;
 
+const NOT_UTF8: &str = "not UTF-8";
+
 /// The longest problem text; what the decoder says may hold a whole line.
 const LONGEST_PROBLEM: usize = 300;
 
@@ -75,12 +77,14 @@ impl JsonFile {
         let mut bare = 0;
         let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(lines);
         let mut decoder = builder.build_decoder().map_err(problem)?;
-        for line in text.split_inclusive(|&byte| byte == b'\n') {
-            if line.len() > DEEPEST && depth(line) > DEEPEST {
+        // Once for all lines, and not again for each key.
+        let text = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
+        for line in text.split_inclusive('\n') {
+            if line.len() > DEEPEST && depth(line.as_bytes()) > DEEPEST {
                 return Err(format!("nested more than {DEEPEST} deep"));
             }
             let before = decoder.len();
-            let taken = decoder.decode(line).map_err(problem)?;
+            let taken = decoder.decode(line.as_bytes()).map_err(problem)?;
             // The decoder would take objects over several lines, several on one line, and some that are none.
             let one = taken == line.len() && !decoder.has_partial_record() && decoder.len() <= before + 1;
             if !one {
@@ -125,9 +129,6 @@ fn problem(error: ArrowError) -> String {
         ArrowError::JsonError(text) => text,
         other => other.to_string(),
     };
-    if text == "Encountered non-UTF-8 data" {
-        return "not UTF-8".to_owned();
-    }
     if let Some(wrong) = wrong_value(&text) {
         return wrong;
     }

@@ -31,8 +31,8 @@ fn problem(error: &serde_json::Error) -> String {
 /// Checks that a line which the decoder of blocks has taken is JSON, as that takes some text that is not (missing commas and
 /// too many), and that none of the wanted keys stands twice in one object, of which that takes the last. Gives the keys that are
 /// there, by their places among the wanted ones.
-pub(super) fn check(line: &[u8], wanted: &[Column]) -> Result<Places, String> {
-    let mut json = serde_json::Deserializer::from_slice(line);
+pub(super) fn check(line: &str, wanted: &[Column]) -> Result<Places, String> {
+    let mut json = serde_json::Deserializer::from_str(line);
     let seen = Object { wanted }.deserialize(&mut json).and_then(|seen| json.end().map(|()| seen));
     seen.map_err(|error| problem(&error))
 }

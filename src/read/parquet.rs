@@ -101,7 +101,7 @@ impl RowGroup {
             ParquetRecordBatchReaderBuilder::new_with_metadata(opened.handle.clone(), opened.metadata.clone())
                 .with_row_groups(vec![self.index])
                 .with_projection(opened.leaves.clone())
-                .with_batch_size(opened.batch_rows(self.index)?);
+                .with_batch_size(opened.batch_rows(&table.file, self.index)?);
         let mut reader = guarded(&table.file, || builder.build())?;
         let mut before = 0;
         let next = || {
@@ -183,9 +183,9 @@ impl Opened {
     }
 
     /// The rows of a batch of a row group: many, unless they are large.
-    fn batch_rows(&self, group: usize) -> Result<usize> {
+    fn batch_rows(&self, file: &DataFile, index: usize) -> Result<usize> {
         let groups = self.metadata.metadata().row_groups();
-        let group = groups.get(group).invariant("a file that is the same has the same row groups")?;
+        let group = groups.get(index).invariant("a file that is the same has the same row groups")?;
         let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| self.leaves.leaf_included(*leaf));
         let bytes = leaves.fold(0u64, |sum, (_, column)| {
             let values = u64::try_from(column.num_values()).unwrap_or(u64::MAX);
@@ -194,10 +194,18 @@ impl Opened {
             sum.saturating_add(values.saturating_mul(VALUE_BYTES).max(stored))
         });
         let rows = u64::try_from(group.num_rows()).invariant("row groups of impossible sizes are refused")?.max(1);
+        if bytes / VALUE_BYTES / rows > MOST_VALUES {
+            let problem =
+                format!("row group {index} has rows of more than {MOST_VALUES} values, which are read as a whole");
+            return Err(file.bad_parquet(ParquetError::General(problem)));
+        }
         let fitting = u128::from(BATCH_BYTES) * u128::from(rows) / u128::from(bytes.max(1));
         Ok(usize::try_from(fitting).map_or(BATCH, |rows| rows.clamp(1, BATCH)))
     }
 }
+
+/// The most values of a row, as far as the footer tells: one row is the least that can be read.
+const MOST_VALUES: u64 = 8 << 20;
 
 /// What a value takes in memory, about: itself, its place in its list, and what is made of it.
 const VALUE_BYTES: u64 = 16;

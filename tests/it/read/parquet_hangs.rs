@@ -1,9 +1,13 @@
 //! Parquet files that keep a trusting reader busy for ever: footers and page headers whose lists are longer than they are.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field};
 use parquet::file::metadata::ParquetMetaDataReader;
 use shardback::open::Part;
 use shardback::read::open;
@@ -115,6 +119,32 @@ fn lists_that_are_longer_than_a_pages_header_are_refused() {
         let error = said(content);
         assert!(error.contains(&format!("the header of the page at byte {page}: {problem}")), "{error}");
     }
+}
+
+/// A page is unpacked as a whole, and a row is read as a whole: what says that it is larger than any is refused before.
+#[test]
+fn pages_and_rows_that_are_too_large_are_refused() {
+    let good = parquet_bytes(&click_batch(3), 10);
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(good.clone())).unwrap();
+    let (page, _) = metadata.row_group(0).column(1).byte_range();
+    let page = usize::try_from(page).unwrap();
+    // A page of data of 600 MiB, in one byte of the file.
+    let header = [0x15, 0, 0x15, 0x80, 0x80, 0x80, 0xd8, 0x04, 0x15, 2, 0x2c, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0];
+    let mut content = good;
+    content[page..page + header.len()].copy_from_slice(&header);
+    let error = said(content);
+    assert!(error.contains("it is of a page of more than 512 MiB; write smaller pages or row groups"), "{error}");
+
+    let count = 9 << 20;
+    let field = Arc::new(Field::new("element", DataType::Boolean, false));
+    let values = Arc::new(BooleanArray::from(vec![false; count]));
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(vec![0, i32::try_from(count).unwrap()]));
+    let lists: ArrayRef = Arc::new(ListArray::new(field, offsets, values, None));
+    let one = |name: &str| (name.to_owned(), Arc::new(Int64Array::from(vec![1])) as ArrayRef);
+    let columns = [one("customer_id"), one("item_id"), ("dt".to_owned(), lists), one("click_time")];
+    let content = parquet_bytes(&RecordBatch::try_from_iter(columns).unwrap(), 10);
+    let error = said(content);
+    assert!(error.ends_with("row group 0 has rows of more than 8388608 values, which are read as a whole"), "{error}");
 }
 
 /// Every footer and page of what writers write passes: of this library's own files, of lists, dictionaries, and statistics.
