@@ -55,10 +55,11 @@ def test_on_the_processor_each_wait_but_the_first_counts() -> None:
     some = waits()
     for _ in some.watch(Slow("cpu")):
         time.sleep(0.02)
-    assert 0.2 <= some.data < 0.28 and 0.3 <= some.all < 0.5
+    # With the first it would be 0.5 or more; a busy machine may sleep longer than it was told.
+    assert 0.2 <= some.data < 0.5 and 0.3 <= some.all
     # The first batch of a second epoch is waited for as any other.
     list(some.watch(Slow("cpu")))
-    assert 0.7 <= some.data < 0.85
+    assert 0.7 <= some.data < 1.0
 
 
 @pytest.mark.parametrize("busy", [True, False])
@@ -84,7 +85,8 @@ def test_waiting_for_the_device_is_no_waiting_for_data(monkeypatch: pytest.Monke
     list(some.watch(Slow("cuda")))
     assert Event.most == 3
     assert some.all >= 0.2 + 2 * 0.2
-    assert some.data < 0.01 if busy else 0.2 <= some.data < 0.3
+    # What the device is waited for, 0.4 or more, is in neither.
+    assert some.data < 0.1 if busy else 0.2 <= some.data < 0.55
 
 
 def held_out(said: str, name: str) -> float:
