@@ -179,7 +179,7 @@ pub fn inspect(path: &Path, wanted: Wanted) -> Result<Inspection> {
         let shown = first_rows(day, wanted.rows)
             .and_then(|rows| Ok((rows, wanted.customer.map(|customer| customer_of_day(day, customer)).transpose()?)));
         if shown.as_ref().is_err_and(|error| day.is_gone(error)) {
-            last = Some(DayFolder::open(&day.folder().to_owned())?);
+            last = Some(DayFolder::open(day.folder())?);
             continue;
         }
         (inspection.rows, inspection.customer) = shown?;

@@ -363,7 +363,8 @@ fn changed_on_the_way(change: impl FnOnce(&mut Vec<Row>)) -> Option<String> {
     let counted = cluster.count(&tables, &plan, &driver).unwrap();
     let error = match cluster.reduce_changed(&tables, plan, driver, counted, change) {
         Ok(reduced) => reduced.publish(|_, _| ()).err(),
-        Err((driver, error)) => {
+        Err(failed) => {
+            let (driver, error) = *failed;
             driver.close().unwrap();
             Some(error)
         }

@@ -135,7 +135,7 @@ impl Cluster {
         driver: Driver,
         counted: Counted,
         change: impl FnOnce(&mut Vec<Row>),
-    ) -> Result<Reduced, (Driver, shardback::error::Error)> {
+    ) -> Result<Reduced, Box<(Driver, shardback::error::Error)>> {
         let Counted { shards, customers } = counted;
         let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
         let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
@@ -164,7 +164,7 @@ impl Cluster {
                 let mut batches = rows.chunks(50).map(|rows| Ok(batch(rows)));
                 let done = match reduce(&job, &attempt, &spill, &mut batches) {
                     Ok(done) => done,
-                    Err(error) => return Err((driver, error)),
+                    Err(error) => return Err(Box::new((driver, error))),
                 };
                 if attempt.name().ends_with("taken") {
                     reports.extend(done.iter().map(|report| Report::from_bytes(&report.to_bytes().unwrap()).unwrap()));

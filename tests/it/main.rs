@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::disallowed_macros,
     clippy::disallowed_methods,
     reason = "a test stops where its set-up fails, and writes what it needs"
 )]
