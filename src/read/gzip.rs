@@ -12,35 +12,31 @@ const BUFFER: usize = 1 << 15;
 /// The unpacked bytes of all members of a file. Zeros behind the last one fill a block of a tape or a disk and are passed over,
 /// as gzip does; anything else is an error, where a decoder of members alone would take it for the start of a broken one.
 pub(super) struct Members<R: Read> {
-    /// None only while one member makes way for the next.
-    state: State<R>,
-}
-
-enum State<R: Read> {
-    Member(GzDecoder<BufReader<R>>),
-    Ended,
+    /// None behind the last one.
+    member: Option<GzDecoder<BufReader<R>>>,
 }
 
 impl<R: Read> Members<R> {
     pub(super) fn new(packed: R) -> Self {
-        Self { state: State::Member(GzDecoder::new(BufReader::with_capacity(BUFFER, packed))) }
+        Self { member: Some(GzDecoder::new(BufReader::with_capacity(BUFFER, packed))) }
     }
 }
 
 impl<R: Read> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let State::Member(decoder) = &mut self.state else { return Ok(0) };
-            let read = decoder.read(buffer)?;
+        while let Some(member) = &mut self.member {
+            let read = member.read(buffer)?;
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
             }
-            let State::Member(decoder) = std::mem::replace(&mut self.state, State::Ended) else { return Ok(0) };
-            let mut packed = decoder.into_inner();
-            if another(&mut packed)? {
-                self.state = State::Member(GzDecoder::new(packed));
+            if let Some(member) = self.member.take() {
+                let mut packed = member.into_inner();
+                if another(&mut packed)? {
+                    self.member = Some(GzDecoder::new(packed));
+                }
             }
         }
+        Ok(0)
     }
 }
 

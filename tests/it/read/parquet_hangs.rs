@@ -28,7 +28,8 @@ fn file_with_footer(footer: &[u8]) -> Vec<u8> {
 fn soon(call: impl FnOnce() -> String + Send + 'static) -> String {
     let (say, said) = channel();
     std::thread::spawn(move || say.send(call()));
-    said.recv_timeout(Duration::from_secs(20)).expect("the reader hangs")
+    // Else it hangs.
+    said.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
 fn said(content: Vec<u8>) -> String {
