@@ -347,6 +347,16 @@ fn text(array: &ArrayRef, row: usize) -> Option<String> {
             let day = if *kind == DataType::Date64 { count.div_euclid(86_400_000) } else { count };
             i32::try_from(day).map_or_else(|_| format!("day {day}"), |day| Day(day).to_string())
         }),
+        // The formatter panics over a key that leads out of its dictionary.
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let key = cast(&dictionary.keys().slice(row, 1), &DataType::Int64).ok()?;
+            let (key, values) = (key.as_primitive::<Int64Type>().value(0), dictionary.values());
+            match usize::try_from(key) {
+                Ok(place) if place < values.len() => text(values, place),
+                _ => Some(format!("entry {key} of a dictionary of {}", values.len())),
+            }
+        }
         _ => {
             let options = FormatOptions::default();
             // Plain texts and numbers only, which can always be printed; else there would be no text, and none of an error.

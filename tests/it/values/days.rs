@@ -94,6 +94,17 @@ fn a_dictionary_may_hold_a_null() {
     assert_eq!(days(packed), (vec!["2025-08-15".to_owned()], vec![NULL, NULL, bad("never")]));
 }
 
+/// A key that leads out of its dictionary stands for no day, and least of all for the first one.
+#[test]
+fn a_key_that_leads_nowhere_is_no_day() {
+    let values = Arc::new(StringArray::from(vec!["2025-08-15"]));
+    // SAFETY: the keys are checked where they are used, which is what is tested.
+    let packed = unsafe { DictionaryArray::<Int8Type>::new_unchecked(Int8Array::from(vec![-1, 0, 1]), values) };
+    let clicks = Clicks::<i64>::read(&[("dt", Arc::new(packed))]).unwrap();
+    assert_eq!(clicks.reasons(), [Reason::UnparsableDay, Reason::UnparsableDay]);
+    assert_eq!(clicks.actions.len(), 1);
+}
+
 /// Dates, and times of which the day is taken in UTC; days that no text can name are none.
 #[test]
 fn dates_and_timestamps_are_days() {
