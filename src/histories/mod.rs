@@ -73,7 +73,7 @@ impl<'a, I: ItemId> Histories<'a, I> {
     /// one that has too many actions even alone is pruned as it is read. `progress` is told of each bucket.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::error::Error::Memory) when a bucket does not fit at all, what the spill disk says, and
+    /// [`Error::Memory`] when a bucket does not fit at all, what the spill disk says, and
     /// what `progress` returns.
     pub fn new(
         input: &Input<'_, I>,

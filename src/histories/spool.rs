@@ -186,7 +186,7 @@ impl<T: Pod + Send + Sync> Spooled<'_, T> {
         self.runs.memory.iter().map(move |run| run.bucket(bucket))
     }
 
-    /// The records of a bucket, in pieces of at most [`RECORDS_AT_A_TIME`], each read from disk where it was spilled.
+    /// The records of a bucket, in pieces of at most `RECORDS_AT_A_TIME`, each read from disk where it was spilled.
     ///
     /// # Errors
     /// [`Error::Io`] when the disk cannot be read, [`Error::Corrupt`] when it gives other bytes than were written, or what

@@ -80,7 +80,7 @@ impl<'a> Record<'a> {
     /// The record of a day of the plan whose shards have these figures.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::error::Error::Internal) when it cannot be printed.
+    /// [`Error::Internal`] when it cannot be printed.
     pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Result<Self> {
         let statistics = of_day(day, plan.options().history as u64, shards);
         let counted: u64 = statistics.history_lengths.iter().map(|range| range.customers).sum();
@@ -103,7 +103,7 @@ impl<'a> Record<'a> {
     /// shards included.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) for what the system refuses.
+    /// [`Error::Io`] for what the system refuses.
     pub fn write(&self, folder: &Folder, format: Format, shards: Vec<Shard>, run: &[u8]) -> Result<Vec<StagedFile>> {
         let manifest = self.manifest(format, shards);
         let manifest_bytes = manifest.to_bytes()?;
