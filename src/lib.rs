@@ -12,6 +12,8 @@ pub mod config;
 
 pub mod fsio;
 
+pub mod layout;
+
 mod parquet_file;
 
 pub mod read;

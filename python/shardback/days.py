@@ -19,7 +19,6 @@ Array = npt.NDArray[Any]
 """A numpy array; each function says its shape and dtype."""
 
 _DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1"), "BOOL": np.dtype("bool")}
-_COLUMNS = ("customer_id", "item_id", "is_order", "history_length")
 
 
 class Shard(Mapping[str, Array]):
@@ -140,7 +139,7 @@ class Day:
         Raises:
             OptionError: the day has no such column.
         """
-        known = [column for column in _COLUMNS if all(column in shard for shard in self.shards)]
+        known = self._day.columns
         if name not in known:
             raise OptionError(f"name: `{name}` is none of {', '.join(known)}; other tensors are in each of `shards`")
         return np.concatenate([shard[name] for shard in self.shards])
@@ -159,7 +158,7 @@ class Day:
             raise IndexError(f"no row {row}: {self.date} has {len(self)} rows")
         number, start, stop = self._day.window(row % len(self))
         shard = self.shards[number]
-        return shard["actions"].reshape(-1)[start:stop], shard["action_types"].reshape(-1)[start:stop]
+        return shard[_native.ACTIONS].reshape(-1)[start:stop], shard[_native.ACTION_TYPES].reshape(-1)[start:stop]
 
     def dense(
         self, rows: npt.ArrayLike | slice, out: tuple[Array, Array] | None = None, *, threads: int | None = None

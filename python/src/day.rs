@@ -10,6 +10,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::config::Format;
 use shardback::error::Result;
+use shardback::layout::{self, Role, Tensor};
 use shardback::load::{self, Dtypes, Index, Item, Out};
 use shardback::open::{self, Access, MappedDay, PlaceKind, ShardView};
 
@@ -63,17 +64,26 @@ impl Day {
     /// The tensors of a shard: name, dtype as safetensors names it, shape.
     fn tensors(&self, py: Python<'_>, shard: usize) -> PyResult<Vec<(&'static str, &'static str, Vec<u64>)>> {
         let shard = self.0.shards().get(shard).ok_or_else(|| no_shard(py, shard))?;
-        Ok(shard.header().tensors().into_iter().map(|tensor| (tensor.name, tensor.dtype, tensor.shape)).collect())
+        let said = |Tensor { column, shape, .. }: &Tensor| (column.role.name(), column.dtype.name(), shape.clone());
+        Ok(shard.tensors().iter().map(said).collect())
     }
 
     /// The bytes of a tensor, read-only.
     fn tensor(&self, py: Python<'_>, shard: usize, name: String) -> PyResult<Memory> {
         let mapped = self.0.shards().get(shard).ok_or_else(|| no_shard(py, shard))?;
         mapped.check().map_err(|error| to_python(py, &error))?;
-        if !mapped.header().tensors().iter().any(|tensor| tensor.name == name) {
+        let Some(tensor) = mapped.tensors().iter().find(|tensor| tensor.column.role.name() == name) else {
             return Err(raise(py, "ShardbackError", format!("no tensor `{name}`")));
-        }
-        Ok(Memory(Arc::new(Mapped { day: Arc::clone(&self.0), shard, name })))
+        };
+        Ok(Memory(Arc::new(Mapped { day: Arc::clone(&self.0), shard, role: tensor.column.role })))
+    }
+
+    /// The names of the tensors that have a value for each row of the day.
+    #[getter]
+    fn columns(&self) -> Vec<&'static str> {
+        let folder = self.0.folder();
+        let columns = layout::columns(folder.format(), folder.item_dtype()).into_iter();
+        columns.filter(layout::Column::is_of_samples).map(|column| column.role.name()).collect()
     }
 
     /// Whether its files are as long as when they were opened; an error where one of them is not.
@@ -163,13 +173,13 @@ fn no_shard(py: Python<'_>, shard: usize) -> PyErr {
 struct Mapped {
     day: Arc<MappedDay>,
     shard: usize,
-    name: String,
+    role: Role,
 }
 
 // SAFETY: a mapping stays where it is until the day is dropped, and is only read.
 unsafe impl Lender for Mapped {
     fn bytes(&self) -> (*const u8, usize) {
-        let bytes = self.day.shards().get(self.shard).map(|shard| shard.bytes(&self.name)).unwrap_or_default();
+        let bytes = self.day.shards().get(self.shard).map(|shard| shard.bytes(self.role)).unwrap_or_default();
         (bytes.as_ptr(), bytes.len())
     }
 

@@ -22,6 +22,8 @@ fn processors() -> usize {
 /// The part of the package that is written in Rust; private, `shardback` is what to use.
 #[pyo3::pymodule]
 mod _native {
+    use shardback::layout::Role;
+
     #[pymodule_export]
     use super::batches::{Batches, steps};
     #[pymodule_export]
@@ -42,4 +44,18 @@ mod _native {
     /// The most threads that can be asked for.
     #[pymodule_export]
     const MAX_THREADS: usize = shardback::config::MAX_THREADS;
+
+    // The names of tensors, for what works on them.
+    #[pymodule_export]
+    const ITEM: &str = Role::Item.name();
+    #[pymodule_export]
+    const LABEL: &str = Role::Label.name();
+    #[pymodule_export]
+    const HISTORY_START: &str = Role::HistoryStart.name();
+    #[pymodule_export]
+    const HISTORY_LENGTH: &str = Role::HistoryLength.name();
+    #[pymodule_export]
+    const ACTIONS: &str = Role::Actions.name();
+    #[pymodule_export]
+    const ACTION_TYPES: &str = Role::ActionTypes.name();
 }

@@ -15,7 +15,7 @@ use crate::config::Format;
 use crate::error::{Invariant, Result};
 use crate::fsio::Written;
 
-pub use crate::write::FORMAT_VERSION;
+pub use crate::layout::FORMAT_VERSION;
 
 /// The name of a manifest in its day's folder.
 pub const MANIFEST_FILE: &str = "_manifest.json";

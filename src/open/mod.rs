@@ -23,12 +23,12 @@ use crate::config::{Format, MAX_HISTORY};
 use crate::error::{Error, Result};
 use crate::event::{Day, ItemDtype};
 use crate::fsio::{FolderHandle, STAGING_FOLDER};
+use crate::layout::Header;
 use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE};
 
 pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
 
 pub use files::Access;
-pub use header::{Header, Tensor};
 pub use mapped::MappedDay;
 pub use part::{Part, PartBatch};
 pub use shard::{DenseShard, History, Items, JaggedShard, Shard, ShardView};

@@ -15,8 +15,10 @@ use parquet::arrow::arrow_reader::{
 
 use super::files::open_file;
 use super::{Items, corrupt};
-use crate::error::{Error, Result};
+use crate::config::Format;
+use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
+use crate::layout::{Column, Dtype, Extent, Role, columns};
 use crate::parquet_file::ParquetFile;
 
 /// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
@@ -87,7 +89,7 @@ impl Part {
     /// [`Error::Io`] when it cannot be read; it, and each batch,
     /// [`Error::Corrupt`] when it cannot be decoded.
     pub fn batches(&self, rows: Range<u64>) -> Result<impl Iterator<Item = Result<PartBatch>>> {
-        Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.map(PartBatch::new)))
+        Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.and_then(|batch| PartBatch::new(&batch))))
     }
 
     /// `[N]`: the customers, without decoding anything else.
@@ -96,7 +98,8 @@ impl Part {
     /// As [`Part::batches`].
     pub fn customer_ids(&self) -> Result<Vec<i64>> {
         let mut customers = Vec::new();
-        for batch in self.read(ProjectionMask::leaves(self.metadata.parquet_schema(), [0]), 0..self.rows)? {
+        let column = ProjectionMask::columns(self.metadata.parquet_schema(), [Role::Customer.name()]);
+        for batch in self.read(column, 0..self.rows)? {
             customers.extend_from_slice(batch?.column(0).as_primitive::<Int64Type>().values());
         }
         Ok(customers)
@@ -146,23 +149,28 @@ fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, String>) -> Result<T
     done.map_err(|problem| corrupt(path, format!("not readable Parquet: {problem}")))
 }
 
+/// The columns of a part, as Arrow has them.
+fn fields(item: ItemDtype) -> Fields {
+    let field = |column: Column| {
+        let element = match column.dtype {
+            Dtype::Bool => DataType::Boolean,
+            Dtype::U8 => DataType::UInt8,
+            Dtype::I32 => DataType::Int32,
+            Dtype::I64 => DataType::Int64,
+        };
+        let kind = match column.extent {
+            Extent::Samples | Extent::Actions => element,
+            Extent::Histories => DataType::List(Arc::new(Field::new("element", element, false))),
+        };
+        Field::new(column.role.name(), kind, false)
+    };
+    columns(Format::Parquet, item).into_iter().map(field).collect()
+}
+
 /// Compares the columns with those of the format; returns the width of item ids.
 fn check_columns(found: &Fields) -> Result<ItemDtype, String> {
-    let expected = |item: DataType| {
-        let required = |name: &str, kind: DataType| Field::new(name, kind, false);
-        let list = |name: &str, kind: DataType| required(name, DataType::List(Arc::new(required("element", kind))));
-        Fields::from(vec![
-            required("customer_id", DataType::Int64),
-            required("item_id", item.clone()),
-            required("is_order", DataType::Boolean),
-            list("actions", item),
-            list("action_types", DataType::Int32),
-        ])
-    };
-    for (dtype, item) in [(ItemDtype::I32, DataType::Int32), (ItemDtype::I64, DataType::Int64)] {
-        if *found == expected(item) {
-            return Ok(dtype);
-        }
+    if let Some(dtype) = [ItemDtype::I32, ItemDtype::I64].into_iter().find(|&dtype| *found == fields(dtype)) {
+        return Ok(dtype);
     }
     let list = |fields: &Fields| {
         let column = |field: &Arc<Field>| {
@@ -171,7 +179,7 @@ fn check_columns(found: &Fields) -> Result<ItemDtype, String> {
         };
         fields.iter().map(column).collect::<Vec<_>>().join(", ")
     };
-    let (found, expected) = (list(found), list(&expected(DataType::Int32)));
+    let (found, expected) = (list(found), list(&fields(ItemDtype::I32)));
     Err(format!("its columns are: {found}; expected: {expected} (items may be Int64)"))
 }
 
@@ -186,15 +194,16 @@ pub struct PartBatch {
 }
 
 impl PartBatch {
-    /// Takes the columns, in the order and of the types that [`check_columns`] has seen.
-    fn new(batch: RecordBatch) -> Self {
-        Self {
-            customers: batch.column(0).clone(),
-            items: batch.column(1).clone(),
-            is_order: batch.column(2).as_boolean().clone(),
-            actions: batch.column(3).as_list().clone(),
-            types: batch.column(4).as_list().clone(),
-        }
+    /// Takes the columns of a part, whose types [`check_columns`] has seen.
+    fn new(batch: &RecordBatch) -> Result<Self> {
+        let column = |role: Role| batch.column_by_name(role.name()).invariant("a checked part has its columns");
+        Ok(Self {
+            customers: column(Role::Customer)?.clone(),
+            items: column(Role::Item)?.clone(),
+            is_order: column(Role::Label)?.as_boolean().clone(),
+            actions: column(Role::Actions)?.as_list().clone(),
+            types: column(Role::ActionTypes)?.as_list().clone(),
+        })
     }
 
     /// Its rows.

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use bytemuck::AnyBitPattern;
 
 use super::files::open_file;
-use super::header::{Header, TensorRange, parse};
+use super::header::parse;
 use super::{Access, Data, corrupt};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
+use crate::layout::{Header, Role, Tensor};
 
 #[cfg(target_endian = "big")]
 compile_error!("shards are little-endian and are mapped as they are: this machine is big-endian");
@@ -24,7 +25,7 @@ pub struct Shard {
     rows: usize,
     history: usize,
     header: Header,
-    tensors: Vec<TensorRange>,
+    tensors: Vec<Tensor>,
 }
 
 impl Shard {
@@ -48,9 +49,9 @@ impl Shard {
         let (rows, history) = (number(header.rows)?, number(header.history)?);
         let shard = Self { path: path.to_owned(), data, rows, history, header, tensors };
         // What gives the tensors out has no way to say that one is not there.
-        for tensor in shard.header.tensors() {
-            let bytes = shard.find(tensor.name).invariant("a checked header has its tensors")?;
-            if !(bytes.as_ptr() as usize).is_multiple_of(tensor.width as usize) {
+        for Tensor { column, .. } in &shard.tensors {
+            let bytes = shard.find(column.role).invariant("a checked header has its tensors")?;
+            if !(bytes.as_ptr() as usize).is_multiple_of(column.dtype.width() as usize) {
                 return Err(Error::internal("tensors are aligned to their elements"));
             }
         }
@@ -83,6 +84,12 @@ impl Shard {
         &self.header
     }
 
+    /// Its tensors, in the order in which they lie; the ranges are those in the file.
+    #[must_use]
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
     /// Its samples.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -96,47 +103,47 @@ impl Shard {
         match self.header.format {
             Format::Jagged => ShardView::Jagged(JaggedShard {
                 history,
-                customer_ids: self.numbers("customer_id"),
-                history_starts: self.numbers("history_start"),
-                history_lengths: self.numbers("history_length"),
-                item_ids: self.items("item_id"),
-                actions: self.items("actions"),
-                action_types: self.bytes("action_types"),
-                is_order: self.bytes("is_order"),
+                customer_ids: self.numbers(Role::Customer),
+                history_starts: self.numbers(Role::HistoryStart),
+                history_lengths: self.numbers(Role::HistoryLength),
+                item_ids: self.items(Role::Item),
+                actions: self.items(Role::Actions),
+                action_types: self.bytes(Role::ActionTypes),
+                is_order: self.bytes(Role::Label),
             }),
             // No shard is opened as Parquet.
             Format::Dense | Format::Parquet => ShardView::Dense(DenseShard {
                 history,
-                customer_ids: self.numbers("customer_id"),
-                item_ids: self.items("item_id"),
-                actions: self.items("actions"),
-                action_types: self.bytes("action_types"),
-                is_order: self.bytes("is_order"),
+                customer_ids: self.numbers(Role::Customer),
+                item_ids: self.items(Role::Item),
+                actions: self.items(Role::Actions),
+                action_types: self.bytes(Role::ActionTypes),
+                is_order: self.bytes(Role::Label),
             }),
         }
     }
 
     /// The bytes of a tensor, little-endian, row by row; none where the shard has no such tensor.
     #[must_use]
-    pub fn bytes(&self, name: &str) -> &[u8] {
-        self.find(name).unwrap_or_default()
+    pub fn bytes(&self, role: Role) -> &[u8] {
+        self.find(role).unwrap_or_default()
     }
 
-    fn find(&self, name: &str) -> Option<&[u8]> {
-        let (_, range) = self.tensors.iter().find(|(tensor, _)| *tensor == name)?;
-        self.data.get(range.clone())
+    fn find(&self, role: Role) -> Option<&[u8]> {
+        let range = &self.tensors.iter().find(|tensor| tensor.column.role == role)?.range;
+        self.data.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
     }
 
-    fn numbers<T: AnyBitPattern>(&self, name: &str) -> &[T] {
+    fn numbers<T: AnyBitPattern>(&self, role: Role) -> &[T] {
         // The file begins on a page in memory, the data on a multiple of 4,096, and no wider tensor follows a narrower one: so
         // every tensor lies on a multiple of its width, and its length is one. That was checked when it was opened.
-        bytemuck::try_cast_slice(self.bytes(name)).unwrap_or_default()
+        bytemuck::try_cast_slice(self.bytes(role)).unwrap_or_default()
     }
 
-    fn items(&self, name: &str) -> Items<'_> {
+    fn items(&self, role: Role) -> Items<'_> {
         match self.header.item_dtype {
-            ItemDtype::I32 => Items::I32(self.numbers(name)),
-            ItemDtype::I64 => Items::I64(self.numbers(name)),
+            ItemDtype::I32 => Items::I32(self.numbers(role)),
+            ItemDtype::I64 => Items::I64(self.numbers(role)),
         }
     }
 }

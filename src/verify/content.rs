@@ -3,8 +3,8 @@
 use std::ops::AddAssign;
 
 use crate::event::{ActionType, PADDING, customer_hash, shard_of};
+use crate::layout::Header;
 use crate::manifest::{length_range_index, length_ranges};
-use crate::open::Header;
 
 /// The faults of a file: of each kind the first, and how many more there are.
 #[derive(Default)]

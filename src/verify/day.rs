@@ -14,8 +14,9 @@ use crate::config::Format;
 use crate::error::Result;
 use crate::event::ActionType;
 use crate::fsio::FolderHandle;
+use crate::layout::Header;
 use crate::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Statistics, length_ranges};
-use crate::open::{Header, Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
+use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
 
 /// What looking at a day brought.
 pub(super) struct DayOutcome {

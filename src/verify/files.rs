@@ -5,11 +5,9 @@ use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
 use crate::fsio::FolderHandle;
+use crate::layout::{Header, ROWS_PER_GROUP};
 use crate::manifest::{Shard as Entry, hash_hex};
-use crate::open::{Access, Data, DenseShard, Header, Items, JaggedShard, Part, Shard, ShardView, wrong_size};
-
-/// The rows of every row group of a part but the last.
-const ROW_GROUP_ROWS: i64 = 8192;
+use crate::open::{Access, Data, DenseShard, Items, JaggedShard, Part, Shard, ShardView, wrong_size};
 
 /// What looking at a file brought.
 #[derive(Default)]
@@ -191,13 +189,14 @@ fn check_lengths(findings: &mut Findings, row: u64, expected: u64, items: usize,
 }
 
 fn row_groups(groups: &[i64]) -> Option<String> {
+    let expected = ROWS_PER_GROUP as i64;
     let (&last, full) = groups.split_last()?;
-    let wrong = full.iter().position(|&rows| rows != ROW_GROUP_ROWS);
+    let wrong = full.iter().position(|&rows| rows != expected);
     let wrong = wrong.or_else(|| {
         // A part without rows may have a row group without rows.
-        let fits = (1..=ROW_GROUP_ROWS).contains(&last) || (last == 0 && full.is_empty());
+        let fits = (1..=expected).contains(&last) || (last == 0 && full.is_empty());
         (!fits).then_some(full.len())
     })?;
     let rows = groups.get(wrong)?;
-    Some(format!("row group {wrong} has {rows} rows, expected {ROW_GROUP_ROWS} in each but the last"))
+    Some(format!("row group {wrong} has {rows} rows, expected {expected} in each but the last"))
 }

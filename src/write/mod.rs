@@ -6,7 +6,6 @@
 mod dense;
 mod jagged;
 mod parquet;
-mod safetensors;
 
 use bytemuck::Pod;
 
@@ -16,14 +15,12 @@ use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::gather::Gather;
+use crate::layout::{Header, Tensor};
 use crate::unify::Progress;
 
 // Every format here is little-endian, and values are written as they stand in memory.
 const _: () =
     assert!(cfg!(target_endian = "little"), "shardback writes memory as it is, so it needs a little-endian target");
-
-/// The version of the layout of shards and manifests; it grows when a reader has to know.
-pub const FORMAT_VERSION: u32 = 1;
 
 /// What all the files of a day share.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +31,21 @@ pub struct DayLayout {
     pub history: usize,
     /// The number of shards.
     pub shards: u32,
+}
+
+impl DayLayout {
+    fn header<I: ItemId>(&self, format: Format, rows: &ShardRows<'_, I>, actions: Option<u64>) -> Header {
+        Header {
+            format,
+            day: self.day,
+            history: self.history as u64,
+            shard: rows.shard,
+            shards: self.shards,
+            rows: rows.rows,
+            actions,
+            item_dtype: I::DTYPE,
+        }
+    }
 }
 
 /// Writes one shard into a day's staged folder; it is yet to be synced.
@@ -57,22 +69,33 @@ pub fn write_shard<I: ItemId>(
     }
 }
 
-/// A file that asks between blocks whether to go on.
+/// A shard's file, which asks between blocks whether to go on.
 struct Reported<'a> {
     file: FileWriter,
+    /// What the file has to have in the end.
+    bytes: u64,
     progress: &'a Progress<'a>,
 }
 
-impl Reported<'_> {
+impl<'a> Reported<'a> {
+    /// Begins a shard's file with its header; what has to follow are the tensors, in their order.
+    fn create(header: &Header, folder: &Folder, progress: &'a Progress<'a>) -> Result<(Self, Vec<Tensor>)> {
+        let (head, tensors, bytes) = header.to_bytes()?;
+        let file = folder.create(&header.format.shard_file(header.shard), bytes)?;
+        let mut file = Self { file, bytes, progress };
+        file.write(&head)?;
+        Ok((file, tensors))
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write(bytes)?;
         (self.progress)(0)
     }
 
-    /// Ends the file, which has so many bytes by its header: no row was left out and none written twice.
-    fn finish(self, expected: u64) -> Result<(Written, Unsynced)> {
+    /// Ends the file, which has as many bytes as its header asks for: no row was left out and none written twice.
+    fn finish(self) -> Result<(Written, Unsynced)> {
         let (written, unsynced) = self.file.finish()?;
-        if written.bytes != expected {
+        if written.bytes != self.bytes {
             return Err(Error::internal("a shard has as many bytes as its header asks for"));
         }
         Ok((written, unsynced))

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "error",
     "machine",
     "event",
     "zone",
     "config",
     "fsio",
+    "layout",
     "parquet_file",
     "read",
     "unify",

@@ -20,6 +20,7 @@ mod inspect;
 mod invalid;
 mod json_tables;
 mod layers;
+mod layout;
 mod load;
 mod loops;
 mod machine;

@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use shardback::config::Format;
 use shardback::error::Error;
+use shardback::layout::Role;
 use shardback::load;
 use shardback::open::{Access, DayFolder, MappedDay, Part, PlaceKind, Shard, ShardView, find_days};
 
@@ -398,7 +399,7 @@ fn a_shard_that_is_cut_is_an_error_and_no_signal() {
         if access == Access::Read {
             day.check().unwrap();
             filled().unwrap();
-            assert_eq!(day.shards()[0].bytes("actions"), &whole[fixture::tensor(&whole, "actions")]);
+            assert_eq!(day.shards()[0].bytes(Role::Actions), &whole[fixture::tensor(&whole, "actions")]);
         } else if tells_of_cuts() {
             let error = filled().unwrap_err();
             assert!(matches!(&error, Error::Corrupt { path: at, .. } if *at == path), "{error}");

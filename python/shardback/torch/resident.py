@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from shardback import _native
+from shardback._native import ACTION_TYPES, ACTIONS, HISTORY_LENGTH, HISTORY_START, ITEM, LABEL
 from shardback.days import Array, Day
 from shardback.errors import CorruptError, DeviceError, OptionError
 from shardback.torch.batch import Layout
@@ -56,21 +57,21 @@ class TorchRows:
         day.native.check()
         actions, starts, at = [], [], 0
         for shard in day.shards:
-            _check(day, shard["history_start"], shard["history_length"], len(shard["actions"]))
-            actions.append(shard["actions"])
-            starts.append(shard["history_start"] + at)
-            at += len(shard["actions"])
+            _check(day, shard[HISTORY_START], shard[HISTORY_LENGTH], len(shard[ACTIONS]))
+            actions.append(shard[ACTIONS])
+            starts.append(shard[HISTORY_START] + at)
+            at += len(shard[ACTIONS])
         if index_dtype == torch.int32:
-            for values in [*actions, *(shard["item_id"] for shard in day.shards)]:
+            for values in [*actions, *(shard[ITEM] for shard in day.shards)]:
                 _check_fits(values)
         zero = np.zeros(1, np.uint8)
         # Padding points at a zero behind the values.
         self._padding = at
         self._actions = _upload([*actions, zero.astype(actions[0].dtype)], device)
-        self._types = _upload([*(shard["action_types"] for shard in day.shards), zero], device)
+        self._types = _upload([*(shard[ACTION_TYPES] for shard in day.shards), zero], device)
         self._starts = _upload(starts, device)
         self._lengths, self._items, self._labels = (
-            _upload([shard[name] for shard in day.shards], device) for name in ("history_length", "item_id", "is_order")
+            _upload([shard[name] for shard in day.shards], device) for name in (HISTORY_LENGTH, ITEM, LABEL)
         )
         if device.type == "cuda":
             # Uploaded on a stream of its own; whoever gathers uses another one.

@@ -31,11 +31,9 @@ use crate::cut::{Block, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
+use crate::layout::{Column, Dtype, Extent, ROWS_PER_GROUP, Role, columns};
 use crate::unify::Progress;
 use list::ListValue;
-
-/// Rows of every row group but the last of a file.
-pub(super) const ROWS_PER_GROUP: usize = 8192;
 
 /// The codec's level: most of what is left after each history is encoded once is repetition, which any level folds.
 const ZSTD_LEVEL: i32 = 1;
@@ -52,11 +50,13 @@ pub(super) fn write<I: ItemId>(
     let name = Format::Parquet.shard_file(rows.shard);
     let path = &folder.path().join(&name);
     let encode = |source| Error::Encode { path: path.to_owned(), source };
-    let schema = schema(I::DTYPE).map_err(encode)?;
+    let columns = columns(Format::Parquet, I::DTYPE);
+    let schema = schema(&columns).map_err(encode)?;
     let properties = Arc::new(properties().map_err(encode)?);
     let encoder = GroupEncoder {
         history: layout.history,
-        columns: SchemaDescriptor::new(Arc::clone(&schema)),
+        columns,
+        descriptors: SchemaDescriptor::new(Arc::clone(&schema)),
         properties: Arc::clone(&properties),
         item: PhantomData,
     };
@@ -79,21 +79,23 @@ pub(super) fn write<I: ItemId>(
     }
 }
 
-fn schema(item: ItemDtype) -> Result<TypePtr, ParquetError> {
-    let item = match item {
-        ItemDtype::I32 => "int32",
-        ItemDtype::I64 => "int64",
+fn schema(columns: &[Column]) -> Result<TypePtr, ParquetError> {
+    let field = |column: &Column| {
+        let name = column.role.name();
+        let element = match column.dtype {
+            Dtype::Bool => "boolean",
+            Dtype::U8 | Dtype::I32 => "int32",
+            Dtype::I64 => "int64",
+        };
+        match column.extent {
+            Extent::Samples | Extent::Actions => format!("required {element} {name};"),
+            Extent::Histories => {
+                format!("required group {name} (LIST) {{ repeated group list {{ required {element} element; }} }}")
+            }
+        }
     };
-    let message = format!(
-        "message schema {{
-            required int64 customer_id;
-            required {item} item_id;
-            required boolean is_order;
-            required group actions (LIST) {{ repeated group list {{ required {item} element; }} }}
-            required group action_types (LIST) {{ repeated group list {{ required int32 element; }} }}
-        }}"
-    );
-    parse_message_type(&message).map(Arc::new)
+    let fields: String = columns.iter().map(field).collect();
+    parse_message_type(&format!("message schema {{ {fields} }}")).map(Arc::new)
 }
 
 fn properties() -> Result<WriterProperties, ParquetError> {
@@ -172,7 +174,9 @@ impl<I: ItemId, B: Iterator<Item = Result<Block<I>>>> Groups<I, B> {
 /// Encodes row groups.
 struct GroupEncoder<I> {
     history: usize,
-    columns: SchemaDescriptor,
+    columns: Vec<Column>,
+    /// Of each column; a list has one leaf, as has a flat column, so their places are the same.
+    descriptors: SchemaDescriptor,
     properties: WriterPropertiesPtr,
     item: PhantomData<I>,
 }
@@ -188,39 +192,49 @@ impl<I: ItemId> GroupEncoder<I> {
         }
         let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
         let types: Vec<_> = histories.iter().map(|&((_, types), count)| (types, count)).collect();
-        let customer_ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count)).collect();
-        Ok(vec![
-            self.flat(0, Flat::I64(customer_ids))?,
-            self.flat(1, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))?,
-            self.flat(
-                2,
-                Flat::Bool(blocks.iter().flat_map(|block| block.labels().iter().map(|&label| label != 0)).collect()),
-            )?,
-            self.items(&items)?,
-            list::encode(self.columns.column(4), &types, self.history)?,
-        ])
+        let encode = |(place, column): (usize, &Column)| {
+            let descriptor = self.descriptors.column(place);
+            match column.role {
+                Role::Customer => {
+                    let ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count));
+                    self.flat(descriptor, Flat::I64(ids.collect()))
+                }
+                Role::Item => {
+                    self.flat(descriptor, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))
+                }
+                Role::Label => {
+                    let labels = blocks.iter().flat_map(|block| block.labels().iter().map(|&label| label != 0));
+                    self.flat(descriptor, Flat::Bool(labels.collect()))
+                }
+                Role::Actions => self.items(descriptor, &items),
+                Role::ActionTypes => list::encode(descriptor, &types, self.history),
+                Role::HistoryStart | Role::HistoryLength => {
+                    Err(ParquetError::External(Box::new(Error::internal("Parquet parts have no windows"))))
+                }
+            }
+        };
+        self.columns.iter().enumerate().map(encode).collect()
     }
 
-    fn items(&self, histories: &[(&[I], usize)]) -> Result<ColumnChunk, ParquetError> {
+    fn items(&self, column: ColumnDescPtr, histories: &[(&[I], usize)]) -> Result<ColumnChunk, ParquetError> {
         fn cast<'a, I: ItemId, V: ListValue + bytemuck::Pod>(histories: &[(&'a [I], usize)]) -> Vec<(&'a [V], usize)> {
             histories.iter().map(|&(items, count)| (bytemuck::cast_slice(items), count)).collect()
         }
-        let column: ColumnDescPtr = self.columns.column(3);
         match I::DTYPE {
             ItemDtype::I32 => list::encode(column, &cast::<I, i32>(histories), self.history),
             ItemDtype::I64 => list::encode(column, &cast::<I, i64>(histories), self.history),
         }
     }
 
-    fn flat(&self, column: usize, values: Flat) -> Result<ColumnChunk, ParquetError> {
+    fn flat(&self, column: ColumnDescPtr, values: Flat) -> Result<ColumnChunk, ParquetError> {
         let mut sink = TrackedWrite::new(Vec::new());
         let pages = Box::new(SerializedPageWriter::new(&mut sink));
-        let mut writer = get_column_writer(self.columns.column(column), Arc::clone(&self.properties), pages);
+        let mut writer = get_column_writer(Arc::clone(&column), Arc::clone(&self.properties), pages);
         match (&mut writer, values) {
             (ColumnWriter::Int64ColumnWriter(writer), Flat::I64(values)) => writer.write_batch(&values, None, None)?,
             (ColumnWriter::Int32ColumnWriter(writer), Flat::I32(values)) => writer.write_batch(&values, None, None)?,
             (ColumnWriter::BoolColumnWriter(writer), Flat::Bool(values)) => writer.write_batch(&values, None, None)?,
-            _ => return Err(ParquetError::General(format!("column {column} has another type than its values"))),
+            _ => return Err(ParquetError::General(format!("`{}` has another type than its values", column.path()))),
         };
         let close = writer.close()?;
         Ok((sink.into_inner()?.into(), close))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use shardback::config::{Format, MAX_THREADS};
 use shardback::error::Result;
+use shardback::layout::Role;
 use shardback::load::{
     Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, Memory, Order, Ranks, longest,
 };
@@ -140,10 +141,10 @@ fn faults_end_the_epoch() {
     let out = tempfile::tempdir().unwrap();
     let folder = fixture::write_day(out.path(), Format::Jagged, DAY, &fixture::small());
     let day = MappedDay::open(&folder).unwrap();
-    let (shard, starts) = (day.shards()[0].path().to_owned(), day.shards()[0].bytes("history_start").as_ptr());
+    let (shard, starts) = (day.shards()[0].path().to_owned(), day.shards()[0].bytes(Role::HistoryStart).as_ptr());
     // The mapping begins with the file, so an address within it is a place in the file.
     let whole = fixture::read(&shard);
-    let start = day.shards()[0].bytes("history_start").to_vec();
+    let start = day.shards()[0].bytes(Role::HistoryStart).to_vec();
     let place = whole.windows(start.len()).position(|bytes| bytes == start).unwrap();
     assert!(!starts.is_null());
     let mut broken = whole;
