@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result, quoted};
-use crate::event::{ActionType, Day, ItemDtype};
+use crate::event::{Day, ItemDtype};
+use crate::schema::ActionTypes;
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -103,8 +104,8 @@ pub enum Device {
 pub struct ActionTable {
     /// Its name in messages and manifests.
     pub name: String,
-    /// What each of its rows is.
-    pub kind: ActionType,
+    /// The number of the type of action that each of its rows is.
+    pub kind: u8,
     /// The column with the day on which a row became known.
     pub day_column: String,
     /// The column with the item.
@@ -117,22 +118,22 @@ impl ActionTable {
     /// Clicks: `dt`, `customer_id`, `item_id`, `click_time`.
     #[must_use]
     pub fn clicks() -> Self {
-        Self::new("clicks", ActionType::Click, "dt", "item_id", Some("click_time"))
+        Self::new("clicks", 1, "dt", "item_id", Some("click_time"))
     }
 
     /// Add-to-carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
     #[must_use]
     pub fn add_to_carts() -> Self {
-        Self::new("add_to_carts", ActionType::AddToCart, "dt", "config_id", Some("occurred_at"))
+        Self::new("add_to_carts", 2, "dt", "config_id", Some("occurred_at"))
     }
 
     /// Previous orders: `order_date`, `customer_id`, `config_id`; the time is the day's midnight.
     #[must_use]
     pub fn previous_orders() -> Self {
-        Self::new("previous_orders", ActionType::Order, "order_date", "config_id", None)
+        Self::new("previous_orders", 3, "order_date", "config_id", None)
     }
 
-    fn new(name: &str, kind: ActionType, day: &str, item: &str, time: Option<&str>) -> Self {
+    fn new(name: &str, kind: u8, day: &str, item: &str, time: Option<&str>) -> Self {
         Self {
             name: name.to_owned(),
             kind,
@@ -160,6 +161,8 @@ pub struct Options {
     pub lookback_days: Option<u32>,
     /// The width of item ids in the outputs.
     pub item_dtype: ItemDtype,
+    /// The types of actions.
+    pub types: ActionTypes,
     /// What happens to rows that break the contract.
     pub invalid: InvalidRows,
     /// The time zone in which the days of timestamps count, by its name in the IANA database; `None` for the one that the
@@ -197,6 +200,7 @@ impl Options {
             history: 1000,
             lookback_days: None,
             item_dtype: ItemDtype::I32,
+            types: ActionTypes::built_in(),
             invalid: InvalidRows::Fail,
             day_zone: None,
             csv_escape: None,

@@ -2,6 +2,7 @@
 //!
 //! Knows what a value means and how it is ordered; knows no files, no formats and no options.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
@@ -106,33 +107,6 @@ impl std::str::FromStr for Day {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::parse(text.as_bytes()).ok_or_else(|| Error::Day { value: text.to_owned() })
-    }
-}
-
-/// What a customer did; its number is what the outputs hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum ActionType {
-    /// A click on a product.
-    Click = 1,
-    /// A product put into the cart.
-    AddToCart = 2,
-    /// A product ordered.
-    Order = 3,
-}
-
-impl ActionType {
-    /// Every type, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Click, Self::AddToCart, Self::Order];
-
-    /// The name used in manifests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Click => "click",
-            Self::AddToCart => "add_to_cart",
-            Self::Order => "order",
-        }
     }
 }
 
@@ -280,11 +254,11 @@ pub struct Action<I: ItemId> {
 impl<I: ItemId> Action<I> {
     /// An action of a customer, named by its place among those of the run in the order of [`customer_hash`].
     ///
-    /// `time` is in microseconds since the epoch, UTC, or [`NULL_TIME`]; `day` is one of the calendar.
+    /// `time` is in microseconds since the epoch, UTC, or [`NULL_TIME`]; `day` is one of the calendar; `kind` is the number of the type.
     #[must_use]
-    pub fn new(customer: u32, day: Day, time: i64, item: I, kind: ActionType) -> Self {
+    pub fn new(customer: u32, day: Day, time: i64, item: I, kind: u8) -> Self {
         let day = day.0.wrapping_sub(FIRST_DAY).cast_unsigned();
-        Self { key: I::pack(time, item, (kind as u32) << DAY_BITS | day), customer }
+        Self { key: I::pack(time, item, u32::from(kind) << DAY_BITS | day), customer }
     }
 
     /// Who: the place of the customer among those of the run.
@@ -306,10 +280,8 @@ impl<I: ItemId> Action<I> {
     }
 }
 
-/// An action but for its customer. Keys order actions from the newest to the oldest: by time, item and type, descending.
-///
-/// What ties in all three differs at most in the day, which orders last.
-pub trait ActionKey: Copy + Ord + Send + Sync {
+/// An action but for its customer.
+pub trait ActionKey: Copy + Send + Sync {
     /// The width of items that goes with it.
     type Item;
 
@@ -319,10 +291,29 @@ pub trait ActionKey: Copy + Ord + Send + Sync {
     /// On which item.
     fn item(self) -> Self::Item;
 
+    /// The lower 32 bits of the item.
+    fn low_item(self) -> u32;
+
+    /// The order of keys of one time: by item, type and day, descending.
+    fn order_of_equal_times(self, other: Self) -> Ordering;
+
+    /// How a customer's actions are ordered, `self` first where it is newer.
+    ///
+    /// By time, descending; equal times by a hash that carries no meaning; what ties there as well by item and type, descending.
+    /// What still ties differs at most in the day, which orders last.
+    ///
+    /// Any order of the items themselves would leave runs of sorted ids in baskets, from which a model of sequences would learn
+    /// what is not there.
+    fn newest_first(self, other: Self, customer: i64) -> Ordering {
+        let hash = |key: Self| equal_times_hash(key.low_item(), customer, key.time());
+        let by_time = other.time().cmp(&self.time());
+        by_time.then_with(|| hash(self).cmp(&hash(other))).then_with(|| self.order_of_equal_times(other))
+    }
+
     /// The type in the upper bits, and the day, counted from the first of the calendar, in the lower 22.
     fn kind_and_day(self) -> u32;
 
-    /// The number of its [`ActionType`].
+    /// The number of its type.
     fn kind(self) -> u8 {
         (self.kind_and_day() >> DAY_BITS) as u8
     }
@@ -350,6 +341,14 @@ impl ActionKey for u128 {
         ((!self >> 32) as u32 ^ SIGN_32).cast_signed()
     }
 
+    fn low_item(self) -> u32 {
+        self.item().cast_unsigned()
+    }
+
+    fn order_of_equal_times(self, other: Self) -> Ordering {
+        self.cmp(&other)
+    }
+
     fn kind_and_day(self) -> u32 {
         !self as u32
     }
@@ -367,9 +366,24 @@ impl ActionKey for (u128, u32) {
         (!self.0 as u64 ^ SIGN_64).cast_signed()
     }
 
+    fn low_item(self) -> u32 {
+        self.item().cast_unsigned() as u32
+    }
+
+    fn order_of_equal_times(self, other: Self) -> Ordering {
+        self.cmp(&other)
+    }
+
     fn kind_and_day(self) -> u32 {
         !self.1
     }
+}
+
+/// What orders a customer's actions of one time: a multiplicative hash (Knuth, "The Art of Computer Programming", volume 3, 6.4) of the
+/// item, shifted by customer and time, on the lower 32 bits of each, so that SQL can say it as well. An unknown time is 0.
+fn equal_times_hash(item: u32, customer: i64, time: i64) -> u32 {
+    // `NULL_TIME` ends in 32 zeros.
+    item.wrapping_mul(2_654_435_761).wrapping_add(customer as u32).wrapping_add(time as u32)
 }
 
 const SIGN_32: u32 = 1 << 31;

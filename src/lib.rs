@@ -8,6 +8,8 @@ pub mod event;
 
 pub mod zone;
 
+pub mod schema;
+
 pub mod config;
 
 pub mod fsio;

@@ -11,6 +11,8 @@ JSON_COLUMNS = {
     "add_to_carts": {"customer_id": "INTEGER", "config_id": "INTEGER", "occurred_at": "TIMESTAMPTZ"},
     "previous_orders": {"customer_id": "INTEGER", "config_id": "INTEGER", "order_date": "DATE"},
 }
+# The order of actions of one time, descending. Items here have 31 bits, so the product fits.
+TIE = "4294967295 - ((item::BIGINT * 2654435761 + customer_id + (time & 4294967295)) & 4294967295)"
 
 
 def table(name, files):
@@ -41,7 +43,7 @@ def build(connection, day):
             ),
             histories AS (
                 SELECT customer_id, list(a ORDER BY a DESC)[1:{HISTORY}] AS newest
-                FROM (SELECT customer_id, {{'time': time, 'item': item, 'type': type}} AS a FROM actions)
+                FROM (SELECT customer_id, {{'time': time, 'tie': {TIE}, 'item': item, 'type': type}} AS a FROM actions)
                 SEMI JOIN samples USING (customer_id)
                 GROUP BY customer_id
             ),

@@ -36,11 +36,20 @@ def histories(given, day, customers):
         _actions(orders, "config_id", pl.col("order_date").cast(pl.Datetime("us", "UTC")), 3),
     ])
     of_customers = actions.join(customers, on="customer_id", how="semi")
-    newest_first = of_customers.sort("time", "action", "action_type", descending=True)
+    newest_first = of_customers.sort("time", _tie(), "action", "action_type", descending=[True, False, True, True])
     # Groups keep the order of their rows.
     return newest_first.group_by("customer_id").agg(
         pl.col("action").head(HISTORY).alias("actions"), pl.col("action_type").head(HISTORY).alias("action_types")
     )
+
+
+def _tie():
+    """What orders the actions of one time."""
+    low = pl.lit(2**32 - 1, pl.UInt64)
+    item, customer, time = (
+        pl.col(name).cast(pl.Int64).reinterpret(signed=False) & low for name in ("action", "customer_id", "time")
+    )
+    return (item * 2654435761 + customer + time) & low
 
 
 def _scan(given, table, files):

@@ -24,7 +24,10 @@ def table(spark, name, files, form):
 
 
 def actions_of(table, item, time, action_type):
-    action = f.struct(time.alias("time"), f.col(item).alias("item"), f.lit(action_type).alias("type"))
+    # What orders actions of one time, descending. Items here have 31 bits, so the product fits.
+    low = f.lit(2**32 - 1)
+    tie = low - (f.col(item).cast("long") * 2654435761 + f.col("customer_id") + f.unix_micros(time).bitwiseAND(low)).bitwiseAND(low)
+    action = f.struct(time.alias("time"), tie.alias("tie"), f.col(item).alias("item"), f.lit(action_type).alias("type"))
     return table.select("customer_id", action.alias("action"))
 
 

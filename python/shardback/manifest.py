@@ -78,6 +78,8 @@ class Manifest:
         history: K, the length of a padded history.
         lookback_days: how many days back a sample sees, or none for all of them.
         item_dtype: `i32` or `i64`.
+        types: the number of each type of action, by its name.
+        day_zone: the time zone in which the days of timestamps counted, where the build was given one.
         build: the hash of the day's content and options, the same in all formats of one build.
         shards: the files, in order.
         tables: what the day sees of each table.
@@ -94,6 +96,8 @@ class Manifest:
     history: int
     lookback_days: int | None
     item_dtype: str
+    types: Mapping[str, int]
+    day_zone: str | None
     build: str
     shards: tuple[ShardEntry, ...]
     tables: Mapping[str, Table]
@@ -118,6 +122,8 @@ class Manifest:
             history=fields["history"],
             lookback_days=fields["lookback_days"],
             item_dtype=fields["item_dtype"],
+            types=fields["types"],
+            day_zone=fields.get("day_zone"),
             build=fields["build"],
             shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),
             tables={name: Table(**table) for name, table in fields["tables"].items()},

@@ -221,8 +221,7 @@ impl<I: ItemId> Done<I> {
         let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
         let batches: Vec<&[Action<I>]> = collected.batches.iter().map(Vec::as_slice).collect();
         for group in &job.groups {
-            // As many as 32 bits number.
-            let kept = prune(&batches, collected.customers.len() as u32, &group.plan);
+            let kept = prune(&batches, &collected.customers, &group.plan);
             for actions in kept.chunk_by(|a, b| a.customer() == b.customer()) {
                 let customer = collected.customers[actions[0].customer() as usize];
                 let part = group.part_of(customer);

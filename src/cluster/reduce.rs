@@ -10,7 +10,7 @@ use super::rows::{Kind, Rows, Sent, Tally};
 use super::{Group, Job, MEMORY_PER_TASK};
 use crate::cut::cut;
 use crate::error::{Error, Invariant, Result};
-use crate::event::{Action, ActionKey, ActionType, Day, HashRange, ItemDtype, ItemId, Sample};
+use crate::event::{Action, ActionKey, Day, HashRange, ItemDtype, ItemId, Sample};
 use crate::fsio::{Attempt, SpillFolder};
 use crate::gather::{self, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, Spooled};
@@ -138,7 +138,7 @@ impl<I: ItemId> Task<'_, I> {
         let samples = self.samples(group, range, route, rows)?;
         let customers = Customers::new(&samples, range, BUCKETS, self.budget)?;
         let samples = Samples::new(samples, &customers, &group.plan, self.budget)?;
-        let actions = self.actions(range, &customers, route, rows)?;
+        let actions = self.actions(group, range, &customers, route, rows)?;
         rows.visit(route, Kind::Sent, |json| {
             report.sent.push(serde_json::from_slice(json).map_err(unreadable)?);
             Ok(())
@@ -231,11 +231,13 @@ impl<I: ItemId> Task<'_, I> {
 
     fn actions(
         &self,
+        group: &Group,
         range: HashRange,
         customers: &Customers,
         route: i32,
         rows: &mut Rows<'_>,
     ) -> Result<Spooled<'_, Action<I>>> {
+        let types = &group.plan.options().types;
         let spool = Spool::new(BUCKETS, self.budget, self.folder);
         let push = |actions: &mut Vec<Action<I>>| {
             spool.push(actions, |action| customers.bucket(action.customer()))?;
@@ -253,9 +255,7 @@ impl<I: ItemId> Task<'_, I> {
                 bytes = rest;
                 let customer = i64::from_le_bytes(*customer);
                 let keys = keys.chunks_exact(size_of::<I::StoredKey>()).map(bytemuck::pod_read_unaligned).map(I::load);
-                if !range.holds(customer)
-                    || !keys.clone().all(|key: I::Key| ActionType::ALL.iter().any(|&kind| kind as u8 == key.kind()))
-                {
+                if !range.holds(customer) || !keys.clone().all(|key: I::Key| types.name(key.kind()).is_some()) {
                     return Err(Error::Tasks { problem: "an action of another part, or of no type".to_owned() });
                 }
                 // The filter of customers lets some through that have no impressions.
@@ -285,6 +285,6 @@ impl<I: ItemId> Task<'_, I> {
             Ok(Shard::new(format, shard, rows.rows, &written))
         };
         let files = options.formats.iter().map(write).collect::<Result<_>>()?;
-        Ok(DayFiles { day, figures: of_shard(&rows)?, files })
+        Ok(DayFiles { day, figures: of_shard(&rows, &options.types)?, files })
     }
 }

@@ -45,6 +45,14 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A description of tables, types and columns that makes no sense.
+    #[error("{place}: {problem}")]
+    Description {
+        /// What of it, as `types.click`.
+        place: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// Text that should be a day.
     #[error("not a day: {} (write it as YYYY-MM-DD)", quoted(value))]
     Day {

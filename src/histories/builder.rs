@@ -149,16 +149,18 @@ impl<'a, I: ItemId> Builder<'a, I> {
     /// The bucket's actions by customer; pruned as they come where `room` is too small for all of them.
     fn actions(&self, bucket: u32, customers: &Range<u32>, room: u64) -> Result<Grouped<I>> {
         let actions = &self.input.actions;
+        let ids = self.input.customers.ids(customers.clone());
+        let grouped = |pieces: &[&[Action<I>]]| Grouped::new(pieces, customers.start, ids, self.input.plan);
         if !actions.is_spilled() {
             let pieces: Vec<&[Action<I>]> = actions.memory(bucket).collect();
-            return Ok(Grouped::new(&pieces, customers, self.input.plan));
+            return Ok(grouped(&pieces));
         }
         let room = room.saturating_sub(self.sample_bytes(bucket)) as usize;
         let most = (room / size_of::<Action<I>>() / COPIES).max(2 * RECORDS_AT_A_TIME);
         let mut kept: Vec<Action<I>> = Vec::with_capacity(actions.len(bucket).min(most));
         actions.visit(bucket, |piece| {
             if kept.len() + piece.len() > most {
-                kept = Grouped::new(&[&kept], customers, self.input.plan).pruned(self.input.plan);
+                kept = grouped(&[&kept]).pruned(self.input.plan);
             }
             if kept.len() + piece.len() > most {
                 return Err(self.budget.too_little((kept.len() * size_of::<Action<I>>() * COPIES) as u64));
@@ -166,7 +168,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
             kept.extend_from_slice(&piece);
             Ok(())
         })?;
-        Ok(Grouped::new(&[&kept], customers, self.input.plan))
+        Ok(grouped(&[&kept]))
     }
 }
 

@@ -148,6 +148,11 @@ impl Customers {
         self.ids[place as usize]
     }
 
+    /// The customers at some places.
+    pub(super) fn ids(&self, places: Range<u32>) -> &[i64] {
+        &self.ids[places.start as usize..places.end as usize]
+    }
+
     /// The number of buckets.
     pub(super) fn buckets(&self) -> u32 {
         self.buckets.len() as u32

@@ -19,24 +19,24 @@ pub(super) struct Grouped<I: ItemId> {
 }
 
 impl<I: ItemId> Grouped<I> {
-    /// Groups pieces of actions of the customers in a range, and sorts each customer's as far as any day of the plan needs
-    /// them.
-    pub(super) fn new(pieces: &[&[Action<I>]], customers: &Range<u32>, plan: &Plan) -> Self {
-        let place_of = |action: &Action<I>| (action.customer() - customers.start) as usize;
+    /// Groups pieces of actions of some customers, the first of whom has the place `first`, and sorts each customer's as far as
+    /// any day of the plan needs them.
+    pub(super) fn new(pieces: &[&[Action<I>]], first: u32, customers: &[i64], plan: &Plan) -> Self {
+        let place_of = |action: &Action<I>| (action.customer() - first) as usize;
         let mut ends = vec![0usize; customers.len()];
         let (mut any, mut by_day, mut mixed) = (None, Vec::new(), Vec::new());
         for &piece in pieces {
-            let Some(first) = piece.first().map(Action::key) else { continue };
+            let Some(key) = piece.first().map(Action::key) else { continue };
             let mut is_mixed = false;
             for action in piece {
                 ends[place_of(action)] += 1;
-                is_mixed |= action.key().day() != first.day();
+                is_mixed |= action.key().day() != key.day();
             }
-            any = Some(first);
+            any = Some(key);
             if is_mixed {
                 mixed.extend_from_slice(piece);
             } else {
-                by_day.push((first.day(), piece));
+                by_day.push((key.day(), piece));
             }
         }
         mixed.sort_by_key(|action| action.key().day());
@@ -50,7 +50,7 @@ impl<I: ItemId> Grouped<I> {
             total += std::mem::replace(end, total);
         }
         let Some(any) = any else {
-            return Self { first: customers.start, keys: Vec::new(), ranges: vec![0..0; customers.len()] };
+            return Self { first, keys: Vec::new(), ranges: vec![0..0; customers.len()] };
         };
         // `ends` holds the starts now, and each start moves to its end as its customer's actions come.
         let mut keys = vec![any; total];
@@ -60,14 +60,14 @@ impl<I: ItemId> Grouped<I> {
             *place += 1;
         }
         let mut start = 0;
-        let ranges = ends.into_iter().map(|end| {
-            let needed = newest_first(&mut keys[start..end], plan);
+        let ranges = ends.into_iter().zip(customers).map(|(end, &customer)| {
+            let needed = newest_first(&mut keys[start..end], customer, plan);
             let range = start..start + needed;
             start = end;
             range
         });
         let ranges = ranges.collect();
-        Self { first: customers.start, keys, ranges }
+        Self { first, keys, ranges }
     }
 
     /// The actions of the bucket's customer number `place`.
@@ -88,35 +88,34 @@ impl<I: ItemId> Grouped<I> {
 
 /// Keeps of some actions what days of the plan can use, however many more a customer has.
 ///
-/// The actions are of customers numbered below `customers`. What is kept is ordered by customer, and each customer's newest
-/// first. Takes time in n log n of a customer's actions, and twice their memory.
+/// The actions name customers by their places in `customers`. What is kept is ordered by place, and each customer's newest first. Takes time in n log n of a customer's actions, and twice their memory.
 #[must_use]
-pub fn prune<I: ItemId>(pieces: &[&[Action<I>]], customers: u32, plan: &Plan) -> Vec<Action<I>> {
-    Grouped::new(pieces, &(0..customers), plan).pruned(plan)
+pub fn prune<I: ItemId>(pieces: &[&[Action<I>]], customers: &[i64], plan: &Plan) -> Vec<Action<I>> {
+    Grouped::new(pieces, 0, customers, plan).pruned(plan)
 }
 
 /// Sorts the newest of a customer's actions to the front, as many as days of the plan can need, and gives their number.
 ///
 /// Actions that come by day, newest first, are mostly sorted: where no action arrived late, sorting each day is all. Then
 /// sorting also ends as soon as the first day of the plan has K actions to see.
-fn newest_first<K: ActionKey>(keys: &mut [K], plan: &Plan) -> usize {
+fn newest_first<K: ActionKey>(keys: &mut [K], customer: i64, plan: &Plan) -> usize {
     let first_day = plan.days()[0];
     let history = plan.options().history;
     let (mut sorted, mut seen) = (0, 0);
     while sorted < keys.len() && seen < history {
         let day = keys[sorted].day();
         let count = keys[sorted..].iter().take_while(|key| key.day() == day).count();
-        sort(&mut keys[sorted..sorted + count]);
-        if sorted > 0 && keys[sorted - 1] > keys[sorted] {
+        sort(&mut keys[sorted..sorted + count], customer);
+        if sorted > 0 && keys[sorted - 1].newest_first(keys[sorted], customer).is_gt() {
             break;
         }
         sorted += count;
         seen += if day < first_day { count } else { 0 };
     }
     let (newer, older) = keys.split_at(sorted);
-    let is_late = newer.last().is_some_and(|last| older.iter().any(|key| key < last));
+    let is_late = newer.last().is_some_and(|last| older.iter().any(|key| key.newest_first(*last, customer).is_lt()));
     if is_late {
-        sort(keys);
+        sort(keys, customer);
         return keys.len();
     }
     sorted
@@ -125,10 +124,11 @@ fn newest_first<K: ActionKey>(keys: &mut [K], plan: &Plan) -> usize {
 /// More actions than this are sorted by several threads.
 const GIANT: usize = 1 << 16;
 
-fn sort<K: Ord + Send>(keys: &mut [K]) {
+fn sort<K: ActionKey>(keys: &mut [K], customer: i64) {
+    let order = |a: &K, b: &K| a.newest_first(*b, customer);
     if keys.len() > GIANT {
-        keys.par_sort_unstable();
+        keys.par_sort_unstable_by(order);
     } else {
-        keys.sort_unstable();
+        keys.sort_unstable_by(order);
     }
 }

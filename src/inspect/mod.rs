@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result, as_text};
-use crate::event::{ActionType, customer_hash, shard_of};
+use crate::event::{customer_hash, shard_of};
 use crate::manifest::Manifest;
 use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, find_days};
+use crate::schema::ActionTypes;
 
 /// How many actions of a row are shown, where it is one of many.
 const ACTIONS_PER_ROW: usize = 5;
@@ -225,31 +226,42 @@ fn customer_of_day(day: &DayFolder, customer: i64) -> Result<Customer> {
     Opened::shard(day, shard)?.customer(shard, customer)
 }
 
+/// A file of a day.
+struct Opened {
+    file: File,
+    /// What the day's manifest calls the types of actions; `None` where a file is alone.
+    types: Option<ActionTypes>,
+}
+
 /// A file of any format.
-enum Opened {
+enum File {
     Mapped(Shard),
     Part(Part),
 }
 
 impl Opened {
     fn file(path: &Path) -> Result<Self> {
-        if path.extension().is_some_and(|extension| extension == "parquet") {
-            Part::open(path).map(Self::Part)
+        let file = if path.extension().is_some_and(|extension| extension == "parquet") {
+            File::Part(Part::open(path)?)
         } else {
-            Shard::open(path).map(Self::Mapped)
-        }
+            File::Mapped(Shard::open(path)?)
+        };
+        // The file is what was asked for: a day that cannot be opened is no fault of it.
+        let day = path.parent().and_then(|folder| DayFolder::open(folder).ok());
+        Ok(Self { file, types: day.map(|day| day.types().clone()) })
     }
 
     fn shard(day: &DayFolder, shard: u32) -> Result<Self> {
-        match day.format() {
-            Format::Parquet => day.part(shard).map(Self::Part),
-            Format::Dense | Format::Jagged => day.shard(shard).map(Self::Mapped),
-        }
+        let file = match day.format() {
+            Format::Parquet => File::Part(day.part(shard)?),
+            Format::Dense | Format::Jagged => File::Mapped(day.shard(shard)?),
+        };
+        Ok(Self { file, types: Some(day.types().clone()) })
     }
 
     fn figures(&self, bytes: u64) -> ShardFigures {
-        match self {
-            Self::Mapped(shard) => {
+        match &self.file {
+            File::Mapped(shard) => {
                 let header = shard.header();
                 ShardFigures {
                     format: header.format.name(),
@@ -262,7 +274,7 @@ impl Opened {
                     bytes,
                 }
             }
-            Self::Part(part) => ShardFigures {
+            File::Part(part) => ShardFigures {
                 format: Format::Parquet.name(),
                 dt: None,
                 history: None,
@@ -284,11 +296,16 @@ impl Opened {
             item_id,
             is_order,
             history_length: items.len() as u64,
-            actions: items.iter().zip(types).take(most).map(|(item_id, kind)| Action::new(kind, item_id)).collect(),
+            actions: items
+                .iter()
+                .zip(types)
+                .take(most)
+                .map(|(item_id, kind)| Action::new(kind, item_id, self.types.as_ref()))
+                .collect(),
         };
         let mut views = Vec::new();
-        match self {
-            Self::Mapped(mapped) => {
+        match &self.file {
+            File::Mapped(mapped) => {
                 let tensors = mapped.view();
                 for row in rows.start..rows.end.min(tensors.len() as u64) {
                     let index = row as usize;
@@ -306,7 +323,7 @@ impl Opened {
                     views.push(view(row, customer, item, label == 1, history.items, &mut types));
                 }
             }
-            Self::Part(part) => {
+            File::Part(part) => {
                 let mut row = rows.start;
                 for batch in part.batches(rows.start..rows.end.min(part.rows()))? {
                     let batch = batch?;
@@ -326,9 +343,9 @@ impl Opened {
 
     /// A customer's samples and whole history; rows are in the order of the customers' hashes.
     fn customer(&self, shard: u32, customer: i64) -> Result<Customer> {
-        let (start, end) = match self {
-            Self::Mapped(mapped) => rows_of(mapped.view().customer_ids(), customer),
-            Self::Part(part) => rows_of(&part.customer_ids()?, customer),
+        let (start, end) = match &self.file {
+            File::Mapped(mapped) => rows_of(mapped.view().customer_ids(), customer),
+            File::Part(part) => rows_of(&part.customer_ids()?, customer),
         };
         // All rows have the same history: one is read whole.
         let history = self.rows(shard, start..end.min(start + 1), usize::MAX)?;
@@ -357,8 +374,8 @@ fn rows_of(customers: &[i64], customer: i64) -> (u64, u64) {
 }
 
 impl Action {
-    fn new(kind: i64, item_id: i64) -> Self {
-        let known = ActionType::ALL.into_iter().find(|&known| i64::from(known as u8) == kind);
-        Self { action: known.map_or_else(|| format!("type {kind}"), |known| known.name().to_owned()), item_id }
+    fn new(kind: i64, item_id: i64, types: Option<&ActionTypes>) -> Self {
+        let known = types.zip(u8::try_from(kind).ok()).and_then(|(types, number)| types.name(number));
+        Self { action: known.map_or_else(|| format!("type {kind}"), ToOwned::to_owned), item_id }
     }
 }

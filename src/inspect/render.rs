@@ -3,7 +3,6 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{Action, Customer, DayLine, Inspection, Row, ShardFigures, total_bytes};
-use crate::event::ActionType;
 use crate::manifest::{LengthRange, Manifest, Statistics, Table};
 
 /// The longest bar, in characters.
@@ -77,11 +76,14 @@ fn manifest_figures(f: &mut Formatter<'_>, manifest: &Manifest) -> fmt::Result {
     line(f, "samples", samples(statistics))?;
     let without = thousands(statistics.customers_without_history);
     line(f, "customers", format!("{}, {without} without history", thousands(statistics.customers)))?;
-    let actions = ActionType::ALL.map(|kind| {
-        let count = statistics.actions.get(kind.name()).copied().unwrap_or_default();
-        format!("{} {}", short(kind.name()), thousands(count))
+    let mut types: Vec<(&String, &u8)> = manifest.types.iter().collect();
+    types.sort_by_key(|(_, number)| *number);
+    let actions = types.into_iter().map(|(name, _)| {
+        // A manifest that was tampered with may lack it.
+        let count = statistics.actions.get(name).map_or_else(|| "?".to_owned(), |&count| thousands(count));
+        format!("{} {count}", short(name))
     });
-    line(f, "actions", actions.join(", "))?;
+    line(f, "actions", actions.collect::<Vec<_>>().join(", "))?;
     line(f, "newest action", gap(statistics.smallest_gap_micros))?;
     for (name, table) in &manifest.tables {
         line(f, name, table_rows(table))?;
@@ -195,7 +197,7 @@ fn action(action: &Action) -> String {
 }
 
 fn short(name: &str) -> &str {
-    if name == ActionType::AddToCart.name() { "cart" } else { name }
+    if name == "add_to_cart" { "cart" } else { name }
 }
 
 /// A number with its digits in threes: `1,234,567`.

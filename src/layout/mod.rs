@@ -8,11 +8,23 @@ mod header;
 pub(crate) use header::{ALIGNMENT, LENGTH_BYTES, METADATA};
 pub use header::{Header, Tensor};
 
+use std::cmp::Ordering;
+
 use crate::config::Format;
 use crate::event::ItemDtype;
 
-/// The version of the layout of shards and manifests; it grows when a reader has to know.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of what a build publishes; it grows when a reader has to know.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// What is wrong with a version that this program does not read, and what to do.
+pub(crate) fn wrong_version(version: u64) -> Option<String> {
+    let advice = match version.cmp(&u64::from(FORMAT_VERSION)) {
+        Ordering::Equal => return None,
+        Ordering::Less => "build the day again",
+        Ordering::Greater => "use a newer shardback",
+    };
+    Some(format!("format version {version}, this program reads version {FORMAT_VERSION}: {advice}"))
+}
 
 /// The rows of every row group of a Parquet part but the last.
 pub const ROWS_PER_GROUP: usize = 8192;

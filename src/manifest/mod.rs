@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::config::Format;
 use crate::error::{Invariant, Result};
 use crate::fsio::Written;
+use crate::layout::wrong_version;
 
 pub use crate::layout::FORMAT_VERSION;
 
@@ -44,6 +45,8 @@ pub struct Manifest {
     pub lookback_days: Option<u32>,
     /// `i32` or `i64`: the width of item ids.
     pub item_dtype: String,
+    /// The types of actions: the number of each name.
+    pub types: BTreeMap<String, u8>,
     /// The time zone in which the days of timestamps counted, where one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day_zone: Option<String>,
@@ -184,9 +187,7 @@ impl Manifest {
         // The version is read first, alone: what a later one holds beside it is not known here.
         let fault = |error| format!("not a manifest: {error}");
         let Version { version } = serde_json::from_slice(bytes).map_err(fault)?;
-        if version != FORMAT_VERSION {
-            return Err(format!("format version {version}, this program reads version {FORMAT_VERSION}"));
-        }
+        wrong_version(u64::from(version)).map_or(Ok(()), Err)?;
         serde_json::from_slice(bytes).map_err(fault)
     }
 }

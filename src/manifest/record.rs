@@ -82,7 +82,7 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`Error::Internal`] when it cannot be printed.
     pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Result<Self> {
-        let statistics = of_day(day, plan.options().history as u64, shards);
+        let statistics = of_day(day, plan.options(), shards)?;
         let counted: u64 = statistics.history_lengths.iter().map(|range| range.customers).sum();
         if counted != statistics.customers {
             return Err(Error::internal("every history is at most K long"));
@@ -135,6 +135,7 @@ impl<'a> Record<'a> {
             history: options.history as u64,
             lookback_days: options.lookback_days,
             item_dtype: options.item_dtype.name().to_owned(),
+            types: numbers(self.plan),
             day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
             shards,
@@ -146,6 +147,11 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The types of a plan, by name.
+pub(crate) fn numbers(plan: &Plan) -> BTreeMap<String, u8> {
+    plan.options().types.iter().map(|(number, name)| (name.to_owned(), number)).collect()
+}
+
 /// The hash of everything that decides the day's bytes, whatever the format.
 fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shards: &[Figures]) -> Result<String> {
     #[derive(Serialize)]
@@ -155,6 +161,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         history: usize,
         lookback_days: Option<u32>,
         item_dtype: &'a str,
+        types: BTreeMap<String, u8>,
         #[serde(skip_serializing_if = "Option::is_none")]
         day_zone: Option<&'a str>,
         tables: &'a BTreeMap<String, Table>,
@@ -169,6 +176,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         history: options.history,
         lookback_days: options.lookback_days,
         item_dtype: options.item_dtype.name(),
+        types: numbers(plan),
         day_zone: plan.day_zone().map(Zone::name),
         tables: &seen.tables,
         rejected: hash_hex(&seen.rejected),

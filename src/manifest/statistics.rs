@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{LengthRange, Statistics, length_range_index, length_ranges};
+use crate::config::Options;
 use crate::cut::ShardRows;
-use crate::error::{Error, Result};
-use crate::event::{ActionType, Day, ItemId, NULL_TIME};
+use crate::error::{Error, Invariant, Result};
+use crate::event::{Day, ItemId, NULL_TIME};
+use crate::schema::ActionTypes;
 
 /// The figures of a shard, to be summed up over the shards of a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +18,8 @@ pub struct Figures {
     samples: u64,
     positives: u64,
     customers: u64,
-    /// The actions in the histories, by type, in the order of [`ActionType::ALL`].
-    actions: [u64; ActionType::ALL.len()],
+    /// The actions in the histories, by type, in the order of the types' numbers.
+    actions: Vec<u64>,
     /// How many customers have a history of 0, 1, 2 to 3, 4 to 7, … actions; as far as there are any.
     lengths: Vec<u64>,
     /// The time of the newest action; [`NULL_TIME`] where there is none with a time.
@@ -35,39 +37,44 @@ impl Figures {
 }
 
 /// The statistics of a day whose shards have these figures.
-#[must_use]
-pub fn of_day(day: Day, history: u64, shards: &[Figures]) -> Statistics {
+///
+/// # Errors
+/// [`Error::Internal`] where the figures are of other types of actions than the options.
+pub fn of_day(day: Day, options: &Options, shards: &[Figures]) -> Result<Statistics> {
     let sum = |figure: &dyn Fn(&Figures) -> u64| shards.iter().map(figure).sum::<u64>();
     let (samples, positives) = (sum(&|shard| shard.samples), sum(&|shard| shard.positives));
     let newest = shards.iter().map(|shard| shard.newest).max().filter(|&newest| newest != NULL_TIME);
     let lengths = |range: usize| sum(&|shard| shard.lengths.get(range).copied().unwrap_or_default());
-    let ranges = length_ranges(history).into_iter().enumerate();
-    Statistics {
+    let ranges = length_ranges(options.history as u64).into_iter().enumerate();
+    let mut actions = BTreeMap::new();
+    for (place, (_, name)) in options.types.iter().enumerate() {
+        let counts = shards.iter().map(|shard| shard.actions.get(place).copied());
+        let count = counts.sum::<Option<u64>>().invariant("a shard counts the actions of every type")?;
+        actions.insert(name.to_owned(), count);
+    }
+    Ok(Statistics {
         samples,
         positives,
         positive_rate: (samples > 0).then(|| positives as f64 / samples as f64),
         customers: sum(&|shard| shard.customers),
         customers_without_history: lengths(0),
-        actions: ActionType::ALL
-            .iter()
-            .enumerate()
-            .map(|(place, kind)| (kind.name().to_owned(), sum(&|shard| shard.actions[place])))
-            .collect::<BTreeMap<_, _>>(),
+        actions,
         history_lengths: ranges.map(|(range, bounds)| LengthRange { customers: lengths(range), ..bounds }).collect(),
         smallest_gap_micros: newest.map(|newest| day.midnight().saturating_sub(newest)),
-    }
+    })
 }
 
 /// The figures of a shard.
 ///
 /// # Errors
 /// What the spill disk says where pieces were spilled.
-pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
+pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, types: &ActionTypes) -> Result<Figures> {
+    let numbers: Vec<u8> = types.iter().map(|(number, _)| number).collect();
     let mut figures = Figures {
         samples: 0,
         positives: 0,
         customers: 0,
-        actions: [0; 3],
+        actions: vec![0; numbers.len()],
         lengths: Vec::new(),
         newest: NULL_TIME,
         content: String::new(),
@@ -87,9 +94,7 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
             figures.customers += 1;
             figures.samples += count as u64;
             figures.newest = figures.newest.max(window.newest);
-            for (sum, kind) in figures.actions.iter_mut().zip(ActionType::ALL) {
-                *sum += bytecount(types, kind as u8);
-            }
+            count_each(types, &numbers, &mut figures.actions);
             for number in [customer.cast_unsigned(), count as u64, types.len() as u64] {
                 content.update(&number.to_le_bytes());
             }
@@ -107,6 +112,20 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>) -> Result<Figures> {
     }
     figures.content = format!("{:032x}", content.digest128());
     Ok(figures)
+}
+
+/// More types than this are counted in one pass instead of one each.
+const MOST_PASSES: usize = 16;
+
+/// Adds to the sums of some numbers how often each is there.
+fn count_each(bytes: &[u8], numbers: &[u8], sums: &mut [u64]) {
+    if numbers.len() <= MOST_PASSES {
+        sums.iter_mut().zip(numbers).for_each(|(sum, &number)| *sum += bytecount(bytes, number));
+        return;
+    }
+    let mut counts = [0_u64; 1 << u8::BITS];
+    bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+    sums.iter_mut().zip(numbers).for_each(|(sum, &number)| *sum += counts[usize::from(number)]);
 }
 
 /// Counts the bytes that are `wanted`, with counters of a byte, of which a processor adds many at once.

@@ -7,7 +7,7 @@ use super::wrong_history;
 use crate::config::Format;
 use crate::error::Result;
 use crate::event::{Day, ItemDtype};
-use crate::layout::{ALIGNMENT, Dtype, FORMAT_VERSION, Header, LENGTH_BYTES, METADATA, Role, Tensor};
+use crate::layout::{ALIGNMENT, Dtype, Header, LENGTH_BYTES, METADATA, Role, Tensor, wrong_version};
 
 /// Longer than any header of this format: what says more is not read.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -48,9 +48,7 @@ impl Header {
             other => return Err(format!("unknown format in its header: {other}")),
         };
         let version = number("version")?;
-        if version != u64::from(FORMAT_VERSION) {
-            return Err(format!("format version {version}, this program reads version {FORMAT_VERSION}"));
-        }
+        wrong_version(version).map_or(Ok(()), Err)?;
         let dt = text("dt")?;
         let history = number("history")?;
         wrong_history(history).map_or(Ok(()), |problem| Err(format!("in its header {problem}")))?;

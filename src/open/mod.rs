@@ -25,6 +25,7 @@ use crate::event::{Day, ItemDtype};
 use crate::fsio::{FolderHandle, STAGING_FOLDER};
 use crate::layout::Header;
 use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE};
+use crate::schema::ActionTypes;
 
 pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
 
@@ -146,6 +147,7 @@ pub struct DayFolder {
     format: Format,
     day: Day,
     item_dtype: ItemDtype,
+    types: ActionTypes,
     manifest: Manifest,
 }
 
@@ -164,7 +166,8 @@ impl DayFolder {
         let path = folder.join(MANIFEST_FILE);
         let bytes = read_manifest(&handle, MANIFEST_FILE)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|problem| corrupt(&path, problem))?;
-        let Meaning { format, day, item_dtype } = Meaning::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
+        let Meaning { format, day, item_dtype, types } =
+            Meaning::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
         wrong_history(manifest.history).map_or(Ok(()), |problem| Err(corrupt(&path, problem)))?;
         if let Some(named) = day_of_name(folder).filter(|&named| named != day) {
             return Err(corrupt(&path, format!("it is of {day}, in the folder of {named}")));
@@ -178,7 +181,7 @@ impl DayFolder {
                 return Err(corrupt(&folder.join(&shard.file), wrong_size(bytes, shard.bytes)));
             }
         }
-        Ok(Self { folder: folder.to_owned(), handle: Some(handle), format, day, item_dtype, manifest })
+        Ok(Self { folder: folder.to_owned(), handle: Some(handle), format, day, item_dtype, types, manifest })
     }
 
     /// The folder to open files in: the one that was opened, or where that was closed, one with the same manifest.
@@ -216,6 +219,12 @@ impl DayFolder {
     #[must_use]
     pub fn item_dtype(&self) -> ItemDtype {
         self.item_dtype
+    }
+
+    /// The types of its actions.
+    #[must_use]
+    pub fn types(&self) -> &ActionTypes {
+        &self.types
     }
 
     /// The manifest.
@@ -294,10 +303,11 @@ pub(crate) struct Meaning {
     pub(crate) format: Format,
     pub(crate) day: Day,
     pub(crate) item_dtype: ItemDtype,
+    pub(crate) types: ActionTypes,
 }
 
 impl Meaning {
-    /// Reads the format, the day and the item dtype, or says which is unknown.
+    /// Reads the format, the day, the item dtype and the types of actions, or says which makes no sense.
     pub(crate) fn of(manifest: &Manifest) -> Result<Self, String> {
         let format = Format::ALL
             .into_iter()
@@ -310,7 +320,8 @@ impl Meaning {
             .into_iter()
             .find(|dtype| dtype.name() == manifest.item_dtype)
             .ok_or_else(|| format!("unknown item dtype: {}", manifest.item_dtype))?;
-        Ok(Self { format, day, item_dtype })
+        let types = ActionTypes::new(manifest.types.iter().map(|(name, &number)| (name.as_str(), number.into())));
+        Ok(Self { format, day, item_dtype, types: types.map_err(|error| error.to_string())? })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::event::{Day, ItemId};
 use crate::fsio::{self, Output, StagedDay, Unsynced};
 use crate::gather::Gather;
 use crate::histories::Histories;
-use crate::manifest::record::{Record, Seen, TOOL};
+use crate::manifest::record::{Record, Seen, TOOL, numbers};
 use crate::manifest::statistics::{Figures, of_shard};
 use crate::manifest::{FORMAT_VERSION, Manifest, Shard};
 use crate::open::DayFolder;
@@ -93,7 +93,11 @@ impl<'a, I: ItemId> Content<'a, I> {
             })
             .collect::<Result<_>>()?;
         let (written, unsynced): (Vec<Shard>, Vec<_>) = written.into_iter().unzip();
-        let figures = self.shards.par_iter().map(of_shard).collect::<Result<Vec<_>>>()?;
+        let figures = self
+            .shards
+            .par_iter()
+            .map(|rows| of_shard(rows, &self.plan.options().types))
+            .collect::<Result<Vec<_>>>()?;
         if figures.iter().map(Figures::samples).sum::<u64>() != self.samples {
             return Err(Error::internal("a day is written with as many samples as were read of it"));
         }
@@ -175,6 +179,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> bool {
                 && manifest.history == options.history as u64
                 && manifest.lookback_days == options.lookback_days
                 && manifest.item_dtype == options.item_dtype.name()
+                && manifest.types == numbers(plan)
                 && manifest.day_zone.as_deref() == plan.day_zone().map(Zone::name)
                 && shards.is_ok_and(|shards| shards as usize == manifest.shards.len())
         })

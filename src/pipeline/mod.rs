@@ -54,6 +54,7 @@ pub struct Tables {
 /// The first fault; the days that [`Observer::published`] was told of stay published, whole.
 pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
     refuse_no_actions(tables.actions.len())?;
+    tables.actions.iter().try_for_each(|(table, _)| refuse_unknown_type(plan, table))?;
     places::check(&plan.options().out, &tables)?;
     let threads = plan.options().threads.unwrap_or_else(|| machine::processors().min(MAX_THREADS));
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
@@ -88,6 +89,16 @@ pub(crate) fn refuse_no_actions(tables: usize) -> Result<()> {
     }
     let problem = "name at least one of --clicks, --add-to-carts, --previous-orders".to_owned();
     Err(Error::Option { option: "--clicks", problem })
+}
+
+fn refuse_unknown_type(plan: &Plan, table: &ActionTable) -> Result<()> {
+    let types = &plan.options().types;
+    if types.name(table.kind).is_some() {
+        return Ok(());
+    }
+    let known: Vec<String> = types.iter().map(|(number, name)| format!("{name} {number}")).collect();
+    let problem = format!("{} is the number of no type; there are {}", table.kind, known.join(", "));
+    Err(Error::Description { place: format!("actions.{}.type", table.name), problem })
 }
 
 /// The days to build, and with `--skip-existing` those that are there already.

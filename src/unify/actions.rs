@@ -12,7 +12,7 @@ use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, time
 use super::{Progress, Sink, read_all};
 use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Reason, Result};
-use crate::event::{Action, ActionType, Day, ItemId, NULL_TIME};
+use crate::event::{Action, Day, ItemId, NULL_TIME};
 use crate::read::{Chunk, Source};
 
 /// What a table of actions holds beside its actions.
@@ -161,7 +161,7 @@ enum PlainDays<'a> {
 
 impl Plain<'_> {
     /// Reads the rows a run of one day at a time; days that nothing sees are only counted.
-    fn read<I: ItemId>(&self, kind: ActionType, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) -> Result<()> {
+    fn read<I: ItemId>(&self, kind: u8, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) -> Result<()> {
         let Found { actions, runs, wanted } = found;
         let mut all_fit = true;
         let mut start = 0;

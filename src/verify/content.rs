@@ -2,9 +2,10 @@
 
 use std::ops::AddAssign;
 
-use crate::event::{ActionType, PADDING, customer_hash, shard_of};
+use crate::event::{PADDING, customer_hash, shard_of};
 use crate::layout::Header;
 use crate::manifest::{length_range_index, length_ranges};
+use crate::schema::ActionTypes;
 
 /// The faults of a file: of each kind the first, and how many more there are.
 #[derive(Default)]
@@ -34,29 +35,27 @@ impl Findings {
 }
 
 /// What the rows of a shard, or of a day, add up to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) samples: u64,
     pub(super) positives: u64,
     pub(super) customers: u64,
     pub(super) customers_without_history: u64,
-    /// By type, in the order of [`ActionType::ALL`].
-    pub(super) actions: [u64; ActionType::ALL.len()],
+    /// By the number of their type; those of no type are faults and not counted.
+    pub(super) actions: [u64; 1 << u8::BITS],
     /// By range, as in [`length_ranges`].
     pub(super) history_lengths: Vec<u64>,
 }
 
 impl Tally {
     pub(super) fn new(history: u64) -> Self {
-        Self { history_lengths: vec![0; length_ranges(history).len()], ..Self::default() }
-    }
-
-    /// Counts actions of a type; those of unknown types are faults and not counted.
-    pub(super) fn count_actions(&mut self, kind: i64, count: u64) {
-        for (known, sum) in ActionType::ALL.into_iter().zip(&mut self.actions) {
-            if i64::from(known as u8) == kind {
-                *sum += count;
-            }
+        Self {
+            samples: 0,
+            positives: 0,
+            customers: 0,
+            customers_without_history: 0,
+            actions: [0; 1 << u8::BITS],
+            history_lengths: vec![0; length_ranges(history).len()],
         }
     }
 }
@@ -72,14 +71,10 @@ impl AddAssign<&Self> for Tally {
     }
 }
 
-/// Whether a number is that of an action.
-pub(super) fn is_action(kind: i64) -> bool {
-    ActionType::ALL.iter().any(|&known| i64::from(known as u8) == kind)
-}
-
 /// The rows of a shard, looked at one after the other.
 pub(super) struct Rows<'a> {
     shard: &'a Header,
+    types: &'a ActionTypes,
     pub(super) findings: Findings,
     pub(super) tally: Tally,
     /// Hash, item and label of the row before.
@@ -87,8 +82,8 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(shard: &'a Header) -> Self {
-        Self { shard, findings: Findings::default(), tally: Tally::new(shard.history), before: None }
+    pub(super) fn new(shard: &'a Header, types: &'a ActionTypes) -> Self {
+        Self { shard, types, findings: Findings::default(), tally: Tally::new(shard.history), before: None }
     }
 
     /// Looks at the next row; returns whether it is the first of its customer.
@@ -116,6 +111,11 @@ impl<'a> Rows<'a> {
         self.tally.samples += 1;
         self.tally.positives += u64::from(label == 1);
         first
+    }
+
+    /// The number of a type of action; `None` where it is that of none.
+    pub(super) fn action_type(&self, kind: i64) -> Option<u8> {
+        u8::try_from(kind).ok().filter(|&number| self.types.name(number).is_some())
     }
 
     /// Counts the history of a customer.
@@ -153,7 +153,7 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
         let mut counts = [0; 1 << u8::BITS];
         for (place, &kind) in history.iter().enumerate() {
             let kind = kind.into();
-            match u8::try_from(kind).ok().filter(|_| is_action(kind)) {
+            match rows.action_type(kind) {
                 Some(kind) => counts[usize::from(kind)] += 1,
                 None => rows
                     .findings
@@ -172,9 +172,7 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
         }
         if first {
             rows.history(length as u64);
-            for kind in ActionType::ALL {
-                rows.tally.count_actions(i64::from(kind as u8), counts[usize::from(kind as u8)]);
-            }
+            rows.tally.actions.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
         self.items.clear();
         self.items.extend_from_slice(items);

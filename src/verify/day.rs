@@ -12,11 +12,11 @@ use super::files::{self, Outcome, problem};
 use super::rejected;
 use crate::config::Format;
 use crate::error::Result;
-use crate::event::ActionType;
 use crate::fsio::FolderHandle;
 use crate::layout::Header;
 use crate::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Statistics, length_ranges};
 use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
+use crate::schema::ActionTypes;
 
 /// What looking at a day brought.
 pub(super) struct DayOutcome {
@@ -106,7 +106,7 @@ fn check_opened(place: &Place, opened: &Result<FolderHandle>) -> DayOutcome {
     presence(handle, &manifest, meaning.format, &mut day);
     let tally = contents(handle, &manifest, &meaning, &mut day);
     if let Some(tally) = tally {
-        compare(&manifest.statistics, &tally).into_iter().for_each(|problem| day.add(&path, problem));
+        compare(&manifest.statistics, &meaning.types, &tally).into_iter().for_each(|problem| day.add(&path, problem));
     }
     day.manifest = Some((meaning.format, manifest));
     day
@@ -206,7 +206,7 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
         .shards
         .par_iter()
         .zip(0..shards)
-        .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry.rows)))
+        .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry.rows), &meaning.types))
         .collect();
     let mut sum = Some(Tally::new(manifest.history));
     for ((shard, entry), outcome) in (0..).zip(&manifest.shards).zip(outcomes) {
@@ -223,7 +223,7 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
 }
 
 /// Compares the figures of a manifest with those of the rows.
-fn compare(statistics: &Statistics, tally: &Tally) -> Vec<String> {
+fn compare(statistics: &Statistics, types: &ActionTypes, tally: &Tally) -> Vec<String> {
     let mut problems = Vec::new();
     let mut same = |name: &str, said: u64, found: u64| {
         if said != found {
@@ -234,23 +234,19 @@ fn compare(statistics: &Statistics, tally: &Tally) -> Vec<String> {
     same("positives", statistics.positives, tally.positives);
     same("customers", statistics.customers, tally.customers);
     same("customers_without_history", statistics.customers_without_history, tally.customers_without_history);
-    for (kind, found) in ActionType::ALL.into_iter().zip(tally.actions) {
+    for (number, name) in types.iter() {
         // Where it says nothing, that is a fault of its own, below.
-        if let Some(&said) = statistics.actions.get(kind.name()) {
-            same(&format!("actions.{}", kind.name()), said, found);
+        if let Some(&said) = statistics.actions.get(name) {
+            same(&format!("actions.{name}"), said, tally.actions[usize::from(number)]);
         }
     }
     for (range, &found) in statistics.history_lengths.iter().zip(&tally.history_lengths) {
         same(&format!("history_lengths {} to {}", range.from, range.to), range.customers, found);
     }
-    if !statistics.actions.keys().map(String::as_str).eq(sorted_names()) {
-        problems.push(format!("`actions` has not the types {}", sorted_names().join(", ")));
+    let mut names: Vec<&str> = types.iter().map(|(_, name)| name).collect();
+    names.sort_unstable();
+    if !statistics.actions.keys().eq(&names) {
+        problems.push(format!("`actions` has not the types {}", names.join(", ")));
     }
     problems
-}
-
-fn sorted_names() -> Vec<&'static str> {
-    let mut names = ActionType::ALL.map(ActionType::name).to_vec();
-    names.sort_unstable();
-    names
 }

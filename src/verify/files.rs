@@ -1,6 +1,6 @@
 //! The files of a day, one by one: bytes against the manifest, structure against the format.
 
-use super::content::{Findings, PaddedRow, Rows, Tally, is_action};
+use super::content::{Findings, PaddedRow, Rows, Tally};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
@@ -8,6 +8,7 @@ use crate::fsio::FolderHandle;
 use crate::layout::{Header, ROWS_PER_GROUP};
 use crate::manifest::{Shard as Entry, hash_hex};
 use crate::open::{Access, Data, DenseShard, Items, JaggedShard, Part, Shard, ShardView, wrong_size};
+use crate::schema::ActionTypes;
 
 /// What looking at a file brought.
 #[derive(Default)]
@@ -19,9 +20,9 @@ pub(super) struct Outcome {
 }
 
 /// Looks at a file in a day's folder that the manifest names: a shard or part of the day.
-pub(super) fn check(folder: &FolderHandle, entry: &Entry, expected: &Header) -> Outcome {
+pub(super) fn check(folder: &FolderHandle, entry: &Entry, expected: &Header, types: &ActionTypes) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Err(error) = look(folder, entry, expected, &mut outcome) {
+    if let Err(error) = look(folder, entry, expected, types, &mut outcome) {
         outcome.problems.push(problem(&error));
     }
     if let Some(tally) = outcome.tally.as_ref().filter(|tally| tally.samples != entry.rows) {
@@ -49,7 +50,13 @@ pub(super) fn check_bytes(bytes: &[u8], expected: u64, hash: &str) -> Option<Str
     (found != hash).then(|| format!("its hash is {found}, the manifest says {hash}"))
 }
 
-fn look(folder: &FolderHandle, entry: &Entry, expected: &Header, outcome: &mut Outcome) -> Result<()> {
+fn look(
+    folder: &FolderHandle,
+    entry: &Entry,
+    expected: &Header,
+    types: &ActionTypes,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let name = expected.format.shard_file(expected.shard);
     let path = &folder.path().join(&name);
     let file = folder.file(&name)?;
@@ -64,7 +71,7 @@ fn look(folder: &FolderHandle, entry: &Entry, expected: &Header, outcome: &mut O
             return Ok(());
         }
         drop(data);
-        return part(&Part::of_file(file, path)?, expected, outcome);
+        return part(&Part::of_file(file, path)?, expected, types, outcome);
     }
     let shard = Shard::of_data(path, data)?;
     // The rows of the manifest are compared with those found, for every format alike.
@@ -72,7 +79,7 @@ fn look(folder: &FolderHandle, entry: &Entry, expected: &Header, outcome: &mut O
     outcome.problems.extend(expected.difference(&found));
     // Its own K is what its tensors are shaped by; whether that is the day's has just been said.
     let own = Header { history: found.history, ..expected.clone() };
-    let mut rows = Rows::new(&own);
+    let mut rows = Rows::new(&own, types);
     match shard.view() {
         ShardView::Jagged(shard) => jagged(&shard, &mut rows)?,
         ShardView::Dense(shard) => match shard.actions {
@@ -127,13 +134,14 @@ fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let mut counts = [0_u64; 1 << u8::BITS];
     shard.action_types.iter().for_each(|&kind| counts[usize::from(kind)] += 1);
     for (kind, &count) in (0_i64..).zip(&counts).filter(|(_, count)| **count > 0) {
-        if !is_action(kind) {
+        let Some(number) = rows.action_type(kind) else {
             let place = shard.action_types.iter().position(|&found| i64::from(found) == kind);
             let place = place.invariant("a type that was counted is there")?;
             rows.findings
                 .add_many("type", count, || format!("`action_types` {place} is {kind}, which is no type of action"));
-        }
-        rows.tally.count_actions(kind, count);
+            continue;
+        };
+        rows.tally.actions[usize::from(number)] += count;
     }
     Ok(())
 }
@@ -152,13 +160,13 @@ fn dense<I: ItemId>(shard: &DenseShard<'_>, actions: &[I], rows: &mut Rows<'_>) 
     Ok(())
 }
 
-fn part(part: &Part, expected: &Header, outcome: &mut Outcome) -> Result<()> {
+fn part(part: &Part, expected: &Header, types: &ActionTypes, outcome: &mut Outcome) -> Result<()> {
     if part.item_dtype() != expected.item_dtype {
         let (found, expected) = (part.item_dtype().name(), expected.item_dtype.name());
         outcome.problems.push(format!("its items are {found}, the manifest says {expected}"));
     }
     outcome.problems.extend(row_groups(&part.row_groups().collect::<Vec<_>>()));
-    let mut rows = Rows::new(expected);
+    let mut rows = Rows::new(expected, types);
     let (mut narrow, mut wide) = (PaddedRow::new(), PaddedRow::new());
     for batch in part.batches(0..part.rows())? {
         let batch = batch?;

@@ -133,7 +133,7 @@ fn safetensors(content: &Content, format: Format, dt: &str, shard: u32) -> Vec<u
     let is_order = rows.iter().map(|row| u8::from(row.2)).collect();
     let mut metadata = vec![
         ("format", format!("shardback.{}", format.name())),
-        ("version", "1".to_owned()),
+        ("version", "2".to_owned()),
         ("dt", dt.to_owned()),
         ("history", content.history.to_string()),
         ("shard", shard.to_string()),
@@ -339,12 +339,13 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
     });
     let manifest = Manifest {
         format: format!("shardback.{}", format.name()),
-        version: 1,
+        version: 2,
         tool: "shardback 0.1.0".to_owned(),
         dt: dt.to_owned(),
         history: content.history as u64,
         lookback_days: None,
         item_dtype: if content.wide_items { "i64" } else { "i32" }.to_owned(),
+        types: [("click", 1), ("add_to_cart", 2), ("order", 3)].map(|(name, number)| (name.to_owned(), number)).into(),
         day_zone: None,
         build: hex(b"a build"),
         shards,

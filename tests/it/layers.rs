@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "error",
     "machine",
     "event",
     "zone",
+    "schema",
     "config",
     "fsio",
     "layout",

@@ -8,11 +8,13 @@
     reason = "a test stops where its set-up fails, and writes what it needs"
 )]
 
+mod action_types;
 mod bad_input;
 mod cli;
 mod cluster;
 mod crash;
 mod cuda;
+mod equal_times;
 mod fixture;
 mod fsio;
 mod generate;

@@ -53,8 +53,8 @@ fn other_forms_are_refused_with_a_reason() {
     assert!(refused("").starts_with("not a manifest: EOF"));
     assert!(refused("{}").contains("missing field `version`"));
     assert_eq!(
-        refused(&text.replace("\"version\": 1,", "\"version\": 2, \"more\": true,")),
-        "format version 2, this program reads version 1"
+        refused(&text.replace("\"version\": 2,", "\"version\": 3, \"more\": true,")),
+        "format version 3, this program reads version 2: use a newer shardback"
     );
     assert!(
         refused(&text.replace("\"history\": 4,", "\"history\": 4, \"more\": true,")).contains("unknown field `more`")

@@ -142,7 +142,11 @@ fn headers_are_checked_to_the_byte() {
         ("\"rows\":\"", "\"rows\":\"1", "in its header is"),
         ("\"rows\":\"", "\"rows\":\"x", "`rows` in its header is no number: x"),
         ("shardback.dense", "shardback.other", "unknown format in its header: shardback.other"),
-        ("\"version\":\"1\"", "\"version\":\"2\"", "format version 2, this program reads version 1"),
+        (
+            "\"version\":\"2\"",
+            "\"version\":\"1\"",
+            "format version 1, this program reads version 2: build the day again",
+        ),
         ("2025-08-16", "2025-02-30", "`dt` in its header is no day: 2025-02-30"),
         ("\"item_id\":{\"dtype\":\"I32\"", "\"item_id\":{\"dtype\":\"F32\"", "is F32, expected I32 or I64"),
         ("\"dtype\":\"BOOL\"", "\"dtype\":\"U8\"", "`is_order` in its header is"),

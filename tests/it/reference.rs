@@ -2,6 +2,8 @@
 //!
 //! Shares nothing with the library but the meaning of the columns; slow on purpose.
 
+use std::cmp::Reverse;
+
 /// A row of the impressions table.
 #[derive(Clone, Debug)]
 pub(crate) struct Impression {
@@ -41,6 +43,12 @@ pub(crate) fn hash(customer: i64) -> u64 {
     state ^ (state >> 31)
 }
 
+/// What orders a customer's actions of one time, ascending.
+fn equal_times(item: i64, customer: i64, time: i64) -> i128 {
+    let low = |number: i64| i128::from(number) & 0xffff_ffff;
+    (low(item) * 2_654_435_761 + low(customer) + low(time)) & 0xffff_ffff
+}
+
 /// The shards of a day, each with its rows in canonical order.
 pub(crate) fn day(
     impressions: &[Impression],
@@ -58,9 +66,11 @@ pub(crate) fn day(
                 .filter(|action| action.customer == impression.customer && action.day < day)
                 .filter(|action| lookback.is_none_or(|days| action.day >= day - days as i32))
                 .collect();
-            // `None` sorts before every time, so that reversed it is the oldest.
-            seen.sort_by_key(|action| (action.time, action.item, action.kind));
-            seen.reverse();
+            // `None` sorts before every time, so it is the oldest.
+            seen.sort_by_key(|action| {
+                let tie = equal_times(action.item, impression.customer, action.time.unwrap_or(0));
+                (Reverse(action.time), tie, Reverse(action.item), Reverse(action.kind))
+            });
             seen.truncate(history);
             let mut actions: Vec<i64> = seen.iter().map(|action| action.item).collect();
             let mut types: Vec<u8> = seen.iter().map(|action| action.kind).collect();

@@ -273,7 +273,7 @@ fn figures_of_a_manifest_are_compared_with_the_files() {
         (
             |day| fixture::edit_manifest(day, |m| m.version = 9),
             "_manifest.json",
-            "format version 9, this program reads version 1",
+            "format version 9, this program reads version 2: use a newer shardback",
         ),
         (|day| fixture::edit_manifest(day, |m| m.build = "Z".into()), "_manifest.json", "`build` is no hash: Z"),
         (

@@ -106,10 +106,12 @@ def read_samples(root: pathlib.Path):
     return samples
 
 
-def newness(action):
+def newness(customer, action):
     """What actions are sorted by; a time that is not known is older than every other."""
     _, time, item, kind = action
-    return (time is not None, time or 0, item, kind)
+    low = 2**32 - 1
+    tie = ((item & low) * 2654435761 + (customer & low) + ((time or 0) & low)) & low
+    return (time is not None, time or 0, -tie, item, kind)
 
 
 def splitmix64(customer):
@@ -131,7 +133,7 @@ class Contract:
     def history(self, customer, day, length):
         """The customer's (item, type) before the day, newest first, at most `length` of them."""
         visible = [action for action in self.actions_of.get(customer, []) if action[0] < day]
-        visible.sort(key=newness, reverse=True)
+        visible.sort(key=lambda action: newness(customer, action), reverse=True)
         return [(item, kind) for _, _, item, kind in visible[:length]]
 
     def shards(self, day, shards):

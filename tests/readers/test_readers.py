@@ -141,7 +141,7 @@ def test_safetensors_headers_are_as_described(built, form, day):
             counts["actions"] = str(header["actions"]["shape"][0])
         assert metadata == {
             "format": f"shardback.{form}",
-            "version": "1",
+            "version": "2",
             "dt": str(day),
             "history": str(HISTORY),
             "shard": str(shard),
