@@ -2,16 +2,21 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check test test-python test-image bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
+.PHONY: help check check-rust check-python test test-python test-image bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: $(VENV)/.installed ## Formatting, lints, types and documentation, without any warning.
+check: check-rust check-python ## Formatting, lints, types and documentation, without any warning.
+
+# Without CUDA, only what is compiled in its place is other code: no test and no benchmark.
+check-rust:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --workspace --all-targets --features cuda -- -D warnings
+	cargo clippy --workspace -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features cuda
+
+check-python: $(VENV)/.installed
 	cd python && $(abspath $(VENV))/bin/python -m mypy
 
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
