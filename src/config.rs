@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype};
-use crate::schema::ActionTypes;
+use crate::schema::{ActionTypes, MAX_HISTORY};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -81,9 +81,6 @@ impl Sharding {
 
 /// File names number shards with five digits.
 const MAX_SHARDS: u32 = 99_999;
-
-/// The longest history that a row can have: a row group of such rows is what a Parquet reader can still hold.
-pub(crate) const MAX_HISTORY: usize = 1 << 16;
 
 /// The most threads that work on a run, or on batches: more than any machine has use for, and few enough to be started in an instant.
 pub const MAX_THREADS: usize = 1024;

@@ -19,13 +19,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Format, MAX_HISTORY};
+use crate::config::Format;
 use crate::error::{Error, Result};
 use crate::event::{Day, ItemDtype};
 use crate::fsio::{FolderHandle, STAGING_FOLDER};
 use crate::layout::Header;
 use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE};
-use crate::schema::ActionTypes;
+use crate::schema::{ActionTypes, MAX_HISTORY};
 
 pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
 

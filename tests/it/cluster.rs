@@ -40,7 +40,7 @@ fn impressions_of(rows: &[Impression]) -> RecordBatch {
 }
 
 fn actions_of(table: &ActionTable, rows: &[Action]) -> RecordBatch {
-    let rows: Vec<&Action> = rows.iter().filter(|row| row.kind == table.kind as u8).collect();
+    let rows: Vec<&Action> = rows.iter().filter(|row| row.kind == table.kind).collect();
     let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
         (
             &table.day_column,

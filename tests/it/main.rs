@@ -33,6 +33,7 @@ mod properties;
 mod read;
 mod read_tables;
 mod reference;
+mod schema;
 mod sheet;
 mod shim;
 mod spilling;

@@ -1,6 +1,4 @@
-//! What a build is about, as plain data: which types of actions there are.
-//!
-//! Knows names and numbers; knows no columns, no files and no flags.
+//! The types of actions: names and the numbers that the outputs hold.
 
 use std::collections::BTreeMap;
 

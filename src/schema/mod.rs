@@ -1,0 +1,327 @@
+//! What a build is about, as plain data: its tables, the types of their actions, and what their columns mean.
+//!
+//! ```text
+//! TOML or JSON ──► description.rs ──► Schema
+//!                  every key checked
+//! ```
+//!
+//! Knows names, numbers and units; knows no values, no files' contents and no flags. Nothing here looks at a table: that a column is
+//! there, and of a type that can be what is asked, is found out when it is read.
+
+mod description;
+mod fields;
+mod names;
+mod table;
+mod types;
+
+pub use description::{from_json, from_toml};
+pub use types::ActionTypes;
+
+/// The longest history that a row can have: a row group of such rows is what a Parquet reader can still hold.
+pub(crate) const MAX_HISTORY: usize = 1 << 16;
+
+/// A description, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schema {
+    /// The types of actions.
+    pub types: ActionTypes,
+    /// The table of what was shown.
+    pub samples: SampleTable,
+    /// The tables of what was done; at least one.
+    pub actions: Vec<ActionTable>,
+    /// How the ids of customers are stored.
+    pub customer_ids: Ids,
+    /// How the ids of items are stored.
+    pub item_ids: Ids,
+    /// What a sample sees.
+    pub history: History,
+}
+
+/// Where a table lies, and how its files are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Files, folders or patterns; none where the table is handed over.
+    pub paths: Vec<String>,
+    /// What its files are, where their names do not say it.
+    pub format: Option<FileFormat>,
+    /// How they are packed, where neither their names nor their first bytes say it.
+    pub compression: Option<Compression>,
+    /// Between two fields of CSV.
+    pub delimiter: Option<String>,
+    /// Around fields of CSV.
+    pub quote: Option<char>,
+    /// What comes before a quote within quotes of CSV.
+    pub escape: Option<char>,
+    /// Fields of CSV that are null, beside empty ones.
+    pub nulls: Vec<String>,
+    /// The columns of CSV without a header line.
+    pub columns: Option<Vec<String>>,
+    /// Columns of text that are lists.
+    pub splits: Vec<Split>,
+    /// What has to hold of a row; all others are passed over.
+    pub filters: Vec<Filter>,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Parquet.
+    Parquet,
+    /// JSON, an object a line, glued, or in an array.
+    Json,
+    /// Fields between delimiters.
+    Csv,
+}
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+/// A column of text that is a list: `N1-1 N2-0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The column.
+    pub column: String,
+    /// Between two elements.
+    pub by: String,
+    /// Between the fields of an element, the last one first; none where an element is one value.
+    pub at: Option<String>,
+    /// The names of an element's fields; one where there is no `at`.
+    pub fields: Vec<String>,
+}
+
+/// A column that has to have one of some values, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The column.
+    pub column: String,
+    /// The values.
+    pub values: Vec<String>,
+}
+
+/// A table of what was shown: one sample for each row, or for each element of its lists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleTable {
+    /// Where it lies.
+    pub source: Source,
+    /// The column of the customer.
+    pub customer: String,
+    /// The column of the item.
+    pub item: String,
+    /// The day.
+    pub day: DayOf,
+    /// The time at which it was shown.
+    pub time: Option<TimeOf>,
+    /// The column of what keeps the items of one list together.
+    pub request: Option<String>,
+    /// The labels, in the order of the outputs.
+    pub labels: Vec<Label>,
+    /// Other columns that are kept, in the order of the outputs.
+    pub kept: Vec<Kept>,
+}
+
+/// A table of what was done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionTable {
+    /// Its name.
+    pub name: String,
+    /// Where it lies.
+    pub source: Source,
+    /// The type of each row.
+    pub kind: TypeOf,
+    /// The column of the customer.
+    pub customer: String,
+    /// The column of the item.
+    pub item: String,
+    /// The day on which a row became known.
+    pub day: DayOf,
+    /// The time of the action; the day's midnight where there is none.
+    pub time: Option<TimeOf>,
+    /// What is kept of an action beside its item and type, in the order of the outputs.
+    pub features: Vec<Kept>,
+}
+
+/// Where the type of an action comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeOf {
+    /// All rows are of one type.
+    Constant(u8),
+    /// A column says it.
+    Column {
+        /// The column.
+        column: String,
+        /// The type of each of its values, as text.
+        values: Vec<(String, u8)>,
+        /// Whether rows with other values are passed over, instead of being bad rows.
+        ignore_others: bool,
+    },
+}
+
+/// Where the day of a row comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DayOf {
+    /// A column, or a folder `name=…` in the path.
+    Column {
+        /// The column.
+        column: String,
+        /// The zone in which instants are days.
+        zone: Option<String>,
+    },
+    /// A part of the path, as `{year}/{month}/{day}`.
+    Path(String),
+    /// The time, in a zone.
+    Time {
+        /// The zone; UTC where none is said.
+        zone: Option<String>,
+    },
+}
+
+/// A column of times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeOf {
+    /// The column.
+    pub column: String,
+    /// The unit of numbers.
+    pub unit: Option<Unit>,
+    /// The form of text, as for `strftime`.
+    pub format: Option<String>,
+    /// The zone of times without one; UTC where none is said.
+    pub zone: Option<String>,
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Nanoseconds.
+    Nanoseconds,
+}
+
+/// A label of a sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// Its name in the outputs.
+    pub name: String,
+    /// What it is.
+    pub of: LabelOf,
+}
+
+/// What a label is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LabelOf {
+    /// A column: a bool, or a number of another type.
+    Column {
+        /// The column.
+        column: String,
+        /// The type in the outputs.
+        dtype: Dtype,
+    },
+    /// Whether a column is at least this.
+    AtLeast {
+        /// The column.
+        column: String,
+        /// The threshold.
+        threshold: f64,
+    },
+    /// Whether a column has one of some values, as text.
+    Is {
+        /// The column.
+        column: String,
+        /// The values.
+        values: Vec<String>,
+    },
+    /// Whether the item is in a list of the row.
+    In {
+        /// The column of the list.
+        column: String,
+    },
+    /// Whether the item is what a column says.
+    Equals {
+        /// The column.
+        column: String,
+    },
+    /// The same for all samples.
+    Value(bool),
+}
+
+/// A column that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// Its name in the outputs.
+    pub name: String,
+    /// The column; [`POSITION`] is the place in the list.
+    pub column: String,
+    /// Its type in the outputs.
+    pub dtype: Dtype,
+    /// What stands for a null; a null is a bad row where there is none.
+    pub null: Option<f64>,
+}
+
+/// The column that is the place in a list, from 0.
+pub const POSITION: &str = "#";
+
+/// The type of a kept column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// False or true.
+    Bool,
+    /// 8 bits, unsigned.
+    U8,
+    /// 32 bits, signed.
+    I32,
+    /// 64 bits, signed.
+    I64,
+    /// 32 bits, floating.
+    F32,
+    /// 64 bits, floating.
+    F64,
+    /// A hash of text, as 64 bits, signed.
+    Hash,
+}
+
+/// How ids are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// Integers, signed.
+    Int,
+    /// Integers of 64 bits without sign: the same bits.
+    U64,
+    /// XXH3-64 of text.
+    Hash,
+}
+
+/// What a sample sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// K, the length of a padded history.
+    pub length: usize,
+    /// From when on nothing is seen.
+    pub cutoff: Cutoff,
+    /// How far back a sample sees, in microseconds; all of the past where nothing is said.
+    pub lookback_micros: Option<i64>,
+    /// An action is seen only so long after its time, in microseconds.
+    pub delay_micros: i64,
+    /// The unit in which the time of each action is written, where it is.
+    pub times: Option<Unit>,
+}
+
+/// From when on nothing is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cutoff {
+    /// The day of the sample.
+    Day,
+    /// The sample's own time.
+    Time,
+}
