@@ -280,8 +280,8 @@ impl<I: ItemId> Action<I> {
     }
 }
 
-/// An action but for its customer.
-pub trait ActionKey: Copy + Send + Sync {
+/// An action but for its customer. As numbers, keys order from the newest to the oldest: by time, item, type and day, descending.
+pub trait ActionKey: Copy + Ord + Send + Sync {
     /// The width of items that goes with it.
     type Item;
 
@@ -294,9 +294,6 @@ pub trait ActionKey: Copy + Send + Sync {
     /// The lower 32 bits of the item.
     fn low_item(self) -> u32;
 
-    /// The order of keys of one time: by item, type and day, descending.
-    fn order_of_equal_times(self, other: Self) -> Ordering;
-
     /// How a customer's actions are ordered, `self` first where it is newer.
     ///
     /// By time, descending; equal times by a hash that carries no meaning; what ties there as well by item and type, descending.
@@ -307,7 +304,7 @@ pub trait ActionKey: Copy + Send + Sync {
     fn newest_first(self, other: Self, customer: i64) -> Ordering {
         let hash = |key: Self| equal_times_hash(key.low_item(), customer, key.time());
         let by_time = other.time().cmp(&self.time());
-        by_time.then_with(|| hash(self).cmp(&hash(other))).then_with(|| self.order_of_equal_times(other))
+        by_time.then_with(|| hash(self).cmp(&hash(other))).then_with(|| self.cmp(&other))
     }
 
     /// The type in the upper bits, and the day, counted from the first of the calendar, in the lower 22.
@@ -345,10 +342,6 @@ impl ActionKey for u128 {
         self.item().cast_unsigned()
     }
 
-    fn order_of_equal_times(self, other: Self) -> Ordering {
-        self.cmp(&other)
-    }
-
     fn kind_and_day(self) -> u32 {
         !self as u32
     }
@@ -368,10 +361,6 @@ impl ActionKey for (u128, u32) {
 
     fn low_item(self) -> u32 {
         self.item().cast_unsigned() as u32
-    }
-
-    fn order_of_equal_times(self, other: Self) -> Ordering {
-        self.cmp(&other)
     }
 
     fn kind_and_day(self) -> u32 {

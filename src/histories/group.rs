@@ -105,30 +105,43 @@ fn newest_first<K: ActionKey>(keys: &mut [K], customer: i64, plan: &Plan) -> usi
     while sorted < keys.len() && seen < history {
         let day = keys[sorted].day();
         let count = keys[sorted..].iter().take_while(|key| key.day() == day).count();
-        sort(&mut keys[sorted..sorted + count], customer);
-        if sorted > 0 && keys[sorted - 1].newest_first(keys[sorted], customer).is_gt() {
+        sort(&mut keys[sorted..sorted + count]);
+        // As new as one of a later day: which of them comes first, their days do not say.
+        if sorted > 0 && keys[sorted - 1].time() <= keys[sorted].time() {
             break;
         }
         sorted += count;
         seen += if day < first_day { count } else { 0 };
     }
     let (newer, older) = keys.split_at(sorted);
-    let is_late = newer.last().is_some_and(|last| older.iter().any(|key| key.newest_first(*last, customer).is_lt()));
+    let is_late = newer.last().is_some_and(|last| older.iter().any(|key| key.time() >= last.time()));
     if is_late {
-        sort(keys, customer);
-        return keys.len();
+        sort(keys);
+        sorted = keys.len();
     }
+    order_equal_times(&mut keys[..sorted], customer);
     sorted
+}
+
+/// Orders those of each time, among keys that are sorted as numbers: by time above all. Most times are there once.
+fn order_equal_times<K: ActionKey>(keys: &mut [K], customer: i64) {
+    for of_one_time in keys.chunk_by_mut(|a, b| a.time() == b.time()).filter(|keys| keys.len() > 1) {
+        let order = |a: &K, b: &K| a.newest_first(*b, customer);
+        if of_one_time.len() > GIANT {
+            of_one_time.par_sort_unstable_by(order);
+        } else {
+            of_one_time.sort_unstable_by(order);
+        }
+    }
 }
 
 /// More actions than this are sorted by several threads.
 const GIANT: usize = 1 << 16;
 
-fn sort<K: ActionKey>(keys: &mut [K], customer: i64) {
-    let order = |a: &K, b: &K| a.newest_first(*b, customer);
+fn sort<K: ActionKey>(keys: &mut [K]) {
     if keys.len() > GIANT {
-        keys.par_sort_unstable_by(order);
+        keys.par_sort_unstable();
     } else {
-        keys.sort_unstable_by(order);
+        keys.sort_unstable();
     }
 }

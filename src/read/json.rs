@@ -78,8 +78,11 @@ impl JsonFile {
         let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(lines);
         let mut decoder = builder.build_decoder().map_err(problem)?;
         // Once for all lines, and not again for each key.
-        let text = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
-        for line in text.split_inclusive('\n') {
+        let mut rest = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |place| place + 1);
+            let line;
+            (line, rest) = rest.split_at(end);
             if line.len() > DEEPEST && depth(line.as_bytes()) > DEEPEST {
                 return Err(format!("nested more than {DEEPEST} deep"));
             }
