@@ -59,7 +59,7 @@ impl Driver {
     pub fn open(plan: &Plan, tables: Vec<String>, run: &str) -> Result<Self> {
         pipeline::refuse_no_actions(tables.len())?;
         let output = Output::open(&plan.options().out)?;
-        let (missing, _) = pipeline::missing_days(plan, &output);
+        let (missing, _) = pipeline::missing_days(plan, &output)?;
         let plan = plan.for_days(missing);
         pipeline::check_replace(&plan, &output)?;
         let run = output.cluster_run(run)?;

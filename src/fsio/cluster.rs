@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, mkdirat};
+use rustix::io::retry_on_intr;
 
 use super::buffers::Buffers;
 use super::file::Folder;
@@ -83,7 +84,7 @@ impl Attempt {
         let path = run.join(name);
         // The folder of the run is the last one that is looked up by its path.
         let refused = |error: rustix::io::Errno| Error::io("create folder", &path)(error.into());
-        mkdirat(rustix::fs::CWD, &path, Mode::from_raw_mode(0o777)).map_err(refused)?;
+        retry_on_intr(|| mkdirat(rustix::fs::CWD, &path, Mode::from_raw_mode(0o777))).map_err(refused)?;
         let folder = FolderHandle::open(run)?.folder(name)?;
         Ok(Self { folder, name: name.to_owned(), buffers: Buffers::new() })
     }

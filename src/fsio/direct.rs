@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use rustix::fs::{AtFlags, OFlags, unlinkat};
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use super::buffers::{Buffer, Buffers};
@@ -35,7 +35,7 @@ impl DirectWriter {
             Ok(file) => Arc::new(file),
             Err(Errno::INVAL) => {
                 // Some systems create the file all the same before they refuse to open it so.
-                return match unlinkat(folder.as_file(), name, AtFlags::empty()) {
+                return match folder.unlink(name, AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => Ok(None),
                     Err(error) => Err(error.into()),
                 };

@@ -2,7 +2,8 @@
 //!
 //! A path is looked up anew with every call, and each time may lead somewhere else: a day is replaced, a link is put in the way.
 //! What goes through one handle stays in one folder (`openat(2)` and its kin), and links in it are never followed on the way to
-//! something that is written, moved or removed.
+//! something that is written, moved or removed. A call that a signal ends before it has done anything (`EINTR`, on file systems that
+//! wait for a network or a user's process) is made again.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,7 +15,7 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fstat, mkdirat, openat, renameat, renameat_with, statat,
     unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::error::{Error, Result};
 
@@ -33,7 +34,7 @@ impl FolderHandle {
     /// Opens the folder that a path leads to.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(path, flags, Mode::empty());
+        let folder = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
         let folder = folder.map_err(|error| Error::io("read", path)(error.into()))?;
         Ok(Self { folder: folder.into(), path: path.to_owned() })
     }
@@ -46,7 +47,7 @@ impl FolderHandle {
     /// Opens a folder in this one, and makes it first where nothing has its name; its name is yet to be synced.
     pub(super) fn folder_made(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         let name = name.as_ref();
-        match mkdirat(&self.folder, name, Mode::from_raw_mode(0o777)) {
+        match retry_on_intr(|| mkdirat(&self.folder, name, Mode::from_raw_mode(0o777))) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(self.error("create folder", name, error)),
         }
@@ -64,28 +65,28 @@ impl FolderHandle {
 
     /// Makes a folder that must not be there yet.
     pub(super) fn fresh_folder(&self, name: impl AsRef<OsStr>) -> Result<Self> {
-        let made = mkdirat(&self.folder, name.as_ref(), Mode::from_raw_mode(0o777));
+        let made = retry_on_intr(|| mkdirat(&self.folder, name.as_ref(), Mode::from_raw_mode(0o777)));
         made.map_err(|error| self.error("create folder", name.as_ref(), error))?;
         self.folder(name)
     }
 
     fn open_folder(&self, name: &OsStr) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = openat(&self.folder, name, flags, Mode::empty())?;
+        let folder = retry_on_intr(|| openat(&self.folder, name, flags, Mode::empty()))?;
         Ok(Self { folder: folder.into(), path: self.path.join(name) })
     }
 
     /// Creates a file that must not be there yet.
     pub(super) fn fresh_file(&self, name: &str, more: OFlags) -> Result<File, Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        openat(&self.folder, name, flags | more, Mode::from_raw_mode(0o666)).map(File::from)
+        retry_on_intr(|| openat(&self.folder, name, flags | more, Mode::from_raw_mode(0o666))).map(File::from)
     }
 
     /// Opens a regular file for reading. Nothing else is waited for or read: a pipe in its place would never end.
     pub(crate) fn file(&self, name: impl AsRef<OsStr>) -> Result<File> {
         let name = name.as_ref();
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.folder, name, flags, Mode::empty()) {
+        let file = match retry_on_intr(|| openat(&self.folder, name, flags, Mode::empty())) {
             // A socket, or a device without a driver.
             Err(Errno::NXIO) => return Err(self.no_file(name)),
             opened => opened.map_err(|error| self.error("read", name, error))?,
@@ -147,19 +148,20 @@ impl FolderHandle {
             }
             Ok(names)
         };
-        list().map_err(|error| Error::io("list", &self.path)(error.into()))
+        // Where it was broken off, a list cannot be gone on with.
+        retry_on_intr(list).map_err(|error| Error::io("list", &self.path)(error.into()))
     }
 
     /// Moves something from this folder to a name in another; what has that name is replaced where the system allows it.
     pub(super) fn rename(&self, name: impl AsRef<OsStr>, to: &Self, new: impl AsRef<OsStr>) -> Result<()> {
-        let renamed = renameat(&self.folder, name.as_ref(), &to.folder, new.as_ref());
+        let renamed = retry_on_intr(|| renameat(&self.folder, name.as_ref(), &to.folder, new.as_ref()));
         renamed.map_err(|error| to.error("put a folder in place as", new.as_ref(), error))
     }
 
     /// Exchanges something in this folder with something in another in one step; false where the file system cannot.
     pub(super) fn exchange(&self, name: impl AsRef<OsStr>, with: &Self, other: impl AsRef<OsStr>) -> Result<bool> {
         let (name, other) = (name.as_ref(), other.as_ref());
-        match renameat_with(&self.folder, name, &with.folder, other, RenameFlags::EXCHANGE) {
+        match retry_on_intr(|| renameat_with(&self.folder, name, &with.folder, other, RenameFlags::EXCHANGE)) {
             Ok(()) => Ok(true),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
             Err(error) => Err(with.error("replace", other, error)),
@@ -179,7 +181,7 @@ impl FolderHandle {
         match self.look_at(name)? {
             None => return Ok(()),
             Some(found) if FileType::from_raw_mode(found.st_mode) != FileType::Directory => {
-                return unlinkat(&self.folder, name, AtFlags::empty()).or_else(refused);
+                return self.unlink(name, AtFlags::empty()).or_else(refused);
             }
             Some(_) => {}
         }
@@ -191,7 +193,7 @@ impl FolderHandle {
             for name in folder.names()? {
                 folder.remove(name)?;
             }
-            match unlinkat(&self.folder, name, AtFlags::REMOVEDIR) {
+            match self.unlink(name, AtFlags::REMOVEDIR) {
                 Err(Errno::NOTEMPTY | Errno::EXIST) => {}
                 result => return result.or_else(refused),
             }
@@ -199,9 +201,14 @@ impl FolderHandle {
         Err(Error::io("remove", self.path.join(name))(ErrorKind::DirectoryNotEmpty.into()))
     }
 
+    /// Takes a name away.
+    pub(super) fn unlink(&self, name: impl AsRef<OsStr>, flags: AtFlags) -> Result<(), Errno> {
+        retry_on_intr(|| unlinkat(&self.folder, name.as_ref(), flags))
+    }
+
     /// Makes the names in the folder durable.
     pub(super) fn sync(&self) -> Result<()> {
-        match rustix::fs::fsync(&self.folder) {
+        match retry_on_intr(|| rustix::fs::fsync(&self.folder)) {
             // Some network and user-space file systems have no fsync of folders: they have nothing to offer.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
             Err(error) => Err(Error::io("sync folder", &self.path)(error.into())),

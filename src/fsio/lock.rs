@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::handle::FolderHandle;
@@ -48,7 +48,7 @@ impl Lock {
         let _ = match self {
             // Closing would not be enough: a process that was forked meanwhile has the same folder open.
             Self::Folder => flock(folder.as_file(), FlockOperation::Unlock),
-            Self::File => unlinkat(folder.as_file(), LOCK_FILE, AtFlags::empty()),
+            Self::File => folder.unlink(LOCK_FILE, AtFlags::empty()),
         };
     }
 }

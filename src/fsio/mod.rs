@@ -36,7 +36,7 @@ mod output;
 mod spill;
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -66,7 +66,7 @@ pub fn create_folders(path: &Path) -> Result<()> {
     let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
     let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
     for folder in missing.into_iter().rev() {
-        match fs::create_dir(folder) {
+        match again(|| fs::create_dir(folder)) {
             Ok(()) => sync_folder(parent(folder))?,
             // Another process was quicker, or `..` made it appear.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
@@ -88,6 +88,16 @@ pub fn sync_folder(path: &Path) -> Result<()> {
         // Some network and user-space file systems have no fsync of folders: they have nothing to offer.
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
         result => result.map_err(Error::io("sync folder", path)),
+    }
+}
+
+/// Makes a call again that a signal has ended.
+fn again<T>(call: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 

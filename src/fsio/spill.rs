@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{Pod, Zeroable};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::create_folders;
@@ -76,7 +76,7 @@ impl SpillFolder {
 fn nameless(folder: impl AsFd) -> Result<File, Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
-    match openat(&folder, ".", flags | OFlags::TMPFILE, mode) {
+    match retry_on_intr(|| openat(&folder, ".", flags | OFlags::TMPFILE, mode)) {
         Ok(file) => return Ok(file.into()),
         // File systems that cannot, and kernels that do not know the flag and see a folder to be written to.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::NOENT) => {}
@@ -85,9 +85,10 @@ fn nameless(folder: impl AsFd) -> Result<File, Errno> {
     loop {
         // The hasher's keys are random.
         let name = format!(".shardback-spill-{:016x}", RandomState::new().build_hasher().finish());
-        match openat(&folder, &name, flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode) {
+        let named = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        match retry_on_intr(|| openat(&folder, &name, named, mode)) {
             Ok(file) => {
-                unlinkat(&folder, &name, AtFlags::empty())?;
+                retry_on_intr(|| unlinkat(&folder, &name, AtFlags::empty()))?;
                 return Ok(file.into());
             }
             Err(Errno::EXIST) => {}

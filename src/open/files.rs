@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytemuck::{Pod, Zeroable};
 use memmap2::{Advice, Mmap};
 use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::corrupt;
 use crate::error::{Error, Result};
@@ -62,7 +62,8 @@ pub(crate) fn is_replaced(handle: &FolderHandle) -> bool {
 /// Opens a regular file: a pipe in its place would block, and a folder can be opened but not read.
 pub(super) fn open_file(path: &Path) -> Result<File> {
     let refused = |error: Errno| Error::io("read", path)(error.into());
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
     let file = match file {
         Err(Errno::NXIO) => return Err(corrupt(path, "it is not a file")),
         file => file.map_err(refused)?,

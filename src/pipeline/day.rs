@@ -1,5 +1,6 @@
 //! One day: its shards in every format, its manifest, and its place in the output.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -164,13 +165,21 @@ pub(super) fn run_record(summary: &Summary) -> Result<Vec<u8>> {
 }
 
 /// Whether every format of a day is there, whole and from one build with these options.
-pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> bool {
+///
+/// # Errors
+/// [`Error::Io`] where the system does not say.
+pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
     let options = plan.options();
-    let manifests: Option<Vec<Manifest>> =
-        options.formats.iter().map(|&format| published(&output.day_folder(format, day)).ok()).collect();
-    let Some(manifests) = manifests else { return false };
+    let mut manifests = Vec::new();
+    for &format in &options.formats {
+        match published(&output.day_folder(format, day)) {
+            Ok(manifest) => manifests.push(manifest),
+            Err(error @ Error::Io { .. }) if !is_no_day(&error) => return Err(error),
+            Err(_) => return Ok(false),
+        }
+    }
     let builds_agree = manifests.windows(2).all(|pair| pair[0].build == pair[1].build);
-    builds_agree
+    let is_of_plan = builds_agree
         && manifests.iter().zip(&options.formats).all(|(manifest, format)| {
             let shards = options.sharding.shards(manifest.statistics.samples);
             manifest.format == format!("shardback.{}", format.name())
@@ -182,7 +191,14 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> bool {
                 && manifest.types == numbers(plan)
                 && manifest.day_zone.as_deref() == plan.day_zone().map(Zone::name)
                 && shards.is_ok_and(|shards| shards as usize == manifest.shards.len())
-        })
+        });
+    Ok(is_of_plan)
+}
+
+/// Whether an error says that there is nothing, or something that is no day, rather than that it cannot be told.
+fn is_no_day(error: &Error) -> bool {
+    let Error::Io { source, .. } = error else { return false };
+    matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory)
 }
 
 /// The manifest of a published day whose files are there with their sizes.

@@ -102,10 +102,16 @@ fn refuse_unknown_type(plan: &Plan, table: &ActionTable) -> Result<()> {
 }
 
 /// The days to build, and with `--skip-existing` those that are there already.
-pub(crate) fn missing_days(plan: &Plan, output: &Output) -> (Vec<Day>, Vec<Day>) {
-    let exists = |day: &Day| plan.options().skip_existing && day::exists(plan, output, *day);
-    let (existing, missing) = plan.days().iter().partition(|day| exists(day));
-    (missing, existing)
+///
+/// # Errors
+/// What the system refuses where a day may be: whether it is there cannot be told, so it is neither skipped nor built over.
+pub(crate) fn missing_days(plan: &Plan, output: &Output) -> Result<(Vec<Day>, Vec<Day>)> {
+    let (mut missing, mut existing) = (Vec::new(), Vec::new());
+    for &day in plan.days() {
+        let exists = plan.options().skip_existing && day::exists(plan, output, day)?;
+        (if exists { &mut existing } else { &mut missing }).push(day);
+    }
+    Ok((missing, existing))
 }
 
 /// Checks that the days of a plan can be put in place.
@@ -129,7 +135,7 @@ type OpenTable = (ActionTable, Box<dyn Source>);
 impl<I: ItemId> Run<'_, I> {
     fn build(&self, tables: Tables, device: Chosen) -> Result<Summary> {
         let mut summary = Summary::new(self.pool.current_num_threads(), device);
-        let (missing, existing) = missing_days(self.plan, self.output);
+        let (missing, existing) = missing_days(self.plan, self.output)?;
         summary.skipped = existing;
         if missing.is_empty() {
             return Ok(summary.finish(self.started.elapsed()));

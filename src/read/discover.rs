@@ -153,9 +153,12 @@ pub(super) fn discover(root: &Path, wanted: &Wanted, keep: &dyn Fn(Day) -> bool)
 fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     let looked_at = |entry: &DirEntry| is_visible(entry) || Lake::shown_by(entry.path()).is_some();
+    // What was found last, and how far below the root: an error in the middle of a list does not say which folder is listed.
+    let mut last = (root.to_owned(), 0);
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(looked_at) {
         let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_owned();
+            let listed = last.0.ancestors().nth((last.1 + 1_usize).saturating_sub(error.depth()));
+            let path = error.path().or(listed).unwrap_or(root).to_owned();
             let source = error.into_io_error();
             let source = source.unwrap_or_else(|| io::Error::other("a link that leads back to a folder above it"));
             unreadable(table, "read", &path, source)
@@ -163,6 +166,7 @@ fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
         if let Some(lake) = Lake::shown_by(entry.path()) {
             return Err(lake.refused(table, entry.path()));
         }
+        last = (entry.path().to_owned(), entry.depth());
         if entry.file_type().is_file() {
             paths.push(entry.into_path());
         } else if !entry.file_type().is_dir() {

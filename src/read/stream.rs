@@ -105,7 +105,13 @@ struct Counted<R> {
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
+        // A read that a signal ends is made again here, and no decoder above has to be able to go on after it.
+        let count = loop {
+            match self.reader.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                count => break count?,
+            }
+        };
         self.consumed.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }

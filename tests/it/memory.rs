@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use shardback::generate::{Options, generate};
 use tempfile::TempDir;
 
-use crate::shim::FaultRun;
+use crate::shim::{Fault, FaultRun};
 use crate::tables::published;
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -155,7 +155,8 @@ fn a_bit_that_flips_on_the_spill_disk_publishes_nothing() {
     fs::create_dir(&spill).unwrap();
     for number in [1, 2, 30, 500] {
         let arguments = ["--memory", "218MiB", "--quiet", "--spill-dir", spill.to_str().unwrap()];
-        let outcome = FaultRun::new(build(&out, "2", &arguments), &spill).flip_at(number).run().expect_code(1);
+        let outcome =
+            FaultRun::new(build(&out, "2", &arguments), &spill).read(number, Fault::Flip).run().expect_code(1);
         let error = outcome.stderr();
         let expected =
             format!("error: `{}`: a temporary file in it gave back other bytes than were written", spill.display());

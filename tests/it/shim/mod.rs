@@ -1,4 +1,4 @@
-//! Runs a program whose disk calls below one folder are counted and written down, and one of them broken.
+//! Runs a program whose calls below a folder are counted and written down, and some of them broken.
 //!
 //! The calls are caught by `fault.c`, a library that is compiled here and loaded before libc. A killed process keeps
 //! what the system has cached, so kills show what a crash of the program leaves; what a power cut leaves is decided by
@@ -15,8 +15,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// One call that changes the disk: `open` (creating), `write`, `fsync`, `ftruncate`, `fallocate`, `mkdir`, `rename`,
-/// `exchange` or `unlink` (also of folders).
+use rustix::io::Errno;
+
+/// One call. Of those that change the disk: `open` (creating), `write`, `direct` (past the page cache), `fsync`, `ftruncate`,
+/// `fallocate`, `mkdir`, `rename`, `exchange` or `unlink` (also of folders); of the others `read`, `open` or `list`.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) name: String,
@@ -25,11 +27,30 @@ pub(crate) struct Call {
     pub(crate) new_path: Option<PathBuf>,
 }
 
+/// What is done to a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The program is killed instead; a write is torn first.
+    Kill,
+    /// It fails.
+    Fail(Errno),
+    /// The interrupt of Ctrl-C comes before it.
+    Interrupt,
+    /// A read or write does half of what it is asked for.
+    Short,
+    /// A read gives back a bit that is not as it was written.
+    Flip,
+}
+
 /// What came of a run.
 pub(crate) struct Outcome {
     pub(crate) output: Output,
-    /// The calls below the root in order, up to and with the broken one.
+    /// The calls below the root that change the disk, in order, up to and with the one that ended the program.
     pub(crate) calls: Vec<Call>,
+    /// Those that read.
+    pub(crate) reads: Vec<Call>,
+    /// Those that open for reading, or list.
+    pub(crate) looks: Vec<Call>,
 }
 
 impl Outcome {
@@ -54,6 +75,8 @@ impl Outcome {
 pub(crate) struct FaultRun {
     command: Command,
     log: PathBuf,
+    /// By the variable that names them.
+    faults: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl FaultRun {
@@ -63,37 +86,75 @@ impl FaultRun {
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("calls-{}-{run}", std::process::id()));
         command.env("LD_PRELOAD", library()).env("FAULT_ROOT", root).env("FAULT_LOG", &log);
-        Self { command, log }
+        Self { command, log, faults: BTreeMap::new() }
+    }
+
+    /// Counts reads and looks below another folder.
+    pub(crate) fn reading(mut self, root: &Path) -> Self {
+        self.command.env("FAULT_READ_ROOT", root);
+        self
+    }
+
+    fn fault(mut self, counter: &'static str, calls: String, fault: Fault) -> Self {
+        let fault = match fault {
+            Fault::Kill => "kill".to_owned(),
+            Fault::Fail(error) => format!("fail={}", error.raw_os_error()),
+            Fault::Interrupt => "interrupt".to_owned(),
+            Fault::Short => "short".to_owned(),
+            Fault::Flip => "flip".to_owned(),
+        };
+        self.faults.entry(counter).or_default().push(format!("{calls}:{fault}"));
+        self
+    }
+
+    /// Breaks the call that changes the disk for the `number`-th time, from 1.
+    pub(crate) fn change(self, number: usize, fault: Fault) -> Self {
+        self.fault("FAULT_CHANGES", number.to_string(), fault)
+    }
+
+    /// Breaks that call and every `step`-th after it.
+    pub(crate) fn changes(self, number: usize, step: usize, fault: Fault) -> Self {
+        self.fault("FAULT_CHANGES", format!("{number}/{step}"), fault)
+    }
+
+    /// Breaks the `number`-th read.
+    pub(crate) fn read(self, number: usize, fault: Fault) -> Self {
+        self.fault("FAULT_READS", number.to_string(), fault)
+    }
+
+    /// Breaks that read and every `step`-th after it.
+    pub(crate) fn reads(self, number: usize, step: usize, fault: Fault) -> Self {
+        self.fault("FAULT_READS", format!("{number}/{step}"), fault)
+    }
+
+    /// Breaks the `number`-th opening for reading, or listing.
+    pub(crate) fn look(self, number: usize, fault: Fault) -> Self {
+        self.fault("FAULT_LOOKS", number.to_string(), fault)
+    }
+
+    /// Breaks that one and every `step`-th after it.
+    pub(crate) fn looks(self, number: usize, step: usize, fault: Fault) -> Self {
+        self.fault("FAULT_LOOKS", format!("{number}/{step}"), fault)
     }
 
     /// Kills the program instead of call `number`, from 1; a write is torn first.
-    pub(crate) fn kill_at(mut self, number: usize) -> Self {
-        self.command.env("FAULT_MODE", "kill").env("FAULT_AT", number.to_string());
-        self
+    pub(crate) fn kill_at(self, number: usize) -> Self {
+        self.change(number, Fault::Kill)
     }
 
     /// Lets call `number` fail.
-    pub(crate) fn fail_at(mut self, number: usize, error: rustix::io::Errno) -> Self {
-        self.command.env("FAULT_MODE", "fail").env("FAULT_AT", number.to_string());
-        self.command.env("FAULT_ERRNO", error.raw_os_error().to_string());
-        self
+    pub(crate) fn fail_at(self, number: usize, error: Errno) -> Self {
+        self.change(number, Fault::Fail(error))
     }
 
     /// Sends the interrupt of Ctrl-C before call `number`, which then happens.
-    pub(crate) fn interrupt_at(mut self, number: usize) -> Self {
-        self.command.env("FAULT_MODE", "interrupt").env("FAULT_AT", number.to_string());
-        self
+    pub(crate) fn interrupt_at(self, number: usize) -> Self {
+        self.change(number, Fault::Interrupt)
     }
 
     /// As on a file system that cannot exchange two folders.
     pub(crate) fn without_exchange(mut self) -> Self {
         self.command.env("FAULT_NO_EXCHANGE", "1");
-        self
-    }
-
-    /// Changes a bit of what read `number` gives back, from 1, of those at a place in a file.
-    pub(crate) fn flip_at(mut self, number: usize) -> Self {
-        self.command.env("FAULT_FLIP", number.to_string());
         self
     }
 
@@ -110,18 +171,33 @@ impl FaultRun {
     }
 
     /// Runs the program to its end.
+    #[track_caller]
     pub(crate) fn run(mut self) -> Outcome {
+        for (counter, faults) in &self.faults {
+            self.command.env(counter, faults.join(","));
+        }
         let output = self.command.stdin(Stdio::null()).output().expect("the program starts");
+        assert_ne!(output.status.code(), Some(99), "{}", String::from_utf8_lossy(&output.stderr));
         let log = fs::read_to_string(&self.log).expect("the shim was loaded and wrote its log");
         fs::remove_file(&self.log).expect("the log is ours");
-        let call = |line: &str| {
-            let mut parts = line.split('\t');
-            let name = parts.next().unwrap_or_default().to_owned();
-            let path = PathBuf::from(parts.next().unwrap_or_default());
-            Call { name, path, new_path: parts.next().map(PathBuf::from) }
+        let calls = |counter: &str| {
+            let of_counter = log.lines().filter_map(|line| line.strip_prefix(counter)?.strip_prefix('\t'));
+            let mut calls: Vec<(u64, Call)> = of_counter.map(call).collect();
+            // Threads write them down in another order than they are numbered.
+            calls.sort_by_key(|(number, _)| *number);
+            calls.into_iter().map(|(_, call)| call).collect()
         };
-        Outcome { output, calls: log.lines().map(call).collect() }
+        Outcome { calls: calls("changes"), reads: calls("reads"), looks: calls("looks"), output }
     }
+}
+
+/// A call and its number, from a line of the log.
+fn call(line: &str) -> (u64, Call) {
+    let mut parts = line.split('\t');
+    let number = parts.next().and_then(|number| number.parse().ok()).expect("a number");
+    let name = parts.next().unwrap_or_default().to_owned();
+    let path = PathBuf::from(parts.next().unwrap_or_default());
+    (number, Call { name, path, new_path: parts.next().map(PathBuf::from) })
 }
 
 /// The shim, compiled once per process of tests.

@@ -1,142 +1,16 @@
-//! Protects: whatever stops a build, and wherever, each published day is old or new, whole, and the next run gets through.
-
-#![expect(clippy::disallowed_methods, reason = "the tests write tables and copy outputs by hand")]
-#![expect(clippy::expect_used, reason = "a test stops where its set-up fails")]
+//! A build that is stopped before, at or after any call that changes the disk, by a kill, a full or broken disk, or Ctrl-C.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use shardback::config::Format;
 use shardback::fsio::{Output, STAGING_FOLDER};
-use tempfile::TempDir;
 
-use crate::shim::{FaultRun, Outcome, assert_durable, contents};
-
-const DAYS: [&str; 3] = ["2025-08-16", "2025-08-17", "2025-08-18"];
-
-/// Tables of two versions and what a build of each gives.
-struct World {
-    _guard: TempDir,
-    root: PathBuf,
-}
-
-impl World {
-    /// Builds `days` from both versions, into `old` and `new`.
-    fn new(days: &[&str]) -> Self {
-        let guard = tempfile::tempdir().expect("a temporary folder");
-        let root = guard.path().canonicalize().expect("it exists");
-        let world = Self { _guard: guard, root };
-        for (version, first_item) in [("old", 100), ("new", 500)] {
-            world.write_tables(version, first_item);
-            world.build(version, version, days, &[]).run().expect_code(0);
-        }
-        for format in Format::ALL {
-            let [old, new] = ["old", "new"].map(|out| contents(&world.root.join(out).join(format.name())));
-            assert!(
-                !old.is_empty() && old.keys().eq(new.keys()) && old != new,
-                "the versions differ in {}",
-                format.name()
-            );
-        }
-        world
-    }
-
-    /// Four customers with a few clicks, and two impressed items for each on every day.
-    fn write_tables(&self, version: &str, first_item: i32) {
-        let (mut impressions, mut clicks) = (String::new(), String::new());
-        for (number, day) in DAYS.iter().enumerate() {
-            for customer in 1..=4 {
-                let item = first_item + 10 * customer + i32::try_from(number).expect("small");
-                let slate = format!(r#"[{{"item_id":{item},"is_order":true}},{{"item_id":7,"is_order":false}}]"#);
-                writeln!(
-                    impressions,
-                    r#"{{"dt":"{day}","ranking_id":"r","customer_id":{customer},"impressions":{slate}}}"#
-                )
-                .expect("a string");
-                let day = 13 + number;
-                for hour in 10..10 + customer {
-                    writeln!(
-                        clicks,
-                        r#"{{"dt":"2025-08-{day}","customer_id":{customer},"item_id":{item},"click_time":"2025-08-{day}T{hour}:00:00Z"}}"#
-                    )
-                    .expect("a string");
-                }
-            }
-        }
-        let folder = self.root.join(format!("tables-{version}"));
-        fs::create_dir(&folder).expect("created");
-        fs::write(folder.join("impressions.ndjson"), impressions).expect("written");
-        fs::write(folder.join("clicks.ndjson"), clicks).expect("written");
-    }
-
-    /// A build of the tables of a version into the folder `out`.
-    fn build(&self, version: &str, out: &str, days: &[&str], more: &[&str]) -> FaultRun {
-        let (tables, out) = (self.root.join(format!("tables-{version}")), self.root.join(out));
-        fs::create_dir_all(&out).expect("created");
-        let mut command = shardback();
-        command.arg("build").arg("--impressions").arg(tables.join("impressions.ndjson"));
-        command.arg("--clicks").arg(tables.join("clicks.ndjson")).arg("--out").arg(&out);
-        command.args(["--from", days[0], "--to", days[days.len() - 1]]);
-        command.args(["--format", "parquet,dense,jagged", "--shards", "2", "--history", "5", "--quiet"]).args(more);
-        FaultRun::new(command, &out)
-    }
-
-    /// A fresh copy of what the old tables gave, as `out`.
-    fn reset(&self) -> PathBuf {
-        let out = self.root.join("out");
-        let _ = fs::remove_dir_all(&out);
-        copy(&self.root.join("old"), &out);
-        out
-    }
-
-    /// How many formats of the first day are new; stops the test unless these come first, the rest are old, and all are
-    /// whole.
-    fn count_new(&self) -> usize {
-        let day = |out: &str, format: Format| contents(&self.root.join(out).join(day_name(format, DAYS[0])));
-        let new = Format::ALL.iter().take_while(|&&format| day("out", format) == day("new", format)).count();
-        for &format in &Format::ALL[new..] {
-            assert!(day("out", format) == day("old", format), "{} is neither old nor new", format.name());
-        }
-        new
-    }
-
-    /// Stops the test unless `out` now holds what an undisturbed build of the new tables gives, and nothing else.
-    fn assert_all_new(&self) {
-        let [out, new] = ["out", "new"].map(|out| contents(&self.root.join(out)));
-        assert!(out.keys().eq(new.keys()), "other files: {:?}", out.keys());
-        assert!(out == new, "other bytes");
-        self.assert_no_staging();
-    }
-
-    fn assert_no_staging(&self) {
-        assert!(!self.root.join("out").join(STAGING_FOLDER).exists(), "staging is left behind");
-    }
-}
-
-fn shardback() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_shardback"))
-}
-
-fn day_name(format: Format, day: &str) -> String {
-    format!("{}/dt={day}", format.name())
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in walkdir::WalkDir::new(from) {
-        let entry = entry.expect("readable");
-        let place = to.join(entry.path().strip_prefix(from).expect("below it"));
-        if entry.file_type().is_dir() {
-            fs::create_dir(place).expect("created");
-        } else {
-            fs::copy(entry.path(), place).expect("copied");
-        }
-    }
-}
+use super::{DAYS, World, day_name, shardback};
+use crate::shim::{Outcome, assert_durable, contents};
 
 #[test]
 fn a_build_syncs_all_before_it_is_seen_or_deleted() {
