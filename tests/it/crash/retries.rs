@@ -1,10 +1,14 @@
 //! Calls that do less than they were asked for, or have to be made again, and several faults in one run.
 
+use std::fs;
+use std::io::Write;
+
+use flate2::{Compression, GzBuilder};
 use rustix::io::Errno;
 use shardback::fsio::STAGING_FOLDER;
 
-use super::{DAYS, World};
-use crate::shim::{Fault, assert_durable};
+use super::{DAYS, SMALL, World, shardback};
+use crate::shim::{Fault, FaultRun, assert_durable};
 
 /// A signal that comes while the system is at work ends the call with `EINTR`, which says only that it has to be made again: every
 /// second call fails so, that is, each of them and its next try goes through.
@@ -81,4 +85,33 @@ fn a_run_that_is_killed_while_it_gives_up_leaves_old_or_new() {
             }
         }
     }
+}
+
+/// A packed file of several members, the first of which ends where what is read at a time ends: the read that looks for the next one
+/// is ended by a signal, and must not be taken for the end of the file.
+#[test]
+fn a_packed_table_is_whole_whatever_signals_come() {
+    /// What is read at a time.
+    const READ: usize = 1 << 15;
+    let member = |text: &str, padding: usize| {
+        let mut packed = GzBuilder::new().extra(vec![0; padding]).write(Vec::new(), Compression::fast());
+        packed.write_all(text.as_bytes()).expect("written to memory");
+        packed.finish().expect("written to memory")
+    };
+    let world = World::new(&DAYS[..1]);
+    let tables = world.root.join("tables-new");
+    let text = fs::read_to_string(tables.join("clicks.ndjson")).expect("it is there");
+    let (first, second) = text.split_at(text.find('\n').expect("lines") + 1);
+    let mut packed = member(first, READ - member(first, 0).len());
+    assert_eq!(packed.len(), READ);
+    packed.extend(member(second, 0));
+    fs::write(tables.join("clicks.ndjson.gz"), packed).expect("written");
+    let out = world.reset();
+    let mut command = shardback();
+    command.arg("build").arg("--impressions").arg(tables.join("impressions.ndjson"));
+    command.arg("--clicks").arg(tables.join("clicks.ndjson.gz")).arg("--out").arg(&out);
+    command.args(["--date", DAYS[0], "--format", SMALL.formats, "--shards", SMALL.shards, "--history", SMALL.history]);
+    let run = FaultRun::new(command, &out).reading(&tables);
+    run.reads(1, 2, Fault::Fail(Errno::INTR)).run().expect_code(0);
+    world.assert_all_new();
 }
