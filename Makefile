@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check check-rust check-python test test-python test-image bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
+.PHONY: help check check-rust check-python test test-python test-image fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,26 @@ test-python: $(VENV)/.installed ## The Python package, installed, with a real Py
 test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, as a release build.
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)
 
+# Seconds for each of the targets.
+SECONDS ?= 60
+fuzz: ## Each fuzz target for a minute, or for SECONDS=…; needs cargo-fuzz (cargo install cargo-fuzz --locked).
+	fuzz/run.sh $(SECONDS) $(TARGETS)
+
+# A nightly compiler with its sources; both targets build everything anew, in folders of their own.
+NIGHTLY ?= nightly
+NIGHTLY_HAS = rustup component list --toolchain $(NIGHTLY) --installed 2> /dev/null | grep -q
+
+# What has `unsafe` of its own and asks nothing of the system that Miri has not. The libraries beneath (crossbeam) keep to tree borrows,
+# not to stacked ones, and the threads of a pool are still there at the end.
+miri: ## Tests of modules with `unsafe`, in an interpreter that sees undefined behaviour; needs Miri.
+	@$(NIGHTLY_HAS) '^miri' || { echo "Miri is missing: rustup component add miri rust-src --toolchain $(NIGHTLY)" >&2; exit 1; }
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks" cargo +$(NIGHTLY) miri test --target-dir target/miri --lib fsio::buffers
+
+tsan: ## Tests of what threads share, under the thread sanitizer; needs a nightly compiler with rust-src.
+	@$(NIGHTLY_HAS) '^rust-src' || { echo "The sources are missing: rustup component add rust-src --toolchain $(NIGHTLY)" >&2; exit 1; }
+	RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS="halt_on_error=1" cargo +$(NIGHTLY) test -Zbuild-std --target x86_64-unknown-linux-gnu \
+		--target-dir target/tsan --test it -- load:: open:: fsio:: spilling::
+
 bench: ## The benchmarks of the stages.
 	cargo bench
 
@@ -61,7 +81,7 @@ demo: ## Build the bundled sample and show what came out.
 
 clean: ## Delete everything that the other targets made.
 	cargo clean
-	rm -rf $(VENV) .venv-kernels demo-out train-work .pytest_cache python/.pytest_cache python/.mypy_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
+	rm -rf $(VENV) .venv-kernels fuzz/target fuzz/corpus fuzz/artifacts demo-out train-work .pytest_cache python/.pytest_cache python/.mypy_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
 
 # The stamp is newer than the requirements, or the environment is made afresh.
 $(VENV)/.installed: $(REQUIREMENTS)

@@ -1,14 +1,33 @@
 //! What the targets share: rows of a table of clicks as values, and what the library reads of the same table.
+//!
+//! A target of files is handed the bytes of a file behind a `=`, so that real files are seeds, and their bytes are what is changed;
+//! other bytes are taken for values, of which a file is made.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use shardback::config::{ActionTable, Options, Plan};
 use shardback::error::{Error, Result};
-use shardback::event::{Action, ActionKey, Day};
+use shardback::event::{Action, ActionKey, Day, Sample};
 use shardback::read::{Source, open};
-use shardback::unify::{read_actions, wanted_actions};
+use shardback::unify::{read_actions, read_impressions, wanted_actions, wanted_impressions};
+
+/// What a target of files is handed.
+pub enum Given<'a, T> {
+    /// A file.
+    Bytes(&'a [u8]),
+    /// What a file is made of.
+    Values(T),
+}
+
+/// Tells which of the two some bytes are; `None` where they are too few to be values.
+pub fn given<'a, T: Arbitrary<'a>>(data: &'a [u8]) -> Option<Given<'a, T>> {
+    match data.strip_prefix(b"=") {
+        Some(bytes) => Some(Given::Bytes(bytes)),
+        None => T::arbitrary_take_rest(Unstructured::new(data)).ok().map(Given::Values),
+    }
+}
 
 /// A click, as the table's columns say it.
 #[derive(Arbitrary, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +135,19 @@ pub fn clicks_of(source: &dyn Source) -> Result<Vec<Click>> {
     Ok(clicks)
 }
 
+/// The samples in a file of impressions.
+fn shown_in_file(path: &Path) -> Result<usize> {
+    let plan = plan();
+    let source = open(path, wanted_impressions(), &|day| plan.days().contains(&day))?;
+    let count = Mutex::new(0);
+    let sink = |samples: &[Sample<i32>]| {
+        *count.lock().expect("no panic") += samples.len();
+        Ok(())
+    };
+    read_impressions::<i32>(&source, &plan, &sink, &|_| Ok(()))?;
+    Ok(count.into_inner().expect("no panic"))
+}
+
 /// Writes a table of clicks and reads it; both have to say the same. Refused is what nobody would have refused.
 pub fn same_clicks(name: &str, text: &[u8], mut expected: Vec<Click>) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -126,12 +158,15 @@ pub fn same_clicks(name: &str, text: &[u8], mut expected: Vec<Click>) {
     assert_eq!(found, expected, "{}", String::from_utf8_lossy(text));
 }
 
-/// Reads bytes as a table: any answer is right that comes, with a message where it is no.
+/// Reads bytes as a table of clicks, and as one of impressions: any answer is right that comes, with a message where it is no.
 pub fn any_answer(name: &str, bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("a file");
     if let Err(error) = clicks_of_file(&path) {
+        told(&error);
+    }
+    if let Err(error) = shown_in_file(&path) {
         told(&error);
     }
 }

@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use shardback_fuzz::{Click, any_answer, same_clicks};
+use shardback_fuzz::{Click, Given, any_answer, given, same_clicks};
 
 #[derive(Arbitrary, Debug)]
 enum Input {
@@ -13,7 +13,6 @@ enum Input {
         clicks: Vec<(Click, Spelling)>,
         line_feed_at_end: bool,
     },
-    Bytes(Vec<u8>),
     /// Bytes behind a header that has all columns.
     Records(Vec<u8>),
 }
@@ -36,9 +35,13 @@ struct Spelling {
 
 const NAMES: [&str; 5] = ["dt", "customer_id", "item_id", "click_time", "more"];
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|data: &[u8]| {
+    let input = match given(data) {
+        None => return,
+        Some(Given::Bytes(bytes)) => return any_answer("clicks.csv", bytes),
+        Some(Given::Values(input)) => input,
+    };
     match input {
-        Input::Bytes(bytes) => any_answer("clicks.csv", &bytes),
         Input::Records(bytes) => {
             any_answer("clicks.csv", &[b"dt,customer_id,item_id,click_time\n", bytes.as_slice()].concat())
         }

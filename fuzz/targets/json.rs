@@ -6,13 +6,7 @@ use std::fmt::Write;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use shardback_fuzz::{Click, any_answer, same_clicks};
-
-#[derive(Arbitrary, Debug)]
-enum Input {
-    Clicks(Vec<(Click, Spelling)>),
-    Bytes(Vec<u8>),
-}
+use shardback_fuzz::{Click, Given, any_answer, given, same_clicks};
 
 /// How a line says its click.
 #[derive(Arbitrary, Debug)]
@@ -37,10 +31,11 @@ enum More {
     Deep(u8),
 }
 
-fuzz_target!(|input: Input| {
-    match input {
-        Input::Bytes(bytes) => any_answer("clicks.json", &bytes),
-        Input::Clicks(lines) => {
+fuzz_target!(|data: &[u8]| {
+    match given::<Vec<(Click, Spelling)>>(data) {
+        None => {}
+        Some(Given::Bytes(bytes)) => any_answer("clicks.json", bytes),
+        Some(Given::Values(lines)) => {
             let mut text = String::new();
             let mut expected = Vec::new();
             for (click, spelling) in lines {

@@ -8,21 +8,24 @@ use arbitrary::Arbitrary;
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use libfuzzer_sys::fuzz_target;
 use parquet::arrow::ArrowWriter;
-use shardback_fuzz::any_answer;
+use shardback_fuzz::{Given, any_answer, given};
 
 #[derive(Arbitrary, Debug)]
 enum Input {
     Changed(Vec<(u16, u8)>),
     /// Another footer, of which the file says the right length.
     Footer(Vec<u8>),
-    Bytes(Vec<u8>),
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|data: &[u8]| {
+    let input = match given(data) {
+        None => return,
+        Some(Given::Bytes(bytes)) => return any_answer("clicks.parquet", bytes),
+        Some(Given::Values(input)) => input,
+    };
     static RIGHT: OnceLock<Vec<u8>> = OnceLock::new();
     let right = RIGHT.get_or_init(right);
     let bytes = match input {
-        Input::Bytes(bytes) => bytes,
         Input::Changed(changes) => {
             let mut bytes = right.clone();
             for (place, value) in changes {

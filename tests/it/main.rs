@@ -29,6 +29,7 @@ mod machine;
 mod manifest;
 mod memory;
 mod open;
+mod plain;
 mod properties;
 mod read;
 mod read_tables;

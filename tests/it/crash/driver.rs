@@ -165,8 +165,10 @@ fn a_driver_killed_at_any_call_leaves_each_format_old_or_new() {
             outcome.expect_code(0);
             break;
         }
-        world.run().run().expect_code(0);
-        world.assert_all_new();
+        if is_followed(&outcome, number) {
+            world.run().run().expect_code(0);
+            world.assert_all_new();
+        }
     }
     assert!(seen.iter().all(|&count| count > 0), "kills before, between and after all formats: {seen:?}");
 }
@@ -218,10 +220,17 @@ fn a_driver_on_a_broken_disk_leaves_each_format_old_or_new() {
             assert!(said.contains(&*world.out().to_string_lossy()), "{call:?} is not named: {said}");
             named += 1;
         }
-        world.run().run().expect_code(0);
-        world.assert_all_new();
+        if number % 4 == 0 {
+            world.run().run().expect_code(0);
+            world.assert_all_new();
+        }
     }
     assert!(named > 30, "{named}");
+}
+
+/// Whether another run is made after one that was killed at a call: what the tasks leave is much alike.
+fn is_followed(outcome: &Outcome, number: usize) -> bool {
+    number % 4 == 0 || outcome.calls.last().is_some_and(|call| !of_a_task(&call.path))
 }
 
 /// Whether a path is below the folder of a run's tasks.

@@ -1,11 +1,12 @@
 //! Disks that cannot be read any more, in the middle of an input, of a day or of its manifest: an error that names the file, and nothing
 //! is published.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::{DAYS, World, shardback};
+use super::{DAYS, World, copy, shardback};
 use crate::shim::{Call, Fault, FaultRun, Outcome, contents};
 
 /// Fails each read, and each opening and listing, in turn; what is said names the file. Says how many of each there were.
@@ -42,13 +43,17 @@ fn every_read_fails(
     })
 }
 
-/// The bundled sample has files of every format, and some that are packed.
+/// The bundled sample has files of every format, and some that are packed; of its clicks a few will do.
 #[test]
 fn an_input_that_cannot_be_read_stops_the_build() {
     let world = World::new(&DAYS[..1]);
     let out = world.reset();
     let before = contents(&out);
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample").canonicalize().expect("it is there");
+    let sample = world.root.join("sample");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample"), &sample);
+    for day in 1..14 {
+        fs::remove_dir_all(sample.join(format!("clicks/dt=2025-08-{day:02}"))).expect("a day of clicks");
+    }
     let run = || {
         world.reset();
         let mut command = shardback();
@@ -67,7 +72,7 @@ fn an_input_that_cannot_be_read_stops_the_build() {
         assert!(contents(&out) == before, "something was published");
         world.assert_no_staging();
     });
-    assert!(failed[0] > 50 && failed[1] > 30, "{failed:?}");
+    assert!(failed[0] > 30 && failed[1] > 30, "{failed:?}");
 }
 
 /// Days that cannot be read are said to be so by everything that reads them.
