@@ -40,14 +40,14 @@ def arguments(
     if shards is not None and shard_rows is not None:
         raise OptionError("shards: it excludes shard_rows; give one of them")
     given = {
-        "out": os.path.expanduser(out),
-        "start": str(first),
-        "end": str(last),
+        "out": os.fsdecode(os.path.expanduser(out)),
+        "start": _iso(first),
+        "end": _iso(last),
         "formats": [formats] if isinstance(formats, str) else list(formats),
         "shard_rows": 131_072 if shard_rows is None else shard_rows,
         "shards": shards,
         "memory": None if memory is None else str(memory),
-        "spill_dir": None if spill_dir is None else os.path.expanduser(spill_dir),
+        "spill_dir": None if spill_dir is None else os.fsdecode(os.path.expanduser(spill_dir)),
         # Spark reads CSV itself.
         "csv_escape": None,
         **others,
@@ -67,6 +67,11 @@ def manifests(given: dict[str, object]) -> list[Manifest]:
     assert isinstance(names, list), "a list is what `arguments` makes of it"
     folders = [Path(out, name, f"dt={day}") for day in days for name in FORMATS if name in names]
     return [Manifest.parse(folder, _native.manifest(folder)) for folder in folders]
+
+
+def _iso(day: Day) -> str:
+    """A day as Rust and Python alike read it; what is none is left to Rust, which says so."""
+    return str(day).removeprefix("dt=")
 
 
 def _range(date: Day | None, start: Day | None, end: Day | None) -> tuple[Day, Day]:

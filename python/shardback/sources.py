@@ -25,7 +25,7 @@ def source(name: str, table: object) -> object:
     if table is None:
         return None
     if isinstance(table, str | bytes | os.PathLike):
-        return os.path.expanduser(table)
+        return os.fsdecode(os.path.expanduser(table))
     if hasattr(table, "__arrow_c_stream__"):
         return table
     kind = type(table)

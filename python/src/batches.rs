@@ -131,7 +131,7 @@ fn ranks(py: Python<'_>, rank: u32, world_size: u32, batch_size: usize, last: &s
         "uneven" => Last::Uneven,
         _ => Last::Repeat,
     };
-    let problem = || format!("rank: {rank} of {world_size}, with batches of {batch_size}, is none");
+    let problem = || format!("rank: there is no rank {rank} among {world_size} with batches of {batch_size}");
     Ranks::new(rank, world_size, batch_size, last).ok_or_else(|| raise(py, "OptionError", problem()))
 }
 

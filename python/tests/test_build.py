@@ -120,6 +120,9 @@ def test_the_home_folder_is_meant(tables: Tables, tmp_path: pathlib.Path, monkey
     assert manifests[0].path == tmp_path / "out" / "dense" / "dt=2025-08-14" and not (tmp_path / "~").exists()
     opened = shardback.open("~/out")
     assert isinstance(opened, shardback.Days) and len(opened) == len(DAYS)
+    # Paths of bytes are paths, and a day may be spelled as a folder's name.
+    again = build({**tables, "clicks": b"clicks.csv"}, tmp_path / "again", start="dt=2025-08-14")  # type: ignore[dict-item]
+    assert [manifest.build for manifest in again] == [manifest.build for manifest in manifests]
     assert shardback.Day("~/out/jagged/dt=2025-08-14").path == tmp_path / "out" / "jagged" / "dt=2025-08-14"
 
 

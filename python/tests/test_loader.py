@@ -151,8 +151,9 @@ def test_what_does_not_fit_is_said(out, wide, tables, tmp_path) -> None:
         ([out / "jagged" / "dt=2025-08-14", wide / "jagged" / "dt=2025-08-15"], {}, "items are i32 on 2025-08-14 and i64"),
         ([out, out], {}, "is there twice"),
         ([], {}, "days: there are none"),
-        (out, {"batch_size": 0}, "batch_size, prefetch and threads are 1 or more"),
-        (out, {"threads": 0}, "batch_size, prefetch and threads are 1 or more"),
+        (out, {"batch_size": 0}, "batch_size: 0 is not between 1 and 4294967295"),
+        (out, {"batch_size": 1 << 32}, "batch_size: 4294967296 is not between 1 and 4294967295"),
+        (out, {"threads": 0}, "prefetch and threads are 1 or more"),
         (out, {"threads": 16384}, "threads: 16384 is not between 1 and 1024"),
         (out, {"rank": 1}, "together with world_size"),
         (out, {"rank": 2, "world_size": 2}, "rank: 2 is not between 0 and 1"),
@@ -270,12 +271,14 @@ def test_items_that_do_not_fit_are_refused(tables, tmp_path, gather) -> None:
     assert len(items(loader(tmp_path / "out", gather=gather))) == TOTAL
 
 
-def test_a_damaged_history_ends_the_epoch(out, tmp_path) -> None:
+@pytest.mark.parametrize("damage", [lambda starts: starts + 10**6, lambda starts: starts * 0 + (2**63 - 1)])
+def test_a_damaged_history_ends_the_epoch(out, tmp_path, damage) -> None:
+    """Also where start and length add up to more than 64 bits hold."""
     copy = tmp_path / "dt=2025-08-14"
     shutil.copytree(out / "jagged" / copy.name, copy)
     shard = copy / "shard-00000.safetensors"
     starts = shardback.Day(copy).shards[0]["history_start"].copy()
-    damaged = shard.read_bytes().replace(starts.tobytes(), (starts + 10**6).tobytes())
+    damaged = shard.read_bytes().replace(starts.tobytes(), damage(starts).tobytes())
     shard.write_bytes(damaged)
     for gather, message in [("host", "is out of range"), ("torch", "its history is out of range")]:
         with pytest.raises(shardback.CorruptError, match=message):

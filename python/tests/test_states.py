@@ -7,6 +7,7 @@ import pathlib
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 import shardback
@@ -153,6 +154,14 @@ def test_resume_on_another_number_of_ranks(out, old, new) -> None:
         counts.update(items(rest))
     assert len(counts) == TOTAL
     assert counts.total() - TOTAL < len(DAYS) * max(old, new)
+
+
+def test_numbers_of_numpy_are_saved_as_plain_ones(out) -> None:
+    """What a checkpoint holds is read back, whatever kind of number the seed was."""
+    drawn = loader(out, seed=np.int64(7), shuffle=1, batch_size=np.int32(32))
+    same = loader(out)
+    same.load_state_dict(drawn.state_dict())
+    assert (same.seed, items(same)) == (7, items(loader(out, seed=7)))
 
 
 def test_states_of_something_else_are_refused(out) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import numbers
+import operator
 import os
 import warnings
 import weakref
@@ -89,9 +90,10 @@ class Loader(IterableDataset[Batch]):
         device_memory: int | None = None,
     ) -> None:
         self.days = _days(days)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
+        # Numbers of numpy are numbers, too, but what is saved of them has to be plain.
+        self.batch_size = operator.index(batch_size)
+        self.seed = operator.index(seed)
+        self.shuffle = bool(shuffle)
         self._ranks = ranks.given(rank, world_size)
         self.trim = trim
         self._last = _last(drop_last=drop_last, uneven=uneven)
@@ -108,8 +110,10 @@ class Loader(IterableDataset[Batch]):
         self._gather = gather
         self._prefetch = prefetch
         self._threads = min(_native.processors(), _native.MAX_THREADS) if threads is None else threads
-        if batch_size < 1 or prefetch < 1 or self._threads < 1 or not 0 <= seed < 1 << 64:
-            raise OptionError("batch_size, prefetch and threads are 1 or more, and seed is a number of 64 bits")
+        if not 1 <= self.batch_size < 1 << 32:
+            raise OptionError(f"batch_size: {batch_size} is not between 1 and {(1 << 32) - 1}")
+        if prefetch < 1 or self._threads < 1 or not 0 <= seed < 1 << 64:
+            raise OptionError("prefetch and threads are 1 or more, and seed is a number of 64 bits")
         if self._threads > _native.MAX_THREADS:
             raise OptionError(f"threads: {threads} is not between 1 and {_native.MAX_THREADS}; leave it out for one per processor")
         self._device_memory = device_memory

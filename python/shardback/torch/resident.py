@@ -221,7 +221,7 @@ def _upload(parts: Sequence[Array], device: torch.device) -> torch.Tensor:
 
 def _check(day: Day, starts: Array, lengths: Array, actions: int) -> None:
     """Windows stay inside the actions, and are no longer than K."""
-    wrong = (starts < 0) | (lengths < 0) | (lengths > day.manifest.history) | (starts + lengths > actions)
+    wrong = (starts < 0) | (lengths < 0) | (lengths > day.manifest.history) | (starts > actions - lengths)
     if wrong.any():
         raise CorruptError(f"`{day.path}`: row {int(wrong.argmax())} of a shard: its history is out of range")
 
