@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::event::{ItemId, customer_hash, shard_of};
-use crate::histories::{CustomerRows, Histories, Piece, Window};
+use crate::histories::{Budget, CustomerRows, Histories, Piece, Window};
 
 /// The rows of one shard: customers by hash, each with its samples, as parts of the day's pieces.
 pub struct ShardRows<'a, I> {
@@ -38,6 +38,8 @@ pub struct Block<I> {
     customers: Range<usize>,
     /// Rows of the piece; the first and the last customer may have more.
     rows: Range<usize>,
+    /// Whether the piece is here only for as long as somebody has it.
+    is_read_back: bool,
 }
 
 impl<I: ItemId> ShardRows<'_, I> {
@@ -47,8 +49,15 @@ impl<I: ItemId> ShardRows<'_, I> {
             let piece = self.histories.piece(self.day, part.piece)?;
             let rows =
                 first_row(&piece.customers, part.customers.start)..first_row(&piece.customers, part.customers.end);
-            Ok(Block { piece, customers: part.customers.clone(), rows })
+            let is_read_back = self.histories.is_spilled(self.day, part.piece);
+            Ok(Block { piece, customers: part.customers.clone(), rows, is_read_back })
         })
+    }
+
+    /// The memory that there is for writing them.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        self.histories.budget()
     }
 }
 
@@ -57,7 +66,13 @@ impl<I: ItemId> Block<I> {
     #[must_use]
     pub fn whole(piece: Arc<Piece<I>>) -> Self {
         let (customers, rows) = (0..piece.customers.len(), 0..piece.items.len());
-        Self { piece, customers, rows }
+        Self { piece, customers, rows, is_read_back: false }
+    }
+
+    /// The bytes that were read from the spill disk for it, which are those of the whole piece.
+    #[must_use]
+    pub fn read_back_bytes(&self) -> u64 {
+        if self.is_read_back { self.piece.bytes() } else { 0 }
     }
 
     /// The number of rows.
@@ -127,6 +142,7 @@ impl<I: ItemId> Block<I> {
             piece: Arc::clone(&self.piece),
             customers: self.customers.start + customers.start..self.customers.start + customers.end,
             rows,
+            is_read_back: self.is_read_back,
         };
         (part(0..head_end, self.rows.start..middle), part(ended..customers.len(), middle..self.rows.end))
     }

@@ -126,7 +126,8 @@ impl<'a, I: ItemId> Builder<'a, I> {
     fn store(&self, pieces: Vec<Piece<I>>, values_bytes: u64) -> Result<Built<I>> {
         let bytes = values_bytes + pieces.iter().map(Piece::own_bytes).sum::<u64>();
         let left_to_work = (self.budget.left() + self.working.load(Ordering::Relaxed)).saturating_sub(bytes);
-        let enough = (self.budget.limit() / 8).max(LEAST_WORKING_BYTES);
+        let limit = self.budget.limit();
+        let enough = (limit / 8).max(LEAST_WORKING_BYTES).max(self.bytes_to_write().min(limit / 4 * 3));
         if left_to_work >= enough && self.budget.take(bytes) {
             let pieces = pieces.into_iter().map(|piece| Stored::Memory(Arc::new(piece))).collect();
             return Ok(Built { pieces, taken: bytes });
@@ -134,6 +135,12 @@ impl<'a, I: ItemId> Builder<'a, I> {
         let file = self.spill_file()?;
         let pieces = pieces.iter().map(|piece| SpilledPiece::write(piece, &file).map(Stored::Disk));
         Ok(Built { pieces: pieces.collect::<Result<_>>()?, taken: 0 })
+    }
+
+    /// What rows that are written at a time may take: most where K is large.
+    fn bytes_to_write(&self) -> u64 {
+        let values = (ROWS_AT_A_TIME * self.input.plan.options().history).min(VALUES_AT_A_TIME);
+        (values * (size_of::<I>() + 1) * COPIES) as u64
     }
 
     fn spill_file(&self) -> Result<Arc<SpillFile>> {
@@ -174,5 +181,8 @@ impl<'a, I: ItemId> Builder<'a, I> {
 
 /// How often records are held while a bucket is worked on: as read, as grouped, and what becomes of them.
 const COPIES: usize = 3;
+/// About as many rows are written at a time, unless their histories have more values than `VALUES_AT_A_TIME`.
+const ROWS_AT_A_TIME: usize = 1 << 13;
+const VALUES_AT_A_TIME: usize = 1 << 23;
 /// Enough to prune a bucket in.
 const LEAST_WORKING_BYTES: u64 = 32 << 20;

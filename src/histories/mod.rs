@@ -29,7 +29,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::error::{Error, Result};
 use crate::event::ItemId;
 
-pub use budget::Budget;
+pub use budget::{Budget, Room};
 pub use builder::Input;
 pub use customers::Customers;
 pub use group::prune;
@@ -103,6 +103,19 @@ impl<'a, I: ItemId> Histories<'a, I> {
             next += together.len() as u32;
         }
         Ok(histories)
+    }
+
+    /// The budget that they are kept in.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        self.budget
+    }
+
+    /// Whether a piece of a day is on disk.
+    #[must_use]
+    pub fn is_spilled(&self, day: usize, piece: usize) -> bool {
+        let stored = self.days.get(day).and_then(|pieces| pieces.get(piece));
+        matches!(stored, Some(Stored::Disk(_)))
     }
 
     /// The number of pieces of a day.

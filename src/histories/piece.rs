@@ -89,6 +89,11 @@ impl<I: ItemId> Piece<I> {
         (self.customers.len() * size_of::<CustomerRows>() + self.items.len() * (size_of::<I>() + 1)) as u64
     }
 
+    /// The bytes of the piece and its values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.own_bytes() + self.values.bytes()
+    }
+
     /// The bytes of the windows' values, were they not shared.
     pub(super) fn window_bytes(&self) -> u64 {
         self.customers.iter().map(|customer| customer.window.length * (size_of::<I>() as u64 + 1)).sum()

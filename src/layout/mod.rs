@@ -26,8 +26,17 @@ pub(crate) fn wrong_version(version: u64) -> Option<String> {
     Some(format!("format version {version}, this program reads version {FORMAT_VERSION}: {advice}"))
 }
 
+/// The most rows of a row group of a Parquet part.
+const ROWS_PER_GROUP: usize = 8192;
+
+/// The most values of a list column in a row group: what encoding one takes follows from it.
+const VALUES_PER_GROUP: usize = 1 << 23;
+
 /// The rows of every row group of a Parquet part but the last.
-pub const ROWS_PER_GROUP: usize = 8192;
+#[must_use]
+pub fn rows_per_group(history: usize) -> usize {
+    (VALUES_PER_GROUP / history.max(1)).clamp(1, ROWS_PER_GROUP)
+}
 
 /// The type of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
 use crate::fsio::FolderHandle;
-use crate::layout::{Header, ROWS_PER_GROUP};
+use crate::layout::{Header, rows_per_group};
 use crate::manifest::{Shard as Entry, hash_hex};
 use crate::open::{Access, Data, DenseShard, Items, JaggedShard, Part, Shard, ShardView, wrong_size};
 use crate::schema::ActionTypes;
@@ -165,7 +165,9 @@ fn part(part: &Part, expected: &Header, types: &ActionTypes, outcome: &mut Outco
         let (found, expected) = (part.item_dtype().name(), expected.item_dtype.name());
         outcome.problems.push(format!("its items are {found}, the manifest says {expected}"));
     }
-    outcome.problems.extend(row_groups(&part.row_groups().collect::<Vec<_>>()));
+    // What the manifest says of K was checked when it was opened.
+    let expected_rows = rows_per_group(usize::try_from(expected.history).unwrap_or(usize::MAX)) as i64;
+    outcome.problems.extend(row_groups(&part.row_groups().collect::<Vec<_>>(), expected_rows));
     let mut rows = Rows::new(expected, types);
     let (mut narrow, mut wide) = (PaddedRow::new(), PaddedRow::new());
     for batch in part.batches(0..part.rows())? {
@@ -196,8 +198,7 @@ fn check_lengths(findings: &mut Findings, row: u64, expected: u64, items: usize,
     }
 }
 
-fn row_groups(groups: &[i64]) -> Option<String> {
-    let expected = ROWS_PER_GROUP as i64;
+fn row_groups(groups: &[i64], expected: i64) -> Option<String> {
     let (&last, full) = groups.split_last()?;
     let wrong = full.iter().position(|&rows| rows != expected);
     let wrong = wrong.or_else(|| {

@@ -22,10 +22,15 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use rustc_hash::FxHashMap;
 
-use super::{ColumnChunk, ZSTD_LEVEL, hybrid};
+use super::group::ColumnChunk;
+use super::{ZSTD_LEVEL, hybrid};
 
 /// Values of a page: cuts depend on K alone, and a page is about as large as a core's cache.
 const VALUES_PER_PAGE: usize = 1 << 19;
+
+fn rows_per_page(length: usize) -> usize {
+    (VALUES_PER_PAGE / length).max(1)
+}
 
 /// A value of a list, as a page holds it.
 pub(super) trait ListValue: Copy + Eq + Hash + Default {
@@ -52,21 +57,38 @@ impl ListValue for u8 {
     }
 }
 
-/// Encodes the lists of a row group: each history with the number of rows that share it.
+/// Asks for so many bytes; its error ends the encoding.
+pub(super) type Need<'a> = dyn Fn(u64) -> Result<()> + 'a;
+
+/// Encodes the lists of a row group: each history with the number of rows that share it. `need` is asked before memory is taken.
 pub(super) fn encode<V: ListValue>(
     column: ColumnDescPtr,
     histories: &[(&[V], usize)],
     length: usize,
+    need: &Need<'_>,
 ) -> Result<ColumnChunk> {
-    let (dictionary, indices) = index(histories)?;
-    let width = (usize::BITS - (dictionary.len() - 1).leading_zeros()).max(1);
+    let mut dictionary = Dictionary::new(need);
+    let kept = kept_indices(histories, &mut dictionary)?;
+    let width = (usize::BITS - (dictionary.values.len() - 1).leading_zeros()).max(1);
+    dictionary.need(1, stored_values(histories, length) as u64 * u64::from(width) / 8)?;
     let mut chunk = ChunkWriter::new(length, width)?;
-    chunk.dictionary(&dictionary)?;
-    let mut row = Vec::new();
-    let mut rest = indices.as_slice();
+    chunk.dictionary(&dictionary.values)?;
+    let (mut row, mut looked_up) = (Vec::new(), Vec::new());
+    let mut rest = kept.as_slice();
     for &(history, rows) in histories {
-        let (own, others) = rest.split_at(history.len());
-        rest = others;
+        let own = match rest.split_at_checked(history.len()) {
+            Some((own, others)) => {
+                rest = others;
+                own
+            }
+            None => {
+                looked_up.clear();
+                for &value in history {
+                    looked_up.push(dictionary.place(value)?);
+                }
+                &looked_up
+            }
+        };
         row.clear();
         encode_row(own, length, width, &mut row);
         chunk.rows(&row, rows)?;
@@ -74,19 +96,93 @@ pub(super) fn encode<V: ListValue>(
     chunk.finish(column)
 }
 
-/// The distinct values in the order in which they come, zero first, and the place of each value among them.
-fn index<V: ListValue>(histories: &[(&[V], usize)]) -> Result<(Vec<V>, Vec<u32>)> {
-    let mut dictionary = vec![V::default()];
-    let mut places = FxHashMap::from_iter([(V::default(), 0u32)]);
-    let mut indices = Vec::with_capacity(histories.iter().map(|(history, _)| history.len()).sum());
-    for value in histories.iter().flat_map(|(history, _)| history.iter()) {
-        let next = u32::try_from(dictionary.len()).map_err(|_| too_large())?;
-        indices.push(*places.entry(*value).or_insert_with(|| {
-            dictionary.push(*value);
-            next
-        }));
+/// The places of this many values are kept from when the dictionary is made until they are packed, which is all in most row
+/// groups; the others' are looked up again.
+const MOST_KEPT: usize = 1 << 20;
+
+/// What pages take as they are filled and compressed, whatever is in them.
+const PAGE_BYTES: u64 = 8 << 20;
+
+/// The bytes that `values` values, all different, take at most to encode in pages of `stored` values.
+pub(super) fn most_bytes<V>(values: usize, stored: usize) -> u64 {
+    let dictionary = dictionary_bytes::<V>(2 * values.next_power_of_two(), values);
+    let width = u64::from(usize::BITS - values.leading_zeros());
+    // The types come after the items, and are a byte each at most.
+    dictionary + (values.min(MOST_KEPT) * size_of::<u32>()) as u64 + PAGE_BYTES + stored as u64 * (width + 8) / 8
+}
+
+/// What a dictionary takes: its table while it grows to so many entries, and its values while they grow beyond so many.
+fn dictionary_bytes<V>(entries: usize, values: usize) -> u64 {
+    // Entries have a byte each beside what they hold; half as many are there still, and the values likewise.
+    (entries / 2 * 3 * (size_of::<(V, u32)>() + 1) + values * 3 * size_of::<V>()) as u64
+}
+
+/// The values in all pages, where each page folds the rows that share a history.
+fn stored_values<V>(histories: &[(&[V], usize)], length: usize) -> usize {
+    let rows_per_page = rows_per_page(length);
+    let mut row = 0;
+    let mut stored = 0;
+    for &(history, rows) in histories.iter().filter(|(_, rows)| *rows > 0) {
+        let pages = (row + rows - 1) / rows_per_page - row / rows_per_page + 1;
+        stored += pages * history.len();
+        row += rows;
     }
-    Ok((dictionary, indices))
+    stored
+}
+
+/// The places of the values of the first histories, as many as are kept; all values are in the dictionary then.
+fn kept_indices<V: ListValue>(histories: &[(&[V], usize)], dictionary: &mut Dictionary<'_, V>) -> Result<Vec<u32>> {
+    let values = histories.iter().map(|(history, _)| history.len()).sum::<usize>();
+    let mut kept = Vec::with_capacity(values.min(MOST_KEPT));
+    let mut is_kept = true;
+    for &(history, _) in histories {
+        is_kept &= kept.len() + history.len() <= MOST_KEPT;
+        if is_kept {
+            for &value in history {
+                kept.push(dictionary.place(value)?);
+            }
+        } else {
+            for &value in history {
+                dictionary.place(value)?;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The distinct values in the order in which they come, zero first, and the place of each value among them.
+struct Dictionary<'a, V> {
+    values: Vec<V>,
+    places: FxHashMap<V, u32>,
+    need: &'a Need<'a>,
+}
+
+impl<'a, V: ListValue> Dictionary<'a, V> {
+    fn new(need: &'a Need<'a>) -> Self {
+        Self { values: vec![V::default()], places: FxHashMap::from_iter([(V::default(), 0)]), need }
+    }
+
+    /// The place of a value, which is added where it is new.
+    fn place(&mut self, value: V) -> Result<u32> {
+        if let Some(&place) = self.places.get(&value) {
+            return Ok(place);
+        }
+        let next = u32::try_from(self.values.len()).map_err(|_| too_large())?;
+        self.places.insert(value, next);
+        self.values.push(value);
+        if self.places.len() == self.places.capacity() {
+            // The next one makes the table twice as large.
+            self.need(2, 0)?;
+        }
+        Ok(next)
+    }
+
+    /// Asks for the dictionary, grown so many times, what is kept while it is made, and so many bytes beside.
+    fn need(&self, growth: usize, bytes: u64) -> Result<()> {
+        let entries = growth * self.places.capacity().next_power_of_two();
+        let kept = (MOST_KEPT * size_of::<u32>()) as u64;
+        (self.need)(dictionary_bytes::<V>(entries, self.values.len()) + kept + PAGE_BYTES + bytes)
+    }
 }
 
 /// Appends the runs of one row: the indices of its history, and zeros up to `length`.
@@ -132,7 +228,7 @@ impl ChunkWriter {
     }
 
     fn dictionary<V: ListValue>(&mut self, dictionary: &[V]) -> Result<()> {
-        let mut plain = Vec::new();
+        let mut plain = Vec::with_capacity(size_of_val(dictionary).max(dictionary.len() * size_of::<i32>()));
         dictionary.iter().for_each(|value| value.plain(&mut plain));
         let num_values = u32::try_from(dictionary.len()).map_err(|_| too_large())?;
         let buf = self.compress(&plain)?;
@@ -144,7 +240,7 @@ impl ChunkWriter {
 
     /// Adds `count` rows with the same bytes.
     fn rows(&mut self, row: &[u8], mut count: usize) -> Result<()> {
-        let rows_per_page = (VALUES_PER_PAGE / self.length).max(1);
+        let rows_per_page = rows_per_page(self.length);
         while count > 0 {
             let now = count.min(rows_per_page - self.rows_in_page);
             for _ in 0..now {

@@ -1,28 +1,27 @@
-//! Padded rows as Parquet: row groups of exactly 8,192 rows, lists of exactly K values.
+//! Padded rows as Parquet: row groups of 8,192 rows, fewer where K is above 1,024, and lists of exactly K values.
 //!
 //! ```text
 //! row group ──► customer_id, item_id, is_order      the library's own column writers
 //!          └──► actions, action_types               list.rs: each history is encoded once, its bytes repeated
 //! ```
 //!
-//! Row groups are encoded in parallel and appended in order; nothing about them depends on threads or memory.
+//! Row groups are encoded in parallel, as many at once as the budget has room for, and appended in order; nothing about them
+//! depends on threads or memory.
 
+mod group;
 mod hybrid;
 mod list;
 
 use std::io;
-use std::iter::repeat_n;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
+use parquet::schema::types::{SchemaDescriptor, TypePtr};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::DayLayout;
@@ -31,15 +30,12 @@ use crate::cut::{Block, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
-use crate::layout::{Column, Dtype, Extent, ROWS_PER_GROUP, Role, columns};
+use crate::layout::{Column, Dtype, Extent, columns, rows_per_group};
 use crate::unify::Progress;
-use list::ListValue;
+use group::{ColumnChunk, GroupEncoder};
 
 /// The codec's level: most of what is left after each history is encoded once is repetition, which any level folds.
 const ZSTD_LEVEL: i32 = 1;
-
-/// An encoded column of a row group, and what the file's footer says of it.
-type ColumnChunk = (Bytes, ColumnCloseResult);
 
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
@@ -107,35 +103,55 @@ fn properties() -> Result<WriterProperties, ParquetError> {
         .build())
 }
 
-/// Encodes as many row groups at a time as there are threads, and appends them in order.
+/// Encodes as many row groups at a time as there are threads and memory, and appends them in order.
 fn append_groups<I: ItemId>(
     encoder: &GroupEncoder<I>,
     rows: &ShardRows<'_, I>,
     file: &mut SerializedFileWriter<Sink<'_>>,
 ) -> Result<(), ParquetError> {
-    let mut groups = Groups { blocks: rows.blocks(), rest: None };
+    let budget = rows.budget();
+    let mut groups = Groups { blocks: rows.blocks(), rest: None, rows: rows_per_group(encoder.history) };
+    let most = encoder.most(groups.rows).bytes(encoder.history);
     loop {
-        let mut together = Vec::new();
-        while together.len() < rayon::current_num_threads() {
+        let (mut together, mut large) = (Vec::new(), None);
+        while together.len() < rayon::current_num_threads() && large.is_none() {
+            // Before its rows are there, a group is as large as any; they may have to be read from the spill disk.
+            let Some(mut room) = budget.encode_beside(most) else { break };
             match file.inner_mut().keep(groups.next())? {
-                Some(group) => together.push(group),
+                Some(group) if room.resize(encoder.size(&group).bytes(encoder.history)) => together.push((group, room)),
+                Some(group) => large = Some(group),
+                None if together.is_empty() => return Ok(()),
                 None => break,
             }
         }
-        if together.is_empty() {
-            return Ok(());
+        let encoded: Vec<_> = together.par_iter().map(|(group, room)| encoder.encode(group, room)).collect();
+        for (columns, (group, _)) in encoded.into_iter().zip(&together) {
+            append(file, columns?, group)?;
         }
-        let encoded: Vec<_> = together.par_iter().map(|group| encoder.encode(group)).collect();
-        for (columns, group) in encoded.into_iter().zip(&together) {
-            let mut row_group = file.next_row_group()?;
-            for (bytes, close) in columns? {
-                row_group.append_column(&bytes, close)?;
-            }
-            row_group.close()?;
-            let rows = group.iter().map(|block| block.len() as u64).sum();
-            file.inner_mut().report(rows)?;
+        let is_next_alone = together.is_empty() || large.is_some();
+        drop(together);
+        if is_next_alone {
+            // With what is kept free for this. Nothing in here waits for another thread of the pool.
+            let room = budget.encode_alone();
+            let group = if large.is_some() { large } else { file.inner_mut().keep(groups.next())? };
+            let Some(group) = group else { return Ok(()) };
+            append(file, encoder.encode(&group, &room)?, &group)?;
         }
     }
+}
+
+fn append<I: ItemId>(
+    file: &mut SerializedFileWriter<Sink<'_>>,
+    columns: Vec<ColumnChunk>,
+    group: &[Block<I>],
+) -> Result<(), ParquetError> {
+    let mut row_group = file.next_row_group()?;
+    for (bytes, close) in columns {
+        row_group.append_column(&bytes, close)?;
+    }
+    row_group.close()?;
+    let rows = group.iter().map(|block| block.len() as u64).sum();
+    file.inner_mut().report(rows)
 }
 
 /// Blocks cut at the row groups' bounds.
@@ -143,13 +159,15 @@ struct Groups<I, B> {
     blocks: B,
     /// What the last group left of its last block.
     rest: Option<Block<I>>,
+    /// The rows of each group but the last.
+    rows: usize,
 }
 
 impl<I: ItemId, B: Iterator<Item = Result<Block<I>>>> Groups<I, B> {
     /// The blocks of the next row group.
     fn next(&mut self) -> Result<Option<Vec<Block<I>>>> {
         let (mut group, mut rows) = (Vec::new(), 0);
-        while rows < ROWS_PER_GROUP {
+        while rows < self.rows {
             let block = match self.rest.take() {
                 Some(rest) => rest,
                 None => match self.blocks.next() {
@@ -157,10 +175,10 @@ impl<I: ItemId, B: Iterator<Item = Result<Block<I>>>> Groups<I, B> {
                     None => break,
                 },
             };
-            if rows + block.len() > ROWS_PER_GROUP {
-                let (head, rest) = block.split(ROWS_PER_GROUP - rows);
+            if rows + block.len() > self.rows {
+                let (head, rest) = block.split(self.rows - rows);
                 self.rest = Some(rest);
-                rows = ROWS_PER_GROUP;
+                rows = self.rows;
                 group.push(head);
             } else {
                 rows += block.len();
@@ -168,92 +186,6 @@ impl<I: ItemId, B: Iterator<Item = Result<Block<I>>>> Groups<I, B> {
             }
         }
         Ok(Some(group).filter(|group| !group.is_empty()))
-    }
-}
-
-/// Encodes row groups.
-struct GroupEncoder<I> {
-    history: usize,
-    columns: Vec<Column>,
-    /// Of each column; a list has one leaf, as has a flat column, so their places are the same.
-    descriptors: SchemaDescriptor,
-    properties: WriterPropertiesPtr,
-    item: PhantomData<I>,
-}
-
-impl<I: ItemId> GroupEncoder<I> {
-    /// The columns of a row group, in the order of the schema.
-    fn encode(&self, blocks: &[Block<I>]) -> Result<Vec<ColumnChunk>, ParquetError> {
-        let customers = || blocks.iter().flat_map(|block| block.customers().map(move |customer| (block, customer)));
-        let mut histories = Vec::new();
-        for (block, (_, window, count)) in customers() {
-            let history = block.history(&window).map_err(|error| ParquetError::External(Box::new(error)))?;
-            histories.push((history, count));
-        }
-        let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
-        let types: Vec<_> = histories.iter().map(|&((_, types), count)| (types, count)).collect();
-        let encode = |(place, column): (usize, &Column)| {
-            let descriptor = self.descriptors.column(place);
-            match column.role {
-                Role::Customer => {
-                    let ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count));
-                    self.flat(descriptor, Flat::I64(ids.collect()))
-                }
-                Role::Item => {
-                    self.flat(descriptor, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))
-                }
-                Role::Label => {
-                    let labels = blocks.iter().flat_map(|block| block.labels().iter().map(|&label| label != 0));
-                    self.flat(descriptor, Flat::Bool(labels.collect()))
-                }
-                Role::Actions => self.items(descriptor, &items),
-                Role::ActionTypes => list::encode(descriptor, &types, self.history),
-                Role::HistoryStart | Role::HistoryLength => {
-                    Err(ParquetError::External(Box::new(Error::internal("Parquet parts have no windows"))))
-                }
-            }
-        };
-        self.columns.iter().enumerate().map(encode).collect()
-    }
-
-    fn items(&self, column: ColumnDescPtr, histories: &[(&[I], usize)]) -> Result<ColumnChunk, ParquetError> {
-        fn cast<'a, I: ItemId, V: ListValue + bytemuck::Pod>(histories: &[(&'a [I], usize)]) -> Vec<(&'a [V], usize)> {
-            histories.iter().map(|&(items, count)| (bytemuck::cast_slice(items), count)).collect()
-        }
-        match I::DTYPE {
-            ItemDtype::I32 => list::encode(column, &cast::<I, i32>(histories), self.history),
-            ItemDtype::I64 => list::encode(column, &cast::<I, i64>(histories), self.history),
-        }
-    }
-
-    fn flat(&self, column: ColumnDescPtr, values: Flat) -> Result<ColumnChunk, ParquetError> {
-        let mut sink = TrackedWrite::new(Vec::new());
-        let pages = Box::new(SerializedPageWriter::new(&mut sink));
-        let mut writer = get_column_writer(Arc::clone(&column), Arc::clone(&self.properties), pages);
-        match (&mut writer, values) {
-            (ColumnWriter::Int64ColumnWriter(writer), Flat::I64(values)) => writer.write_batch(&values, None, None)?,
-            (ColumnWriter::Int32ColumnWriter(writer), Flat::I32(values)) => writer.write_batch(&values, None, None)?,
-            (ColumnWriter::BoolColumnWriter(writer), Flat::Bool(values)) => writer.write_batch(&values, None, None)?,
-            _ => return Err(ParquetError::General(format!("`{}` has another type than its values", column.path()))),
-        };
-        let close = writer.close()?;
-        Ok((sink.into_inner()?.into(), close))
-    }
-}
-
-/// The values of a flat column.
-enum Flat {
-    I64(Vec<i64>),
-    I32(Vec<i32>),
-    Bool(Vec<bool>),
-}
-
-impl Flat {
-    fn items<I: ItemId>(items: impl Iterator<Item = I>) -> Self {
-        match I::DTYPE {
-            ItemDtype::I32 => Self::I32(bytemuck::cast_vec(items.collect::<Vec<I>>())),
-            ItemDtype::I64 => Self::I64(bytemuck::cast_vec(items.collect::<Vec<I>>())),
-        }
     }
 }
 

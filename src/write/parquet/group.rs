@@ -1,0 +1,168 @@
+//! One row group: what it takes to encode, and its columns.
+
+use std::iter::repeat_n;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+
+use super::list::{self, ListValue, Need};
+use crate::cut::Block;
+use crate::error::Error;
+use crate::event::{ItemDtype, ItemId};
+use crate::histories::{CustomerRows, Room};
+use crate::layout::{Column, Role};
+
+/// An encoded column of a row group, and what the file's footer says of it.
+pub(super) type ColumnChunk = (Bytes, ColumnCloseResult);
+
+/// What it takes to encode a row group follows from this.
+pub(super) struct GroupSize<I> {
+    rows: usize,
+    /// Of each of the lists, the values of histories: those of a customer once.
+    values: usize,
+    /// What was read back from the spill disk for it.
+    read_back: u64,
+    item: PhantomData<I>,
+}
+
+impl<I: ItemId> GroupSize<I> {
+    /// The bytes that are needed whatever the values are.
+    fn own_bytes(&self) -> u64 {
+        // As values, as the encoder has them, and encoded.
+        let flat = 4 * self.rows * (size_of::<i64>() + size_of::<I>() + 1);
+        self.read_back + flat as u64
+    }
+
+    /// The bytes that are needed at most: where no value is there twice, and no two rows share a history.
+    pub(super) fn bytes(&self, history: usize) -> u64 {
+        self.own_bytes() + list::most_bytes::<I>(self.values, self.rows * history)
+    }
+}
+
+/// Encodes row groups.
+pub(super) struct GroupEncoder<I> {
+    pub(super) history: usize,
+    pub(super) columns: Vec<Column>,
+    /// Of each column; a list has one leaf, as has a flat column, so their places are the same.
+    pub(super) descriptors: SchemaDescriptor,
+    pub(super) properties: WriterPropertiesPtr,
+    pub(super) item: PhantomData<I>,
+}
+
+impl<I: ItemId> GroupEncoder<I> {
+    /// What a row group takes to encode at most.
+    pub(super) fn most(&self, rows: usize) -> GroupSize<I> {
+        let values = rows * self.history;
+        let read_back = values * (size_of::<I>() + 1) + rows * (size_of::<CustomerRows>() + size_of::<I>() + 1);
+        GroupSize { rows, values, read_back: read_back as u64, item: PhantomData }
+    }
+
+    /// What this row group takes to encode.
+    pub(super) fn size(&self, blocks: &[Block<I>]) -> GroupSize<I> {
+        let values = |block: &Block<I>| block.customers().map(|(_, window, _)| window.length as usize).sum::<usize>();
+        GroupSize {
+            rows: blocks.iter().map(Block::len).sum(),
+            values: blocks.iter().map(values).sum(),
+            read_back: blocks.iter().map(Block::read_back_bytes).sum(),
+            item: PhantomData,
+        }
+    }
+
+    /// The columns of a row group, in the order of the schema.
+    ///
+    /// # Errors
+    /// What the encoder says, and [`Error::Memory`](crate::error::Error::Memory) where more room is needed than there is.
+    pub(super) fn encode(&self, blocks: &[Block<I>], room: &Room<'_>) -> Result<Vec<ColumnChunk>, ParquetError> {
+        let own = self.size(blocks).own_bytes();
+        let customers = || blocks.iter().flat_map(|block| block.customers().map(move |customer| (block, customer)));
+        let mut histories = Vec::new();
+        for (block, (_, window, count)) in customers() {
+            let history = block.history(&window).map_err(|error| ParquetError::External(Box::new(error)))?;
+            histories.push((history, count));
+        }
+        let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
+        let types: Vec<_> = histories.iter().map(|&((_, types), count)| (types, count)).collect();
+        // The lists that are encoded, which are held until all of them are.
+        let mut encoded = 0;
+        let encode = |place: usize, column: &Column, encoded: u64| {
+            let need =
+                |bytes: u64| room.need(own + encoded + bytes).map_err(|error| ParquetError::External(Box::new(error)));
+            let descriptor = self.descriptors.column(place);
+            match column.role {
+                Role::Customer => {
+                    let ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count));
+                    self.flat(descriptor, Flat::I64(ids.collect()))
+                }
+                Role::Item => {
+                    self.flat(descriptor, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))
+                }
+                Role::Label => {
+                    let labels = blocks.iter().flat_map(|block| block.labels().iter().map(|&label| label != 0));
+                    self.flat(descriptor, Flat::Bool(labels.collect()))
+                }
+                Role::Actions => self.items(descriptor, &items, &need),
+                Role::ActionTypes => list::encode(descriptor, &types, self.history, &need),
+                Role::HistoryStart | Role::HistoryLength => {
+                    Err(ParquetError::External(Box::new(Error::internal("Parquet parts have no windows"))))
+                }
+            }
+        };
+        let chunks = self.columns.iter().enumerate().map(|(place, column)| {
+            let chunk = encode(place, column, encoded)?;
+            encoded += chunk.0.len() as u64;
+            Ok(chunk)
+        });
+        chunks.collect()
+    }
+
+    fn items(
+        &self,
+        column: ColumnDescPtr,
+        histories: &[(&[I], usize)],
+        need: &Need<'_>,
+    ) -> Result<ColumnChunk, ParquetError> {
+        fn cast<'a, I: ItemId, V: ListValue + bytemuck::Pod>(histories: &[(&'a [I], usize)]) -> Vec<(&'a [V], usize)> {
+            histories.iter().map(|&(items, count)| (bytemuck::cast_slice(items), count)).collect()
+        }
+        match I::DTYPE {
+            ItemDtype::I32 => list::encode(column, &cast::<I, i32>(histories), self.history, need),
+            ItemDtype::I64 => list::encode(column, &cast::<I, i64>(histories), self.history, need),
+        }
+    }
+
+    fn flat(&self, column: ColumnDescPtr, values: Flat) -> Result<ColumnChunk, ParquetError> {
+        let mut sink = TrackedWrite::new(Vec::new());
+        let pages = Box::new(SerializedPageWriter::new(&mut sink));
+        let mut writer = get_column_writer(Arc::clone(&column), Arc::clone(&self.properties), pages);
+        match (&mut writer, values) {
+            (ColumnWriter::Int64ColumnWriter(writer), Flat::I64(values)) => writer.write_batch(&values, None, None)?,
+            (ColumnWriter::Int32ColumnWriter(writer), Flat::I32(values)) => writer.write_batch(&values, None, None)?,
+            (ColumnWriter::BoolColumnWriter(writer), Flat::Bool(values)) => writer.write_batch(&values, None, None)?,
+            _ => return Err(ParquetError::General(format!("`{}` has another type than its values", column.path()))),
+        };
+        let close = writer.close()?;
+        Ok((sink.into_inner()?.into(), close))
+    }
+}
+
+/// The values of a flat column.
+enum Flat {
+    I64(Vec<i64>),
+    I32(Vec<i32>),
+    Bool(Vec<bool>),
+}
+
+impl Flat {
+    fn items<I: ItemId>(items: impl Iterator<Item = I>) -> Self {
+        match I::DTYPE {
+            ItemDtype::I32 => Self::I32(bytemuck::cast_vec(items.collect::<Vec<I>>())),
+            ItemDtype::I64 => Self::I64(bytemuck::cast_vec(items.collect::<Vec<I>>())),
+        }
+    }
+}
