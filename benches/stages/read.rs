@@ -26,7 +26,7 @@ fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
             std::hint::black_box(actions);
             Ok(())
         };
-        let read = || unify::read_actions(&table, &source, plan, &pick, &sink, &|_| Ok(())).unwrap();
+        let read = || unify::read_actions(&table, &source, plan, &pick, &sink, None, &|_| Ok(())).unwrap();
         let rows = read().rows.values().sum();
 
         let mut group = criterion.benchmark_group("read");
@@ -44,7 +44,7 @@ fn bench_impressions(criterion: &mut Criterion, world: &World) {
         std::hint::black_box(samples);
         Ok(())
     };
-    let read = || unify::read_impressions(&source, plan, &sink, &|_| Ok(())).unwrap();
+    let read = || unify::read_impressions(&source, plan, &sink, None, &|_| Ok(())).unwrap();
     let samples = read().samples.iter().sum();
 
     let mut group = criterion.benchmark_group("read");

@@ -83,7 +83,7 @@ impl World {
             |actions: &[Action<i32>]| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
         for table in [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()] {
             let source = self.actions(&table, plan);
-            unify::read_actions(&table, &source, plan, &pick, &sink, &|_| Ok(())).unwrap();
+            unify::read_actions(&table, &source, plan, &pick, &sink, None, &|_| Ok(())).unwrap();
         }
         // As records, from which they are packed anew each time.
         let samples = Samples::Spilled(samples);
@@ -105,7 +105,7 @@ impl World {
     fn samples<'a>(&self, plan: &Plan, spool: Spool<'a, Sample<i32>>) -> Spooled<'a, Sample<i32>> {
         let bucket = |sample: &Sample<i32>| HashRange::WHOLE.bucket(sample.customer(), spool.buckets());
         let sink = |samples: &[Sample<i32>]| spool.push(samples, bucket);
-        unify::read_impressions(&self.impressions(plan), plan, &sink, &|_| Ok(())).unwrap();
+        unify::read_impressions(&self.impressions(plan), plan, &sink, None, &|_| Ok(())).unwrap();
         spool.finish(u64::MAX).unwrap()
     }
 }

@@ -129,7 +129,7 @@ pub fn clicks_of(source: &dyn Source) -> Result<Vec<Click>> {
         }));
         Ok(())
     };
-    read_actions::<i32>(&ActionTable::clicks(), source, &plan(), &pick, &sink, &|_| Ok(()))?;
+    read_actions::<i32>(&ActionTable::clicks(), source, &plan(), &pick, &sink, None, &|_| Ok(()))?;
     let mut clicks = clicks.into_inner().expect("no panic");
     clicks.sort();
     Ok(clicks)

@@ -124,7 +124,7 @@ impl Driver {
         }
         let run = run_record(&self.plan, engine, &impressions, &actions, &parts)?;
         for (index, &day) in self.plan.days().iter().enumerate() {
-            let seen = Seen::new(&self.plan, index, &impressions, &actions);
+            let seen = Seen::new(&self.plan, index, &impressions, &actions)?;
             self.day(day, (shards[index], impressions.samples[index]), seen, &parts, &run)?;
         }
         Ok(())
@@ -220,17 +220,17 @@ fn run_record(
     struct Table<'a> {
         table: &'a str,
         rows: u64,
-        rejected: usize,
+        rejected: u64,
     }
     let shown = Table {
         table: crate::unify::IMPRESSIONS,
         rows: impressions.rows.iter().sum(),
-        rejected: impressions.rejects.len(),
+        rejected: impressions.rejected(),
     };
     let done = actions.iter().map(|(name, read)| Table {
         table: name,
         rows: read.rows.values().sum(),
-        rejected: read.rejects.len(),
+        rejected: read.rejected(),
     });
     let record = Run {
         tool: TOOL,

@@ -160,7 +160,7 @@ impl<I: ItemId> Table for Shown<I> {
             self.samples.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(samples);
             Ok(())
         };
-        self.found.merge(unify::read_impressions(source, &job.plan, &sink, &|_| Ok(()))?);
+        self.found.merge(unify::read_impressions(source, &job.plan, &sink, None, &|_| Ok(()))?);
         for sample in self.samples.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let Some(&(group, day)) = job.group_of_day.get(sample.day() as usize) else {
                 self.customers.insert(sample.customer());
@@ -259,7 +259,7 @@ impl<I: ItemId> Table for Done<I> {
             collected.batches.push(actions.to_vec());
             Ok(())
         };
-        self.found.merge(unify::read_actions(&self.table, source, &job.plan, &pick, &sink, &|_| Ok(()))?);
+        self.found.merge(unify::read_actions(&self.table, source, &job.plan, &pick, &sink, None, &|_| Ok(()))?);
         let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
         if collected.bytes + collected.customers.len() * BYTES_PER_CUSTOMER > self.most {
             self.flush(job, out);

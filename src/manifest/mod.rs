@@ -4,6 +4,7 @@
 //! line feed at the end. The last field, `hash`, is the hash of all the bytes before its name.
 
 pub mod record;
+mod rejected;
 pub mod statistics;
 
 use std::collections::BTreeMap;

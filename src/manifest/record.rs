@@ -4,66 +4,59 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::rejected::{DayRejects, Rejects, Scope};
 use super::statistics::{Figures, of_day};
-use super::{
-    FORMAT_VERSION, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table,
-    hash_hex,
-};
+use super::{FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, SUCCESS_FILE, Shard, Statistics, Table, hash_hex};
 use crate::config::{Format, Plan};
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
-use crate::unify::{Actions, IMPRESSIONS, Impressions, Reject};
+use crate::unify::{Actions, IMPRESSIONS, Impressions};
 use crate::zone::Zone;
 
 /// The program and version that manifests name.
 pub const TOOL: &str = concat!("shardback ", env!("CARGO_PKG_VERSION"));
 
 /// What a day sees of the tables, beside the samples and the histories.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Seen {
     tables: BTreeMap<String, Table>,
-    /// The bytes of `_rejected.jsonl`.
-    rejected: Vec<u8>,
+    rejected: DayRejects,
 }
 
 impl Seen {
     /// What the plan's day number `index` sees of the impressions, and of the tables of actions by their names.
     ///
+    /// # Errors
+    /// What the spill disk says where rejected rows were spilled.
+    ///
     /// # Panics
     /// When the plan has no such day.
-    #[must_use]
-    pub fn new(plan: &Plan, index: usize, impressions: &Impressions, actions: &[(String, Actions)]) -> Self {
+    pub fn new(plan: &Plan, index: usize, impressions: &Impressions, actions: &[(String, Actions)]) -> Result<Self> {
         let day = plan.days()[index];
-        let mut seen = Self::default();
-        let mut lines = Vec::new();
-        lines.extend(seen.add_table(IMPRESSIONS, impressions.rows[index], &impressions.rejects, |at| at == day));
+        let rejects = (impressions.rejects.as_slice(), impressions.spilled.as_ref(), Scope::Impressions);
+        let mut tables = BTreeMap::from([(IMPRESSIONS.to_owned(), table(plan, day, impressions.rows[index], rejects))]);
+        let mut all = vec![rejects];
         for (name, read) in actions {
             let rows = read.rows.iter().filter(|&(&at, _)| plan.sees(day, at)).map(|(_, rows)| rows).sum();
-            lines.extend(seen.add_table(name, rows, &read.rejects, |at| plan.sees(day, at)));
+            let rejects = (read.rejects.as_slice(), read.spilled.as_ref(), Scope::Actions);
+            tables.insert(name.clone(), table(plan, day, rows, rejects));
+            all.push(rejects);
         }
-        lines.sort_unstable();
-        seen.rejected = lines.into_iter().flat_map(|line| line.bytes().chain([b'\n'])).collect();
-        seen
+        Ok(Self { tables, rejected: DayRejects::new(plan, day, &all)? })
     }
+}
 
-    /// Counts a table, and gives the lines of the rejected rows that the day sees; those without a valid day are seen by
-    /// every day.
-    fn add_table<'a>(
-        &mut self,
-        name: &str,
-        rows: u64,
-        rejects: &'a [Reject],
-        sees: impl Fn(Day) -> bool,
-    ) -> Vec<&'a str> {
-        let rejects: Vec<&Reject> = rejects.iter().filter(|reject| reject.day.is_none_or(&sees)).collect();
-        let mut table = Table { rows, rejected: BTreeMap::new() };
-        for reject in &rejects {
-            *table.rejected.entry(reject.reason.name().to_owned()).or_default() += 1;
+/// A table as a day sees it. Rejected rows without a valid day are seen by every day.
+fn table(plan: &Plan, day: Day, rows: u64, (kept, spilled, scope): Rejects<'_>) -> Table {
+    let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
+    let kept = kept.iter().map(|reject| (reject.day, reject.reason, 1));
+    for (at, reason, count) in kept.chain(spilled.iter().flat_map(|spilled| spilled.counts())) {
+        if scope.sees(plan, day, at) {
+            *rejected.entry(reason.name().to_owned()).or_default() += count;
         }
-        self.tables.insert(name.to_owned(), table);
-        rejects.into_iter().map(|reject| reject.line.as_str()).collect()
     }
+    Table { rows, rejected }
 }
 
 /// All that a day's manifests are made of but its files.
@@ -107,11 +100,14 @@ impl<'a> Record<'a> {
     pub fn write(&self, folder: &Folder, format: Format, shards: Vec<Shard>, run: &[u8]) -> Result<Vec<StagedFile>> {
         let manifest = self.manifest(format, shards);
         let manifest_bytes = manifest.to_bytes()?;
-        let rejected = manifest.rejected.iter().map(|entry| (entry.file.as_str(), self.seen.rejected.as_slice()));
         let small = [(RUN_FILE, run), (MANIFEST_FILE, &manifest_bytes), (SUCCESS_FILE, b"")];
         let shards = manifest.shards.iter().map(|shard| (shard.file.clone(), shard.bytes));
         let mut files: Vec<StagedFile> = shards.map(|(name, bytes)| StagedFile { name, bytes }).collect();
-        for (name, bytes) in rejected.chain(small) {
+        if let Some(entry) = &manifest.rejected {
+            self.seen.rejected.write(self.plan, self.day, folder)?;
+            files.push(StagedFile { name: entry.file.clone(), bytes: entry.bytes });
+        }
+        for (name, bytes) in small {
             folder.write_file(name, bytes)?;
             files.push(StagedFile { name: name.to_owned(), bytes: bytes.len() as u64 });
         }
@@ -120,13 +116,6 @@ impl<'a> Record<'a> {
 
     fn manifest(&self, format: Format, shards: Vec<Shard>) -> Manifest {
         let options = self.plan.options();
-        let bytes = &self.seen.rejected;
-        let rejected = Rejected {
-            file: REJECTED_FILE.to_owned(),
-            rows: memchr::memchr_iter(b'\n', bytes).count() as u64,
-            bytes: bytes.len() as u64,
-            hash: hash_hex(bytes),
-        };
         Manifest {
             format: format!("shardback.{}", format.name()),
             version: FORMAT_VERSION,
@@ -140,7 +129,7 @@ impl<'a> Record<'a> {
             build: self.build.clone(),
             shards,
             tables: self.seen.tables.clone(),
-            rejected: Some(rejected).filter(|rejected| rejected.rows > 0),
+            rejected: self.seen.rejected.entry(),
             statistics: self.statistics.clone(),
             hash: String::new(),
         }
@@ -179,7 +168,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         types: numbers(plan),
         day_zone: plan.day_zone().map(Zone::name),
         tables: &seen.tables,
-        rejected: hash_hex(&seen.rejected),
+        rejected: seen.rejected.hash(),
         statistics,
         shards: shards.iter().map(|shard| shard.content.as_str()).collect(),
     };

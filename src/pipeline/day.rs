@@ -62,7 +62,7 @@ impl<'a, I: ItemId> Content<'a, I> {
     ) -> Result<Self> {
         let (day, samples) = (plan.days()[index], impressions.samples[index]);
         let shards = cut(histories, index, plan.options().sharding.shards(samples)?)?;
-        Ok(Self { plan, day, samples, shards, seen: Seen::new(plan, index, impressions, actions) })
+        Ok(Self { plan, day, samples, shards, seen: Seen::new(plan, index, impressions, actions)? })
     }
 
     pub(super) fn day(&self) -> Day {

@@ -186,13 +186,13 @@ impl<I: ItemId> Run<'_, I> {
         let buckets =
             buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
         let spooled = Spool::new(buckets, budget, folder);
-        let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, summary)?;
+        let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, folder, summary)?;
         // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
         let samples = spooled.finish(budget.limit() / 4)?;
         let customers = Customers::new(&samples, HashRange::WHOLE, buckets, budget)?;
         let samples = Samples::new(samples, &customers, plan, budget)?;
         let spooled = Spool::new(buckets, budget, folder);
-        let read = self.actions(plan, action_sources, &customers, &spooled, summary)?;
+        let read = self.actions(plan, action_sources, &customers, &spooled, folder, summary)?;
         let input = histories::Input {
             samples,
             actions: spooled.finish(budget.limit() / 2)?,
@@ -233,17 +233,18 @@ impl<I: ItemId> Run<'_, I> {
         plan: &Plan,
         source: &dyn Source,
         spool: &Spool<'_, Sample<I>>,
+        folder: &SpillFolder,
         summary: &mut Summary,
     ) -> Result<Impressions> {
         let sink = |samples: &[Sample<I>]| {
             spool.push(samples, |sample: &Sample<I>| HashRange::WHOLE.bucket(sample.customer(), spool.buckets()))
         };
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
-            unify::read_impressions::<I>(source, plan, &sink, progress)
+            unify::read_impressions::<I>(source, plan, &sink, Some(folder), progress)
         })?;
         impressions.refuse_empty_days(plan)?;
         let rows = impressions.rows.iter().sum();
-        let (rejected, nothing) = (impressions.rejects.len(), impressions.shows_nothing);
+        let (rejected, nothing) = (impressions.rejected(), impressions.shows_nothing);
         summary.add_table(unify::IMPRESSIONS, source, rows, rejected, nothing);
         Ok(impressions)
     }
@@ -254,6 +255,7 @@ impl<I: ItemId> Run<'_, I> {
         sources: &[OpenTable],
         customers: &Customers,
         spool: &Spool<'_, Action<I>>,
+        folder: &SpillFolder,
         summary: &mut Summary,
     ) -> Result<Vec<(String, Actions)>> {
         let sink =
@@ -262,7 +264,7 @@ impl<I: ItemId> Run<'_, I> {
         let bytes = sources.iter().map(|(_, source)| source.bytes()).sum();
         let tables = self.stage(Stage::Actions, bytes, summary, |progress| {
             let read = |(table, source): &OpenTable| {
-                let read = unify::read_actions(table, source.as_ref(), plan, &pick, &sink, progress)?;
+                let read = unify::read_actions(table, source.as_ref(), plan, &pick, &sink, Some(folder), progress)?;
                 Ok((table.name.clone(), read))
             };
             let placed = |(place, table): (usize, &OpenTable)| (place, read(table));
@@ -279,7 +281,7 @@ impl<I: ItemId> Run<'_, I> {
             tables.into_iter().map(|(_, read)| read).collect::<Result<Vec<_>>>()
         })?;
         for ((name, read), (_, source)) in tables.iter().zip(sources) {
-            summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejects.len(), 0);
+            summary.add_table(name, source.as_ref(), read.rows.values().sum(), read.rejected(), 0);
         }
         Ok(tables)
     }

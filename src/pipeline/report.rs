@@ -145,20 +145,13 @@ impl Summary {
         Self { elapsed, peak_memory: peak_memory(), ..self }
     }
 
-    pub(super) fn add_table(
-        &mut self,
-        table: &str,
-        source: &dyn Source,
-        rows: u64,
-        rejected: usize,
-        shows_nothing: u64,
-    ) {
+    pub(super) fn add_table(&mut self, table: &str, source: &dyn Source, rows: u64, rejected: u64, shows_nothing: u64) {
         self.tables.push(TableSummary {
             table: table.to_owned(),
             files: source.files().into_iter().map(ToOwned::to_owned).collect(),
             bytes: source.bytes(),
             rows,
-            rejected: rejected as u64,
+            rejected,
             shows_nothing,
         });
     }

@@ -1,6 +1,6 @@
 //! Tables of actions as one stream of checked actions of the customers that matter.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use super::columns::{Cell, Cells, Reader};
 use super::days::Days;
 use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, time_value, valid_day};
+use super::spilled::SpilledRejects;
 use super::{Progress, Sink, read_all};
 use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Reason, Result};
 use crate::event::{Action, Day, ItemId, NULL_TIME};
+use crate::fsio::SpillFolder;
 use crate::read::{Chunk, Source};
 
 /// What a table of actions holds beside its actions.
@@ -20,11 +22,21 @@ use crate::read::{Chunk, Source};
 pub struct Actions {
     /// For each day the valid rows of the table, of all customers; days that no requested day can see may lack some.
     pub rows: FxHashMap<Day, u64>,
-    /// The rows that were left out, in no order.
+    /// The rows that were left out, in no order; none where they were spilled.
     pub rejects: Vec<Reject>,
+    /// The rows that were left out where they are too many for memory.
+    #[serde(skip)]
+    pub spilled: Option<Arc<SpilledRejects>>,
 }
 
 impl Actions {
+    /// The number of rows that were left out.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        let spilled = self.spilled.as_ref().map_or(0, |spilled| spilled.counts().map(|(.., count)| count).sum());
+        self.rejects.len() as u64 + spilled
+    }
+
     /// Adds what another part of the table holds.
     pub fn merge(&mut self, other: Self) {
         for (day, more) in other.rows {
@@ -39,7 +51,8 @@ pub type Pick<'a> = dyn Fn(&[i64], &mut Vec<(u32, u32)>) + Sync + 'a;
 
 /// Reads a table of actions.
 ///
-/// `pick` knows the customers that matter; `sink` takes their actions that some day of the plan can see, in no order.
+/// `pick` knows the customers that matter; `sink` takes their actions that some day of the plan can see, in no order. Rows that
+/// are left out go to `folder`, where there is one and they are many.
 ///
 /// # Errors
 /// Whatever the source, `sink` or `progress` returns, and [`crate::error::Error::BadRow`] where bad rows are not to be left
@@ -50,9 +63,10 @@ pub fn read_actions<I: ItemId>(
     plan: &Plan,
     pick: &Pick<'_>,
     sink: &Sink<'_, Action<I>>,
+    folder: Option<&SpillFolder>,
     progress: &Progress<'_>,
 ) -> Result<Actions> {
-    let rejects = Rejects::new(plan.options().invalid);
+    let rejects = Rejects::new(plan.options().invalid, folder);
     let rows = Mutex::new(FxHashMap::<Day, u64>::default());
     let idle = Mutex::new(Vec::new());
     read_all(source, &|chunk| {
@@ -67,7 +81,8 @@ pub fn read_actions<I: ItemId>(
         lock(&idle).push(found);
         progress(chunk.bytes)
     })?;
-    Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects: rejects.into_inner() })
+    let (rejects, spilled) = rejects.finish()?;
+    Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects, spilled })
 }
 
 /// What a chunk holds. Chunks follow each other in the same memory, which is in the cache then.
@@ -95,7 +110,7 @@ fn read_chunk<I: ItemId>(
     table: &ActionTable,
     plan: &Plan,
     pick: &Pick<'_>,
-    rejects: &Rejects,
+    rejects: &Rejects<'_>,
     found: &mut Found<I>,
 ) -> Result<()> {
     let reader = Reader::new(&table.name, chunk, plan);
@@ -117,7 +132,7 @@ fn read_rows<I: ItemId>(
     rows: usize,
     plan: &Plan,
     pick: &Pick<'_>,
-    rejects: &Rejects,
+    rejects: &Rejects<'_>,
     found: &mut Found<I>,
 ) -> Result<()> {
     let Found { actions, runs, wanted } = found;

@@ -1,7 +1,7 @@
 //! Impressions as the samples of the requested days, and the customers that these days concern.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::Array;
 use serde::{Deserialize, Serialize};
@@ -9,12 +9,14 @@ use serde_json::{Map, Value};
 
 use super::columns::{Cell, Cells, Reader};
 use super::days::Days;
-use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, label_value, valid_day};
+use super::reject::{Fault, MOST_ELEMENTS, Reject, Rejects, day_value, id_value, key_fault, label_value, valid_day};
 use super::slates::Slates;
+use super::spilled::SpilledRejects;
 use super::{IMPRESSIONS, Progress, Sink, read_all};
 use crate::config::Plan;
 use crate::error::{Error, Reason, Result};
 use crate::event::{Day, ItemId, Sample};
+use crate::fsio::SpillFolder;
 use crate::read::{Chunk, Source};
 
 /// What the impressions table holds beside its samples.
@@ -24,8 +26,11 @@ pub struct Impressions {
     pub rows: Vec<u64>,
     /// For each day of the plan its samples.
     pub samples: Vec<u64>,
-    /// The rows that were left out, in no order.
+    /// The rows that were left out, in no order; none where they were spilled.
     pub rejects: Vec<Reject>,
+    /// The rows that were left out where they are too many for memory.
+    #[serde(skip)]
+    pub spilled: Option<Arc<SpilledRejects>>,
     /// The first and the last day that the table has, requested or not, as far as it was read.
     pub first_and_last: Option<(Day, Day)>,
     /// The rows in text formats, whatever their day.
@@ -43,10 +48,18 @@ impl Impressions {
             rows: vec![0; days],
             samples: vec![0; days],
             rejects: Vec::new(),
+            spilled: None,
             first_and_last: None,
             lines: 0,
             shows_nothing: 0,
         }
+    }
+
+    /// The number of rows that were left out.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        let spilled = self.spilled.as_ref().map_or(0, |spilled| spilled.counts().map(|(.., count)| count).sum());
+        self.rejects.len() as u64 + spilled
     }
 
     /// Adds what another part of the table holds, read for the same plan.
@@ -89,7 +102,8 @@ impl Impressions {
     }
 }
 
-/// Reads the impressions of the plan's days; `sink` takes the samples, in no order.
+/// Reads the impressions of the plan's days; `sink` takes the samples, in no order. Rows that are left out go to `folder`, where
+/// there is one and they are many.
 ///
 /// # Errors
 /// Whatever the source, `sink` or `progress` returns, and [`Error::BadRow`] where bad rows
@@ -98,9 +112,10 @@ pub fn read_impressions<I: ItemId>(
     source: &dyn Source,
     plan: &Plan,
     sink: &Sink<'_, Sample<I>>,
+    folder: Option<&SpillFolder>,
     progress: &Progress<'_>,
 ) -> Result<Impressions> {
-    let rejects = Rejects::new(plan.options().invalid);
+    let rejects = Rejects::new(plan.options().invalid, folder);
     let found = Mutex::new(Impressions::none(plan));
     read_all(source, &|chunk| {
         let (samples, found_here) = read_chunk(&chunk, plan, &rejects)?;
@@ -110,10 +125,11 @@ pub fn read_impressions<I: ItemId>(
     })?;
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     found.refuse_nothing()?;
-    Ok(Impressions { rejects: rejects.into_inner(), ..found })
+    let (rejects, spilled) = rejects.finish()?;
+    Ok(Impressions { rejects, spilled, ..found })
 }
 
-fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects) -> Result<(Vec<Sample<I>>, Impressions)> {
+fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> Result<(Vec<Sample<I>>, Impressions)> {
     let reader = Reader::new(IMPRESSIONS, chunk, plan);
     let table = Table::new(&reader)?;
     let mut found = Impressions::none(plan);
@@ -339,7 +355,12 @@ impl Table {
         }
         let item = |element| Value::Object(self.item_contents(Element::OfList(element)));
         let mut contents = self.key_contents(row);
-        contents.insert("impressions".to_owned(), list.map(|list| list.map(item).collect::<Value>()).into());
+        let left_out = list.as_ref().map_or(0, |list| list.len().saturating_sub(MOST_ELEMENTS));
+        let list = list.map(|list| list.take(MOST_ELEMENTS).map(item).collect::<Value>());
+        contents.insert("impressions".to_owned(), list.into());
+        if left_out > 0 {
+            contents.insert("impressions_left_out".to_owned(), left_out.into());
+        }
         contents
     }
 }

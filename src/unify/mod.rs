@@ -14,6 +14,7 @@ mod days;
 mod impressions;
 mod reject;
 mod slates;
+mod spilled;
 mod time;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,7 @@ use crate::read::{Column, Shape, Source, Visitor, Wanted};
 pub use actions::{Actions, Pick, read_actions};
 pub use impressions::{Impressions, read_impressions};
 pub use reject::Reject;
+pub use spilled::SpilledRejects;
 pub use time::{format_time, parse_time};
 
 /// The name of the impressions table in messages and manifests.

@@ -1,15 +1,17 @@
 //! Rows that break the contract: an error that stops the run, or a record that is kept aside.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::columns::{Cell, Reader};
+use super::spilled::SpilledRejects;
 use super::time::format_time;
 use crate::config::InvalidRows;
 use crate::error::{BadRow, Error, Reason, Result};
 use crate::event::Day;
+use crate::fsio::SpillFolder;
 
 /// A row that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,15 +32,48 @@ pub(super) struct Fault {
     pub(super) value: Option<String>,
 }
 
+/// So many bytes of rejected rows of a table are kept in memory, where there is a folder for more.
+const MOST_KEPT: usize = 4 << 20;
+
+/// What a row takes in memory beside its line.
+const BESIDE_LINE: usize = size_of::<Reject>() + 16;
+
+/// The most bytes of a text in a record. A value may be as long as a line.
+const LONGEST_TEXT: usize = 16 << 10;
+
+/// The most elements of a list in a record.
+pub(super) const MOST_ELEMENTS: usize = 10_000;
+
 /// Takes the bad rows of a table: the first ends the reading, or all are kept, as the options say.
-pub(super) struct Rejects {
+pub(super) struct Rejects<'a> {
     invalid: InvalidRows,
-    kept: Mutex<Vec<Reject>>,
+    folder: Option<&'a SpillFolder>,
+    kept: Mutex<Kept>,
 }
 
-impl Rejects {
-    pub(super) fn new(invalid: InvalidRows) -> Self {
-        Self { invalid, kept: Mutex::new(Vec::new()) }
+#[derive(Default)]
+struct Kept {
+    rejects: Vec<Reject>,
+    bytes: usize,
+    spilled: Option<SpilledRejects>,
+}
+
+impl Kept {
+    fn spill(&mut self, folder: &SpillFolder) -> Result<()> {
+        let spilled = match &mut self.spilled {
+            Some(spilled) => spilled,
+            None => self.spilled.insert(SpilledRejects::new(folder)?),
+        };
+        spilled.add(&mut self.rejects)?;
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+impl<'a> Rejects<'a> {
+    /// More than a few are spilled into `folder`, where there is one.
+    pub(super) fn new(invalid: InvalidRows, folder: Option<&'a SpillFolder>) -> Self {
+        Self { invalid, folder, kept: Mutex::default() }
     }
 
     /// `contents` gives the columns of the row for the record.
@@ -67,18 +102,28 @@ impl Rejects {
                     "table": reader.table,
                     "reason": fault.reason.name(),
                     "column": fault.column,
-                    "value": fault.value,
+                    "value": spelled(fault.value),
                     "row": contents(),
                 });
                 let reject = Reject { reason: fault.reason, day: valid_day(day), line: line.to_string() };
-                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(reject);
-                Ok(())
+                let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.bytes += reject.line.len() + BESIDE_LINE;
+                kept.rejects.push(reject);
+                match self.folder {
+                    Some(folder) if kept.bytes > MOST_KEPT => kept.spill(folder),
+                    _ => Ok(()),
+                }
             }
         }
     }
 
-    pub(super) fn into_inner(self) -> Vec<Reject> {
-        self.kept.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// All of them: in memory, or all on disk where some are.
+    pub(super) fn finish(self) -> Result<(Vec<Reject>, Option<Arc<SpilledRejects>>)> {
+        let mut kept = self.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(folder), true) = (self.folder, kept.spilled.is_some()) {
+            kept.spill(folder)?;
+        }
+        Ok((kept.rejects, kept.spilled.map(Arc::new)))
     }
 }
 
@@ -90,16 +135,26 @@ pub(super) fn valid_day(day: Cell) -> Option<Day> {
     }
 }
 
+/// A text in a record; of a long one the beginning.
+fn spelled(text: Option<String>) -> Value {
+    let Some(mut text) = text else { return Value::Null };
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        text.push('…');
+    }
+    text.into()
+}
+
 /// A day in a record: as `2025-08-15` where it is one, as it was spelled where not.
 pub(super) fn day_value(day: Cell, text: Option<String>) -> Value {
-    valid_day(day).map_or_else(|| text.into(), |day| day.to_string().into())
+    valid_day(day).map_or_else(|| spelled(text), |day| day.to_string().into())
 }
 
 /// An id in a record: a number where it is one, as it was spelled where not.
 pub(super) fn id_value(id: Cell, text: Option<String>) -> Value {
     match id {
         Cell::Value(id) => id.into(),
-        Cell::Null | Cell::Bad => text.into(),
+        Cell::Null | Cell::Bad => spelled(text),
     }
 }
 
@@ -107,7 +162,7 @@ pub(super) fn id_value(id: Cell, text: Option<String>) -> Value {
 pub(super) fn time_value(time: Cell, text: Option<String>) -> Value {
     match time {
         Cell::Value(micros) => format_time(micros).into(),
-        Cell::Null | Cell::Bad => text.into(),
+        Cell::Null | Cell::Bad => spelled(text),
     }
 }
 

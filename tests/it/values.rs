@@ -66,7 +66,8 @@ impl<I: ItemId> Clicks<I> {
             actions.lock().unwrap().extend_from_slice(more);
             Ok(())
         };
-        let found = unify::read_actions::<I>(&table, &source, &Plan::new(options).unwrap(), &pick, &sink, &|_| Ok(()))?;
+        let found =
+            unify::read_actions::<I>(&table, &source, &Plan::new(options).unwrap(), &pick, &sink, None, &|_| Ok(()))?;
         Ok(Self { actions: actions.into_inner().unwrap(), rejects: found.rejects })
     }
 }
@@ -97,7 +98,7 @@ fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<(Vec<Sample<I>>, Im
         samples.lock().unwrap().extend_from_slice(more);
         Ok(())
     };
-    let found = unify::read_impressions(&source, &plan(), &sink, &|_| Ok(()))?;
+    let found = unify::read_impressions(&source, &plan(), &sink, None, &|_| Ok(()))?;
     Ok((samples.into_inner().unwrap(), found))
 }
 
