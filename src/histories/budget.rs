@@ -5,11 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::machine;
+use crate::read;
 
 /// The program, its tables of a fixed size, and what the allocator keeps.
 const BASE_BYTES: u64 = 64 << 20;
 /// What a thread needs beside the data: pages being decoded, rows being padded or encoded.
 const BYTES_PER_THREAD: u64 = 40 << 20;
+/// What of that pages may take while they are decoded; the rest is for what becomes of them.
+const READ_BYTES_PER_THREAD: u64 = 24 << 20;
 /// The allocator rounds up and keeps some of what is freed: one part in so many of all memory.
 const SLACK: u64 = 24;
 /// The least that is of use for the data itself.
@@ -51,6 +54,22 @@ impl Budget {
             encoding: AtomicU64::new(0),
             turn: Mutex::new(()),
         })
+    }
+
+    /// What readers may hold: a share of what each thread has, and for one thread at a time a quarter of what there is for data.
+    #[must_use]
+    pub fn to_read(&self) -> read::Room {
+        read::Room::new(READ_BYTES_PER_THREAD, READ_BYTES_PER_THREAD + self.limit / 4)
+    }
+
+    /// Takes what one thread needs beside its share to read something as heavy as `heaviest`, and gives the bytes.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] says how much it would take.
+    pub fn keep_to_read(&self, heaviest: u64) -> Result<u64> {
+        let bytes = heaviest.saturating_sub(READ_BYTES_PER_THREAD).min(self.limit / 4);
+        self.need(bytes)?;
+        Ok(bytes)
     }
 
     /// Takes bytes if there are as many.

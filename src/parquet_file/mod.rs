@@ -6,6 +6,7 @@ mod thrift;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 
-use thrift::Fault;
+use thrift::{Fault, Page};
 
 /// What a Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
@@ -59,6 +60,14 @@ impl ParquetFile {
     /// # Errors
     /// What is wrong with it; nothing that it says is believed beyond the bytes that are there.
     pub(crate) fn footer(&self) -> Result<ParquetMetaData, ParquetError> {
+        self.packed_footer()?.decode()
+    }
+
+    /// Where the footer begins, and its bytes.
+    ///
+    /// # Errors
+    /// Where the file does not end as one of Parquet does.
+    pub(crate) fn footer_place(&self) -> Result<(u64, u64), ParquetError> {
         let mut tail = [0; TAIL];
         let Some(before_tail) = self.length.checked_sub(TAIL as u64) else {
             return Err(general(format!("{} bytes are too few for a Parquet file", self.length)));
@@ -77,12 +86,47 @@ impl ParquetFile {
         let Some(start) = before_tail.checked_sub(length) else {
             return Err(general(format!("a footer of {length} bytes in a file of {}", self.length)));
         };
+        Ok((start, length))
+    }
+
+    /// Reads the footer as it stands in the file, and looks it over.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::footer`].
+    pub(crate) fn packed_footer(&self) -> Result<Footer, ParquetError> {
+        let (start, length) = self.footer_place()?;
         let bytes = self.bytes(start, length)?;
-        thrift::check_footer(&bytes).map_err(|fault| match fault {
+        let groups = thrift::check_footer(&bytes).map_err(|fault| match fault {
             Fault::Ends => general("the footer ends too soon".to_owned()),
             Fault::Malformed(problem) => general(format!("the footer is malformed: {problem}")),
         })?;
-        ParquetMetaDataReader::decode_metadata(&bytes)
+        Ok(Footer { bytes, places: FooterPlaces { start, length, groups } })
+    }
+
+    /// Reads what a footer that has been looked over says of one row group.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::footer`].
+    pub(crate) fn footer_of(&self, places: &FooterPlaces, group: usize) -> Result<ParquetMetaData, ParquetError> {
+        decode_one(places, group, |part| self.bytes(places.start.saturating_add(part.start), part.end - part.start))
+    }
+
+    /// The largest pages of a column chunk: what stands between two places of the file. Nothing is unpacked.
+    ///
+    /// # Errors
+    /// Where a page's header cannot be read.
+    pub(crate) fn largest_pages(&self, start: u64, length: u64) -> io::Result<LargestPages> {
+        let mut largest = LargestPages::default();
+        let end = start.saturating_add(length).min(self.length);
+        let mut next = start;
+        while next < end {
+            let (page, _) = self.page_header(next)?;
+            let (packed, unpacked) = (page.packed.max(0) as u64, page.unpacked.max(0) as u64);
+            let kind = if page.is_dictionary { &mut largest.dictionary } else { &mut largest.data };
+            *kind = (*kind).max((packed + unpacked, unpacked));
+            next = next.saturating_add(page.header_length as u64).saturating_add(packed);
+        }
+        Ok(largest)
     }
 
     /// Reads the footer, and what it means in Arrow.
@@ -104,6 +148,74 @@ impl ParquetFile {
         self.file.read_exact_at(&mut bytes, start)?;
         Ok(bytes.into())
     }
+}
+
+/// The footer of a file as it stands there, looked over.
+pub(crate) struct Footer {
+    bytes: Bytes,
+    places: FooterPlaces,
+}
+
+/// Where a footer and its row groups stand in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct FooterPlaces {
+    start: u64,
+    length: u64,
+    groups: thrift::Groups,
+}
+
+impl Footer {
+    /// The number of row groups.
+    pub(crate) fn groups(&self) -> usize {
+        self.places.groups.each.len()
+    }
+
+    /// Where it stands.
+    pub(crate) fn into_places(self) -> FooterPlaces {
+        self.places
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn decode(&self) -> Result<ParquetMetaData, ParquetError> {
+        ParquetMetaDataReader::decode_metadata(&self.bytes)
+    }
+
+    /// What it says of one row group, and of none other: all of them may take many times as much as their bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn decode_one(&self, group: usize) -> Result<ParquetMetaData, ParquetError> {
+        decode_one(&self.places, group, |range| {
+            let part = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+            let part = part.and_then(|(start, end)| self.bytes.get(start..end));
+            part.map(Bytes::copy_from_slice).ok_or_else(|| general("a row group is gone".to_owned()))
+        })
+    }
+}
+
+/// Decodes a footer as if it had one row group alone; `read` gives its bytes.
+fn decode_one(
+    places: &FooterPlaces,
+    group: usize,
+    read: impl Fn(Range<u64>) -> Result<Bytes, ParquetError>,
+) -> Result<ParquetMetaData, ParquetError> {
+    let groups = &places.groups;
+    let one = groups.each.get(group).cloned().unwrap_or_default();
+    let one = one.start as u64..one.end as u64;
+    let (before, after) = (0..groups.list.start as u64, groups.list.end as u64..places.length);
+    let list = Bytes::from_static(&[thrift::LIST_OF_ONE]);
+    ParquetMetaDataReader::decode_metadata(&[read(before)?, list, read(one)?, read(after)?].concat())
+}
+
+/// The largest pages of a column chunk, of dictionaries and of data: what one takes packed and unpacked together, and what it has
+/// when it is unpacked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LargestPages {
+    pub(crate) dictionary: (u64, u64),
+    pub(crate) data: (u64, u64),
 }
 
 fn general(problem: String) -> ParquetError {
@@ -137,23 +249,23 @@ pub(crate) struct PageHeader {
     header: Option<io::Cursor<Vec<u8>>>,
 }
 
-impl PageHeader {
-    fn load(&self) -> io::Result<io::Cursor<Vec<u8>>> {
-        let malformed =
-            |problem: &str| io::Error::other(format!("the header of the page at byte {}: {problem}", self.start));
-        let left = self.file.length.saturating_sub(self.start);
+impl ParquetFile {
+    /// The header of the page at a place, and its bytes.
+    fn page_header(&self, start: u64) -> io::Result<(Page, Vec<u8>)> {
+        let malformed = |problem: &str| io::Error::other(format!("the header of the page at byte {start}: {problem}"));
+        let left = self.length.saturating_sub(start);
         let mut look = FIRST_LOOK;
         loop {
             let size = usize::try_from(left).map_or(look, |left| look.min(left));
             let mut bytes = vec![0; size];
-            self.file.file.read_exact_at(&mut bytes, self.start)?;
+            self.file.read_exact_at(&mut bytes, start)?;
             match thrift::check_page_header(&bytes) {
                 Ok(page) if page.unpacked > LARGEST_PAGE => {
                     return Err(malformed("it is of a page of more than 512 MiB; write smaller pages or row groups"));
                 }
                 Ok(page) => {
                     bytes.truncate(page.header_length);
-                    return Ok(io::Cursor::new(bytes));
+                    return Ok((page, bytes));
                 }
                 Err(Fault::Malformed(problem)) => return Err(malformed(problem)),
                 Err(Fault::Ends) if size as u64 == left => return Err(malformed("the file ends within it")),
@@ -167,7 +279,7 @@ impl PageHeader {
 impl Read for PageHeader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.header.is_none() {
-            self.header = Some(self.load()?);
+            self.header = Some(io::Cursor::new(self.file.page_header(self.start)?.1));
         }
         self.header.as_mut().map_or(Ok(0), |header| header.read(buffer))
     }

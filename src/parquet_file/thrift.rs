@@ -7,6 +7,8 @@
 //! field that the format has must have its type, and no list may say more elements than there are bytes left. What passes takes
 //! the reader as many steps as it has bytes.
 
+use std::ops::Range;
+
 /// The deepest nesting; the format's own structs nest less than ten deep.
 const DEEPEST: usize = 32;
 
@@ -34,12 +36,18 @@ enum Kind {
     Integer,
     /// How many of the following elements of the schema are below this one.
     Children,
+    /// Whether a page holds a dictionary or data.
+    PageType,
     /// The bytes of a page when it is unpacked.
     PageBytes,
+    /// The bytes of a page as it is stored.
+    PackedBytes,
     Double,
     Binary,
     /// The elements of the schema, each before those below it.
     Schema,
+    /// The row groups.
+    RowGroups,
     List(&'static Self),
     Struct(Fields),
 }
@@ -47,14 +55,16 @@ enum Kind {
 /// The numbers and kinds of a struct's fields. Fields that are not listed may hold anything but lists of booleans.
 type Fields = &'static [(i16, Kind)];
 
-use Kind::{Binary, Byte, Children, Double, Flag, Integer, List, PageBytes, Schema, Struct};
+use Kind::{
+    Binary, Byte, Children, Double, Flag, Integer, List, PackedBytes, PageBytes, PageType, RowGroups, Schema, Struct,
+};
 
 /// The structs of <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
 const FOOTER: Fields = &[
     (1, Integer),
     (2, Schema),
     (3, Integer),
-    (4, List(&Struct(ROW_GROUP))),
+    (4, RowGroups),
     (5, List(&Struct(KEY_VALUE))),
     (6, Binary),
     (7, List(&Struct(EMPTY_UNION))),
@@ -147,9 +157,9 @@ const BOUNDING_BOX: Fields =
     &[(1, Double), (2, Double), (3, Double), (4, Double), (5, Double), (6, Double), (7, Double), (8, Double)];
 
 const PAGE_HEADER: Fields = &[
-    (1, Integer),
+    (1, PageType),
     (2, PageBytes),
-    (3, Integer),
+    (3, PackedBytes),
     (4, Integer),
     (5, Struct(&[(1, Integer), (2, Integer), (3, Integer), (4, Integer), (5, Struct(STATISTICS))])),
     (6, Struct(&[])),
@@ -178,10 +188,26 @@ pub(super) enum Fault {
     Malformed(&'static str),
 }
 
-/// Walks the footer that `bytes` are.
-pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Fault> {
+/// Where the row groups stand in a footer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Groups {
+    /// The list of them.
+    pub(super) list: Range<usize>,
+    /// Each of them.
+    pub(super) each: Vec<Range<usize>>,
+}
+
+/// What a list of one struct begins with.
+pub(super) const LIST_OF_ONE: u8 = 1 << 4 | STRUCT;
+
+/// The most row groups of a file.
+const MOST_GROUPS: u64 = 1 << 20;
+
+/// Walks the footer that `bytes` are, and finds its row groups.
+pub(super) fn check_footer(bytes: &[u8]) -> Result<Groups, Fault> {
     let mut walk = Walk::new(bytes);
-    walk.structure(FOOTER, DEEPEST)
+    walk.structure(FOOTER, DEEPEST)?;
+    Ok(walk.groups)
 }
 
 /// A page's header.
@@ -190,13 +216,25 @@ pub(super) struct Page {
     pub(super) header_length: usize,
     /// The bytes that the page says it has when it is unpacked.
     pub(super) unpacked: i32,
+    /// The bytes that the page says it has in the file.
+    pub(super) packed: i32,
+    /// Whether it is a dictionary.
+    pub(super) is_dictionary: bool,
 }
+
+/// The type of a page that is a dictionary.
+const DICTIONARY: i64 = 2;
 
 /// Walks the header of a page with which `bytes` begin.
 pub(super) fn check_page_header(bytes: &[u8]) -> Result<Page, Fault> {
     let mut walk = Walk::new(bytes);
     walk.structure(PAGE_HEADER, DEEPEST)?;
-    Ok(Page { header_length: bytes.len() - walk.bytes.len(), unpacked: walk.page_bytes })
+    Ok(Page {
+        header_length: walk.position(),
+        unpacked: walk.page_bytes,
+        packed: walk.packed_bytes,
+        is_dictionary: walk.is_dictionary,
+    })
 }
 
 /// What is still to be walked.
@@ -206,11 +244,30 @@ struct Walk<'a> {
     children: i32,
     /// The bytes of the page when it is unpacked.
     page_bytes: i32,
+    /// The bytes of the page as it is stored.
+    packed_bytes: i32,
+    is_dictionary: bool,
+    groups: Groups,
+    /// The bytes that there were at first.
+    all: usize,
 }
 
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, children: 0, page_bytes: 0 }
+        Self {
+            bytes,
+            children: 0,
+            page_bytes: 0,
+            packed_bytes: 0,
+            is_dictionary: false,
+            groups: Groups::default(),
+            all: bytes.len(),
+        }
+    }
+
+    /// How many bytes have been walked.
+    fn position(&self) -> usize {
+        self.all - self.bytes.len()
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {
@@ -278,6 +335,8 @@ impl<'a> Walk<'a> {
                 match kind {
                     Some(Children) => self.children = number as i32,
                     Some(PageBytes) => self.page_bytes = number as i32,
+                    Some(PackedBytes) => self.packed_bytes = number as i32,
+                    Some(PageType) => self.is_dictionary = number == DICTIONARY,
                     _ => {}
                 }
                 Ok(())
@@ -297,11 +356,15 @@ impl<'a> Walk<'a> {
 
     fn list(&mut self, kind: Option<Kind>, depth: usize) -> Result<(), Fault> {
         let depth = depth.checked_sub(1).ok_or(Fault::Malformed("it nests too deep"))?;
+        let start = self.position();
         let head = self.byte()?;
         let (short, wire) = (head >> 4, head & 15);
         let count = if short == 15 { self.varint()? } else { u64::from(short) };
         if matches!(kind, Some(Schema)) {
             return self.schema(count, wire, depth);
+        }
+        if matches!(kind, Some(RowGroups)) {
+            return self.row_groups(start, count, wire, depth);
         }
         let element = if let Some(List(element)) = kind { Some(*element) } else { None };
         self.elements(count, &[(wire, element)], depth)
@@ -338,6 +401,21 @@ impl<'a> Walk<'a> {
                 self.value(wire, kind, depth)?;
             }
         }
+        Ok(())
+    }
+
+    /// The row groups, and where they stand.
+    fn row_groups(&mut self, start: usize, count: u64, wire: u8, depth: usize) -> Result<(), Fault> {
+        if count > MOST_GROUPS {
+            return Err(Fault::Malformed("more than 2^20 row groups"));
+        }
+        let mut each = Vec::new();
+        for _ in 0..count {
+            let start = self.position();
+            self.elements(1, &[(wire, Some(Struct(ROW_GROUP)))], depth)?;
+            each.push(start..self.position());
+        }
+        self.groups = Groups { list: start..self.position(), each };
         Ok(())
     }
 
@@ -378,10 +456,10 @@ fn has_type(kind: Kind, wire: u8) -> bool {
     match kind {
         Flag => matches!(wire, TRUE | FALSE),
         Byte => wire == BYTE,
-        Integer | Children | PageBytes => (4..=6).contains(&wire),
+        Integer | Children | PageType | PageBytes | PackedBytes => (4..=6).contains(&wire),
         Double => wire == DOUBLE,
         Binary => wire == BINARY,
-        List(_) | Schema => wire == LIST,
+        List(_) | Schema | RowGroups => wire == LIST,
         Struct(_) => wire == STRUCT,
     }
 }

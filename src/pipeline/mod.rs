@@ -27,7 +27,7 @@ use crate::fsio::{Output, SpillFolder};
 use crate::gather::{self, Chosen, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, buckets_for};
 use crate::machine;
-use crate::read::{self, Source};
+use crate::read::{self, Room, Source};
 use crate::unify::{self, Actions, Impressions, Progress};
 
 pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
@@ -144,19 +144,19 @@ impl<I: ItemId> Run<'_, I> {
         check_replace(plan, self.output)?;
         let budget = Budget::new(plan.options().memory, summary.threads)?;
         let folder = self.output.spill_folder(plan.options().spill_dir.as_deref())?;
-        let sources = self.open(plan, tables)?;
+        let sources = self.open(plan, tables, budget.to_read())?;
         self.pool.install(|| self.build_from(plan, &sources, &budget, &folder, &mut summary))?;
         Ok(summary.finish(self.started.elapsed()))
     }
 
     /// Opens the tables, in a thread of its own: listing a folder on a slow file system, or opening what stands in a file's place,
     /// may take for ever and cannot be told to stop. Where the run is, it goes on without.
-    fn open(&self, plan: &Plan, tables: Tables) -> Result<Sources> {
+    fn open(&self, plan: &Plan, tables: Tables, room: Room) -> Result<Sources> {
         let (send, opened) = channel();
         let (pool, plan) = (Arc::clone(self.pool), plan.clone());
         let work = move || {
             // Nobody listens any more where the run was told to stop.
-            let _ = send.send(pool.install(|| open_tables(&plan, tables)));
+            let _ = send.send(pool.install(|| open_tables(&plan, tables, &room)));
         };
         let thread = Builder::new().name("open tables".to_owned()).spawn(work);
         let thread = thread.map_err(Error::io("start a thread to write to", self.output.path()))?;
@@ -183,8 +183,14 @@ impl<I: ItemId> Run<'_, I> {
         summary: &mut Summary,
     ) -> Result<()> {
         let (impressions_source, action_sources) = (&sources.impressions, &sources.actions);
-        let buckets =
-            buckets_for(action_sources.iter().map(|(_, source)| source.bytes()).sum::<u64>() / BYTES_PER_ACTION);
+        let tables = action_sources.iter().map(|(_, source)| source).chain([impressions_source]);
+        let reading = budget.keep_to_read(tables.map(|source| source.heaviest()).max().unwrap_or(0))?;
+        let actions = action_sources.iter().map(|(_, source)| match source.bytes() {
+            // A stream, of which nobody knows how long it is.
+            0 if source.parts() > 0 => u64::MAX,
+            bytes => bytes / BYTES_PER_ACTION,
+        });
+        let buckets = buckets_for(actions.fold(0, u64::saturating_add));
         let spooled = Spool::new(buckets, budget, folder);
         let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, folder, summary)?;
         // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
@@ -193,6 +199,7 @@ impl<I: ItemId> Run<'_, I> {
         let samples = Samples::new(samples, &customers, plan, budget)?;
         let spooled = Spool::new(buckets, budget, folder);
         let read = self.actions(plan, action_sources, &customers, &spooled, folder, summary)?;
+        budget.give_back(reading);
         let input = histories::Input {
             samples,
             actions: spooled.finish(budget.limit() / 2)?,
@@ -344,21 +351,27 @@ struct Sources {
     actions: Vec<OpenTable>,
 }
 
-fn open_tables(plan: &Plan, tables: Tables) -> Result<Sources> {
+fn open_tables(plan: &Plan, tables: Tables, room: &Room) -> Result<Sources> {
     let impressions =
-        open(plan, tables.impressions, unify::wanted_impressions(), &|day| plan.day_index(day).is_some())?;
+        open(plan, tables.impressions, unify::wanted_impressions(), room, &|day| plan.day_index(day).is_some())?;
     let open_one = |(table, input)| {
-        let source = open(plan, input, unify::wanted_actions(&table), &|day| plan.any_sees(day))?;
+        let source = open(plan, input, unify::wanted_actions(&table), room, &|day| plan.any_sees(day))?;
         Ok((table, source))
     };
     let actions = tables.actions.into_iter().map(open_one).collect::<Result<_>>()?;
     Ok(Sources { impressions, actions })
 }
 
-fn open(plan: &Plan, input: Input, wanted: read::Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Box<dyn Source>> {
+fn open(
+    plan: &Plan,
+    input: Input,
+    wanted: read::Wanted,
+    room: &Room,
+    keep: &dyn Fn(Day) -> bool,
+) -> Result<Box<dyn Source>> {
     match input {
         Input::Path(path) => {
-            let wanted = read::Wanted { csv_escape: plan.csv_escape(), ..wanted };
+            let wanted = read::Wanted { csv_escape: plan.csv_escape(), room: room.clone(), ..wanted };
             Ok(Box::new(read::open(&path, wanted, keep)?))
         }
         Input::Source(source) => Ok(source),

@@ -1,11 +1,13 @@
 //! A table that comes as record batches from somewhere that is no file.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{Array, RecordBatch, RecordBatchReader};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch, RecordBatchReader};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::{Error, Result};
 use crate::read::ahead::work_ahead;
@@ -63,9 +65,58 @@ impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
         }
         let places: Vec<usize> = columns.into_iter().map(|(place, _)| place).collect();
         let batch = batch.project(&places).map_err(|error| self.failed(error))?;
-        let rows = if self.numbered { RowNumbers::From(first_row) } else { RowNumbers::Unknown };
-        let origin = Origin { file: None, day: None, rows, text: false };
-        visit(Chunk { batch, origin, bare: 0, bytes: 0 })
+        // Collected in order, so that the first error does not depend on the threads.
+        let visited: Vec<Result<()>> = cuts(&batch)
+            .into_par_iter()
+            .map(|rows| {
+                let first_row = first_row.saturating_add(rows.start as u64);
+                let numbers = if self.numbered { RowNumbers::From(first_row) } else { RowNumbers::Unknown };
+                let origin = Origin { file: None, day: None, rows: numbers, text: false };
+                visit(Chunk { batch: batch.slice(rows.start, rows.len()), origin, bare: 0, bytes: 0 })
+            })
+            .collect();
+        visited.into_iter().collect()
+    }
+}
+
+/// Rows that are handed over at a time, unless a dictionary has more entries.
+const ROWS: usize = 1 << 16;
+
+/// Elements of lists that are handed over at a time, unless one row has more.
+const ELEMENTS: usize = 1 << 18;
+
+/// Where a batch is cut, as other programs make them of any size: what becomes of its rows takes more memory than they do.
+fn cuts(batch: &RecordBatch) -> Vec<Range<usize>> {
+    let columns = batch.columns();
+    if columns.iter().any(|column| matches!(column.data_type(), DataType::ListView(_) | DataType::LargeListView(_))) {
+        // The elements of their rows may stand anywhere, so that parts of them are no smaller.
+        return vec![0..batch.num_rows()];
+    }
+    // Each part looks at all of a dictionary.
+    let entries = columns.iter().filter_map(|column| Some(column.as_any_dictionary_opt()?.values().len())).max();
+    let rows = entries.unwrap_or(0).max(ROWS);
+    let mut cuts = Vec::new();
+    let mut start = 0;
+    while start < batch.num_rows() {
+        let most = (start + rows).min(batch.num_rows());
+        let end = columns.iter().map(|column| fitting(column, start, most)).min().unwrap_or(most);
+        cuts.push(start..end);
+        start = end;
+    }
+    cuts
+}
+
+/// Where the rows from `start` on end that have no more than [`ELEMENTS`] elements together; one row at least, and none from `end` on.
+fn fitting(column: &ArrayRef, start: usize, end: usize) -> usize {
+    fn of<O: OffsetSizeTrait>(offsets: &[O], start: usize, end: usize) -> usize {
+        let most = offsets[start].as_usize().saturating_add(ELEMENTS);
+        let fits = offsets[start + 1..=end].partition_point(|offset| offset.as_usize() <= most);
+        start + fits.max(1)
+    }
+    match column.data_type() {
+        DataType::List(_) => of(column.as_list::<i32>().value_offsets(), start, end),
+        DataType::LargeList(_) => of(column.as_list::<i64>().value_offsets(), start, end),
+        _ => end,
     }
 }
 

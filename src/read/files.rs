@@ -82,6 +82,10 @@ impl Source for Files {
         self.parts.iter().map(|part| part.bytes()).sum()
     }
 
+    fn heaviest(&self) -> u64 {
+        self.parts.iter().map(|part| part.weight()).max().unwrap_or(0)
+    }
+
     fn read(&self, part: usize, visit: &Visitor<'_>) -> Result<()> {
         // Parts are read in parallel; only where they are few must a part keep several threads busy.
         let ahead = rayon::current_num_threads() / self.parts.len().max(1);

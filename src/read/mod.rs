@@ -17,8 +17,10 @@ mod layout;
 mod object;
 mod parquet;
 mod records;
+mod room;
 mod stamp;
 mod stream;
+mod weight;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use batches::Batches;
 pub use files::{Files, open};
 pub use guard::panic_becomes_error;
 pub use layout::columns_by_name;
+pub use room::Room;
 
 /// The fields of a slate's structs.
 pub const SLATE_FIELDS: [&str; 2] = ["item_id", "is_order"];
@@ -48,6 +51,8 @@ pub struct Wanted {
     pub layouts: Vec<Vec<Column>>,
     /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
     pub csv_escape: Option<u8>,
+    /// The memory that its readers have.
+    pub room: Room,
 }
 
 /// A wanted column.
@@ -148,6 +153,11 @@ pub trait Source: Send + Sync {
     /// The bytes of all parts, for progress.
     fn bytes(&self) -> u64;
 
+    /// The most bytes that reading a part may take beside its rows, as far as is known beforehand.
+    fn heaviest(&self) -> u64 {
+        0
+    }
+
     /// Reads one part and hands over its rows in chunks, possibly from several threads, in no order.
     ///
     /// # Errors
@@ -167,6 +177,11 @@ pub trait Source: Send + Sync {
 trait Part: Send + Sync {
     /// The bytes of the file that it takes, for progress.
     fn bytes(&self) -> u64;
+
+    /// As [`Source::heaviest`].
+    fn weight(&self) -> u64 {
+        0
+    }
 
     /// As [`Source::read`], with `ahead` chunks worked on at once.
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()>;

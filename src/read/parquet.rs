@@ -1,7 +1,7 @@
 //! Parquet: one part per row group, only the wanted leaves decoded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{RecordBatch, make_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -10,19 +10,23 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::{Error, Invariant, Result};
-use crate::parquet_file::ParquetFile;
+use crate::parquet_file::{FooterPlaces, ParquetFile};
 use crate::read::ahead::work_ahead;
 use crate::read::discover::DataFile;
 use crate::read::guard;
 use crate::read::layout::choose_fields;
+use crate::read::weight;
 use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
 
 /// Rows in a batch.
 const BATCH: usize = 1 << 16;
+
+/// Of a footer of more bytes than this, one row group's part is decoded at a time: decoded, it takes several times as much.
+const LONG_FOOTER: u64 = 2 << 20;
 
 /// A batch is to take about so many bytes at most, as far as the footer tells what its rows take.
 const BATCH_BYTES: u64 = 16 << 20;
@@ -35,6 +39,8 @@ struct ParquetTable {
     opened: Mutex<Option<Arc<Opened>>>,
     /// The row groups that have not been read yet.
     unread: AtomicUsize,
+    /// Of a footer that is so long that no more than one row group's part of it is held at a time, where it stands.
+    long_footer: Option<FooterPlaces>,
 }
 
 /// A Parquet file that is open for reading. The footer is that of the handle, so that what it says and the data are of one
@@ -43,6 +49,8 @@ struct Opened {
     handle: ParquetFile,
     metadata: ArrowReaderMetadata,
     leaves: ProjectionMask,
+    /// The number of the first row group that the metadata is of.
+    first: usize,
     /// Whether the day column is of instants whose zone the file does not say: that they are UTC's is how they are stored.
     zone_is_unknown: bool,
 }
@@ -55,31 +63,64 @@ pub(super) struct RowGroup {
     first_row: u64,
     rows: u64,
     bytes: u64,
+    /// The most that reading it may take, as far as the footer tells.
+    weight: u64,
 }
 
 impl RowGroup {
     /// Reads a file's footer and gives its row groups. The footer is let go again: of all files at once it may be much.
     pub(super) fn open(file: &DataFile, wanted: &Arc<Wanted>) -> Result<Vec<Self>> {
-        let opened = Opened::new(file, wanted)?;
-        let groups = opened.metadata.metadata().row_groups();
-        let table = Arc::new(ParquetTable {
-            file: file.clone(),
-            wanted: Arc::clone(wanted),
-            opened: Mutex::new(None),
-            unread: AtomicUsize::new(groups.len()),
-        });
+        let handle = ParquetFile::new(file.open()?).map_err(|source| file.unreadable("read", source))?;
+        let (_, length) = guarded(file, || handle.footer_place())?;
+        let room = &wanted.room;
+        let is_long = length > LONG_FOOTER;
+        // What one row group takes of it is far less.
+        if length > room.most() / 2 {
+            let (length, most) = (length >> 20, room.most() / 2 >> 20);
+            let problem = format!(
+                "its footer has {length} MiB, and `--memory` leaves {most} MiB for that; raise `--memory`, or write fewer \
+                 columns and row groups to a file"
+            );
+            return Err(file.bad_parquet(ParquetError::General(problem)));
+        }
+        let _turn = is_long.then(|| room.turn());
+        let footer = guarded(file, || handle.packed_footer())?;
+        let groups = footer.groups();
+        let one = |index| guarded(file, || footer.decode_one(index));
+        let first = if is_long && groups > 0 { one(0)? } else { guarded(file, || footer.decode())? };
+        let mut opened = Opened::new(file, wanted, handle, first, 0)?;
         let mut next_row = 1u64;
-        let mut found = Vec::with_capacity(groups.len());
-        for (index, group) in groups.iter().enumerate() {
+        let mut found = Vec::with_capacity(groups);
+        for index in 0..groups {
+            if is_long && index > 0 {
+                opened = Opened::new(file, wanted, opened.handle, one(index)?, index)?;
+            }
+            let group = opened.group(index)?;
             let number = |number: i64| {
                 let fault = || ParquetError::General(format!("row group {index} has an impossible size: {number}"));
                 u64::try_from(number).map_err(|_| file.bad_parquet(fault()))
             };
             let (rows, bytes) = (number(group.num_rows())?, number(group.compressed_size())?);
-            found.push(Self { table: Arc::clone(&table), index, first_row: next_row, rows, bytes });
+            let weight = opened.most_weight(group);
+            found.push((index, next_row, rows, bytes, weight));
             next_row = next_row.saturating_add(rows);
         }
-        Ok(found)
+        let table = Arc::new(ParquetTable {
+            file: file.clone(),
+            wanted: Arc::clone(wanted),
+            opened: Mutex::new(None),
+            unread: AtomicUsize::new(groups),
+            long_footer: is_long.then(|| footer.into_places()),
+        });
+        let found = found.into_iter().map(|(index, first_row, rows, bytes, weight)| Self {
+            table: Arc::clone(&table),
+            index,
+            first_row,
+            rows,
+            bytes,
+            weight,
+        });
+        Ok(found.collect())
     }
 
     fn chunk(&self, batch: RecordBatch, before: u64) -> Chunk {
@@ -97,14 +138,15 @@ impl RowGroup {
 
     fn read_from(&self, opened: &Opened, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
         let table = &self.table;
+        let turn = self.admit(opened)?;
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(opened.handle.clone(), opened.metadata.clone())
-                .with_row_groups(vec![self.index])
+                .with_row_groups(vec![self.index - opened.first])
                 .with_projection(opened.leaves.clone())
                 .with_batch_size(opened.batch_rows(&table.file, self.index)?);
         let mut reader = guarded(&table.file, || builder.build())?;
         let mut before = 0;
-        let next = || {
+        let mut next = || {
             let batch = guarded(&table.file, || reader.next().transpose().map_err(own_error))?;
             let Some(mut batch) = batch else { return Ok(None) };
             if opened.zone_is_unknown {
@@ -114,18 +156,68 @@ impl RowGroup {
             before += chunk.batch.num_rows() as u64;
             Ok(Some(chunk))
         };
+        if turn.is_some() {
+            // One batch at a time, and without any other thread, which may be waiting for the turn.
+            while let Some(chunk) = next()? {
+                visit(chunk)?;
+            }
+            return Ok(());
+        }
         work_ahead(ahead, next, visit)
+    }
+
+    /// Sees to it that what reading this takes is there, which is for one row group at a time where it is more than a thread's share.
+    fn admit<'a>(&'a self, opened: &Opened) -> Result<Option<MutexGuard<'a, ()>>> {
+        let file = &self.table.file;
+        let room = &self.table.wanted.room;
+        if self.weight <= room.share() {
+            return Ok(None);
+        }
+        let group = opened.group(self.index)?;
+        let pages = guarded(file, || Ok(weight::of_pages(&opened.handle, group, &opened.leaves)))?;
+        let refuse = |bytes: u64, largest: &str| {
+            let (index, needed, most) = (self.index, bytes.div_ceil(1 << 20), room.most() >> 20);
+            let problem = format!(
+                "row group {index}: {largest}, so that reading it takes about {needed} MiB, and `--memory` leaves {most} MiB \
+                 for that; raise `--memory`, or write smaller pages and rows"
+            );
+            Err(file.bad_parquet(ParquetError::General(problem)))
+        };
+        if pages.bytes > room.most() {
+            return refuse(pages.bytes, &pages.largest);
+        }
+        let most_of_a_row = weight::most_of_a_row(group, &opened.leaves);
+        if pages.bytes.saturating_add(most_of_a_row) <= room.share() {
+            return Ok(None);
+        }
+        let turn = room.turn();
+        // Only now is it worth a look at how long the lists are.
+        let longest = guarded(file, || weight::of_longest_row(&opened.handle, group, &opened.leaves))?;
+        let (of_row, row) = longest.unwrap_or((0, 0));
+        let bytes = pages.bytes.saturating_add(of_row);
+        if bytes > room.most() {
+            let row = self.first_row.saturating_add(row).saturating_sub(1);
+            return refuse(bytes, &format!("row {row} has a list of {} items", of_row / weight::ELEMENT_BYTES));
+        }
+        Ok(Some(turn).filter(|_| bytes > room.share()))
     }
 }
 
 impl ParquetTable {
-    /// The open file, shared by all that read it.
-    fn opened(&self) -> Result<Arc<Opened>> {
+    /// The open file for a row group, shared by all that read it.
+    fn opened(&self, index: usize) -> Result<Arc<Opened>> {
+        if let Some(places) = &self.long_footer {
+            let handle = ParquetFile::new(self.file.open()?).map_err(|source| self.file.unreadable("read", source))?;
+            let footer = guarded(&self.file, || handle.footer_of(places, index))?;
+            return Ok(Arc::new(Opened::new(&self.file, &self.wanted, handle, footer, index)?));
+        }
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = opened.as_ref() {
             return Ok(Arc::clone(opened));
         }
-        let new = Arc::new(Opened::new(&self.file, &self.wanted)?);
+        let handle = ParquetFile::new(self.file.open()?).map_err(|source| self.file.unreadable("read", source))?;
+        let footer = guarded(&self.file, || handle.footer())?;
+        let new = Arc::new(Opened::new(&self.file, &self.wanted, handle, footer, 0)?);
         *opened = Some(Arc::clone(&new));
         Ok(new)
     }
@@ -144,8 +236,12 @@ impl Part for RowGroup {
         self.bytes
     }
 
+    fn weight(&self) -> u64 {
+        self.weight
+    }
+
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let opened = self.table.opened()?;
+        let opened = self.table.opened(self.index)?;
         let read = self.read_from(&opened, ahead, visit);
         drop(opened);
         self.table.close_after_last();
@@ -165,10 +261,15 @@ impl Part for RowGroup {
 const ARROW_SCHEMA: &str = "ARROW:schema";
 
 impl Opened {
-    fn new(file: &DataFile, wanted: &Wanted) -> Result<Self> {
-        let unreadable = |source| file.unreadable("read", source);
-        let handle = ParquetFile::new(file.open()?).map_err(unreadable)?;
-        let footer = Arc::new(guarded(file, || handle.footer())?);
+    /// What a footer means that is of all row groups from `first` on, or of that one.
+    fn new(
+        file: &DataFile,
+        wanted: &Wanted,
+        handle: ParquetFile,
+        footer: ParquetMetaData,
+        first: usize,
+    ) -> Result<Self> {
+        let footer = Arc::new(footer);
         let (metadata, arrow_is_known) = guarded(file, || arrow_types(&footer))?;
         let columns = choose_fields(wanted, file.day.is_some(), metadata.schema(), Some(file.path.as_path()))?;
         let leaves = leaves(metadata.parquet_schema(), &columns);
@@ -179,13 +280,29 @@ impl Opened {
                 guarded(file, || ArrowReaderMetadata::try_new(footer, options))?
             }
         };
-        Ok(Self { handle, metadata, leaves, zone_is_unknown: !arrow_is_known && file.day.is_none() })
+        Ok(Self { handle, metadata, leaves, first, zone_is_unknown: !arrow_is_known && file.day.is_none() })
+    }
+
+    fn group(&self, index: usize) -> Result<&RowGroupMetaData> {
+        let groups = self.metadata.metadata().row_groups();
+        let place = index.checked_sub(self.first);
+        place.and_then(|place| groups.get(place)).invariant("a file that is the same has the same row groups")
+    }
+
+    /// The most that reading a row group may take: were each column one page, and all elements in one row.
+    fn most_weight(&self, group: &RowGroupMetaData) -> u64 {
+        let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| self.leaves.leaf_included(*leaf));
+        let size = |size: i64| u64::try_from(size).unwrap_or(0);
+        let pages = leaves.fold(0u64, |sum, (_, column)| {
+            sum.saturating_add(size(column.uncompressed_size()).saturating_mul(2))
+                .saturating_add(size(column.compressed_size()))
+        });
+        pages.saturating_add(weight::most_of_a_row(group, &self.leaves))
     }
 
     /// The rows of a batch of a row group: many, unless they are large.
     fn batch_rows(&self, file: &DataFile, index: usize) -> Result<usize> {
-        let groups = self.metadata.metadata().row_groups();
-        let group = groups.get(index).invariant("a file that is the same has the same row groups")?;
+        let group = self.group(index)?;
         let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| self.leaves.leaf_included(*leaf));
         let bytes = leaves.fold(0u64, |sum, (_, column)| {
             let values = u64::try_from(column.num_values()).unwrap_or(u64::MAX);

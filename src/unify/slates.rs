@@ -110,8 +110,14 @@ fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
         (0..array.len()).map(range).collect()
     };
     match array.data_type() {
-        DataType::List(_) => Some((ranges(&offsets::<i32>(array)), Arc::clone(array.as_list::<i32>().values()))),
-        DataType::LargeList(_) => Some((ranges(&offsets::<i64>(array)), Arc::clone(array.as_list::<i64>().values()))),
+        DataType::List(_) => {
+            let (range, values) = offsets::<i32>(array);
+            Some((ranges(&range), values))
+        }
+        DataType::LargeList(_) => {
+            let (range, values) = offsets::<i64>(array);
+            Some((ranges(&range), values))
+        }
         DataType::ListView(_) => Some((ranges(&views::<i32>(array)), Arc::clone(array.as_list_view::<i32>().values()))),
         DataType::LargeListView(_) => {
             Some((ranges(&views::<i64>(array)), Arc::clone(array.as_list_view::<i64>().values())))
@@ -125,9 +131,13 @@ fn list_ranges(array: &ArrayRef) -> Option<(Vec<(usize, usize)>, ArrayRef)> {
     }
 }
 
-fn offsets<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {
-    let offsets = array.as_list::<O>().offsets();
-    |row| (offsets[row].as_usize(), offsets[row + 1].as_usize())
+/// The elements of the lists, without those of other rows where the array is a part of a larger one.
+fn offsets<O: OffsetSizeTrait>(array: &ArrayRef) -> (impl Fn(usize) -> (usize, usize), ArrayRef) {
+    let lists = array.as_list::<O>();
+    let offsets = lists.offsets();
+    let (first, end) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+    let values = lists.values().slice(first, end - first);
+    (move |row| (offsets[row].as_usize() - first, offsets[row + 1].as_usize() - first), values)
 }
 
 fn views<O: OffsetSizeTrait>(array: &ArrayRef) -> impl Fn(usize) -> (usize, usize) {

@@ -27,7 +27,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::read::{Batches, Chunk, Column, PathDay, Shape, Source, Wanted, open};
+use shardback::read::{Batches, Chunk, Column, PathDay, Room, Shape, Source, Wanted, open};
 
 /// A folder for a table, and how to read it.
 struct Table {
@@ -79,7 +79,7 @@ fn impressions() -> Wanted {
 fn wanted(layouts: &[&[&str]]) -> Wanted {
     let column = |name: &&str| Column { name: (*name).to_owned(), shape: Shape::Scalar };
     let layouts = layouts.iter().map(|names| names.iter().map(column).collect()).collect();
-    Wanted { table: "clicks".to_owned(), day_column: "dt".to_owned(), layouts, csv_escape: None }
+    Wanted { table: "clicks".to_owned(), day_column: "dt".to_owned(), layouts, csv_escape: None, room: Room::default() }
 }
 
 /// All chunks, each part's in the order of their rows.
