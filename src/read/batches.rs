@@ -136,15 +136,29 @@ impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Source for Batc
         if let Some(schema) = &self.foreign {
             choose_fields(&self.wanted, false, schema, None)?;
         }
-        let mut next_row = 1u64;
+        let (mut next_row, mut end) = (1u64, None);
+        // As many batches as keep the threads busy, which may be one; no more than these and the next ones are held.
         let next = || {
-            let batch = guarded(|| batches.next().transpose()).map_err(|error| self.failed(error))?;
-            let Some(batch) = batch else { return Ok(None) };
-            let first_row = next_row;
-            next_row += batch.num_rows() as u64;
-            Ok(Some((first_row, batch)))
+            let (mut some, mut parts) = (Vec::new(), 0);
+            while parts < rayon::current_num_threads() && end.is_none() {
+                match guarded(|| batches.next().transpose()) {
+                    Ok(Some(batch)) => {
+                        let first_row = next_row;
+                        next_row += batch.num_rows() as u64;
+                        parts += cuts(&batch).len().max(1);
+                        some.push((first_row, batch));
+                    }
+                    Ok(None) => end = Some(Ok(None)),
+                    Err(error) => end = Some(Err(self.failed(error))),
+                }
+            }
+            if some.is_empty() { end.take().unwrap_or(Ok(None)) } else { Ok(Some(some)) }
         };
-        work_ahead(rayon::current_num_threads(), next, |(first_row, batch)| self.visit(&batch, first_row, visit))
+        work_ahead(1, next, |some| {
+            let visited: Vec<Result<()>> =
+                some.into_par_iter().map(|(first_row, batch)| self.visit(&batch, first_row, visit)).collect();
+            visited.into_iter().collect()
+        })
     }
 
     fn files(&self) -> Vec<&Path> {

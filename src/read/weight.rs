@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use parquet::arrow::ProjectionMask;
-use parquet::basic::Encoding;
+use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -38,8 +38,10 @@ pub(super) fn of_pages(handle: &ParquetFile, group: &RowGroupMetaData, leaves: &
             weight.bytes = weight.bytes.saturating_add(stored.min(SMALL_CHUNK));
             continue;
         };
-        // A dictionary is unpacked, and then decoded.
-        let of_column = pages.data.0 + pages.dictionary.0 + pages.dictionary.1;
+        // A dictionary is unpacked, and then decoded. What is not packed needs no unpacking.
+        let is_packed = column.compression() != Compression::UNCOMPRESSED;
+        let held = |(packed_too, unpacked): (u64, u64)| if is_packed { packed_too } else { unpacked };
+        let of_column = held(pages.data) + held(pages.dictionary) + pages.dictionary.1;
         weight.bytes = weight.bytes.saturating_add(of_column);
         if of_column > most {
             most = of_column;
