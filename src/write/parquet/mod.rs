@@ -28,7 +28,7 @@ use super::DayLayout;
 use crate::config::Format;
 use crate::cut::{Block, ShardRows};
 use crate::error::{Error, Result};
-use crate::event::{ItemDtype, ItemId};
+use crate::event::ItemId;
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::layout::{Column, Dtype, Extent, columns, rows_per_group};
 use crate::unify::Progress;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::{ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
-use shardback::config::{ActionTable, Options, Plan};
+use shardback::config::{ActionTable, Format, Options, Plan};
 use shardback::event::Day;
 use shardback::pipeline::{self, Input, Tables};
 use shardback::read::Batches;
@@ -78,7 +78,7 @@ const SHAPES: &[Shape] = &[
     Shape {
         name: "lists of 100,000 items",
         make: |shown, done| {
-            slates(&shown.join("a.parquet"), &[100_000; 40]);
+            slates(&shown.join("a.parquet"), &[100_000; 24]);
             clicks(&done.join("a.parquet"), 1000, |row| row % 40, plain());
         },
         arguments: &["--format", "jagged"],
@@ -102,7 +102,7 @@ const SHAPES: &[Shape] = &[
         make: |shown, done| {
             few_impressions(shown, 1000);
             let content = wide(50, 200, 50);
-            for file in 0..1500 {
+            for file in 0..1000 {
                 fs::write(done.join(format!("{file}.parquet")), &content).unwrap();
             }
         },
@@ -176,7 +176,7 @@ const SHAPES: &[Shape] = &[
         name: "rows of 65,536 actions as Parquet",
         make: |shown, done| {
             few_impressions(shown, 300);
-            let rows = click_batch(0..4_000_000, |row| row % 200, 500_009);
+            let rows = click_batch(0..2_500_000, |row| row % 100, 500_009);
             write(&done.join("a.parquet"), &rows, plain());
         },
         arguments: &["--format", "parquet", "--history", "65536", "--item-dtype", "i64"],
@@ -189,7 +189,8 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 10);
             let mut file = File::create(done.join("a.csv")).unwrap();
             let mut text = String::from("dt,customer_id,item_id,click_time\n");
-            (0..450_000).for_each(|row| text += &format!("2025-08-10,{row},,\n"));
+            let time = "x".repeat(300);
+            (0..250_000).for_each(|row| text += &format!("2025-08-10,{row},1,{time}\n"));
             file.write_all(text.as_bytes()).unwrap();
         },
         arguments: &["--format", "jagged", "--invalid", "skip"],
@@ -294,6 +295,7 @@ fn a_stream_in_a_process_of_its_own() {
     let options = Options {
         memory: Some(256 * MEBIBYTE),
         threads: Some(2),
+        formats: vec![Format::Jagged],
         ..Options::new(folder.path().join("out"), Day(DAY), Day(DAY))
     };
     let plan = Plan::new(options).unwrap();
@@ -302,7 +304,7 @@ fn a_stream_in_a_process_of_its_own() {
     let shown = RecordBatchIterator::new([Ok(lists.clone())], lists.schema());
     let batch = |number: i64| click_batch(number * 1_000_000..(number + 1) * 1_000_000, |row| row % 400, 2_000_000_011);
     let done =
-        RecordBatchIterator::new((0..8).map(move |number| Ok(batch(number))), click_batch(0..1, |row| row, 1).schema());
+        RecordBatchIterator::new((0..5).map(move |number| Ok(batch(number))), click_batch(0..1, |row| row, 1).schema());
     drop(lists);
     let tables = Tables {
         impressions: Input::Source(Box::new(Batches::foreign(unify::wanted_impressions(), shown))),
