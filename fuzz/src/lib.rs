@@ -144,7 +144,7 @@ fn shown_in_file(path: &Path) -> Result<usize> {
         *count.lock().expect("no panic") += samples.len();
         Ok(())
     };
-    read_impressions::<i32>(&source, &plan, &sink, &|_| Ok(()))?;
+    read_impressions::<i32>(&source, &plan, &sink, None, &|_| Ok(()))?;
     Ok(count.into_inner().expect("no panic"))
 }
 
