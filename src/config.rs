@@ -311,8 +311,9 @@ impl Plan {
     #[must_use]
     pub fn visible_days(&self) -> (Option<Day>, Option<Day>) {
         let back = self.options.lookback_days.and_then(|days| i32::try_from(days).ok());
-        let first = self.days.first().zip(back).and_then(|(day, back)| day.0.checked_sub(back));
-        (first.map(Day), self.days.last().map(|day| Day(day.0 - 1)))
+        let first = self.days.first().zip(back).and_then(|(day, back)| day.0.checked_sub(back)).map(Day);
+        // Before the first day of the calendar there is none to tell from all of the past.
+        (first.filter(|day| day.in_calendar()), self.days.last().map(|day| Day(day.0 - 1)))
     }
 
     /// Whether any of the days to build sees an action that became known on `action_day`.

@@ -59,14 +59,14 @@ fn say(line: impl Display) -> anyhow::Result<()> {
     print::out(&format!("{line}\n"))
 }
 
-/// Writes the bundled files that are not there yet.
+/// Writes the bundled files that are not there yet, or not whole.
 fn unpack(folder: &Dir<'_>, target: &Path) -> anyhow::Result<()> {
     for entry in folder.entries() {
         match entry {
             DirEntry::Dir(folder) => unpack(folder, target)?,
             DirEntry::File(file) => {
                 let path = target.join(file.path());
-                if !path.exists() {
+                if !std::fs::read(&path).is_ok_and(|there| there == file.contents()) {
                     fsio::create_folders(path.parent().unwrap_or(target))?;
                     fsio::write_file(&path, file.contents())?;
                 }

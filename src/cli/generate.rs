@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Days of actions
     #[arg(long, value_name = "N", default_value_t = Options::default().days)]
     days: u32,
-    /// Days of impressions, the last of the days
+    /// How many of the last days have impressions
     #[arg(long, value_name = "N", default_value_t = Options::default().impression_days)]
     impression_days: u32,
     /// Impression rows a day

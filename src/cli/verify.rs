@@ -31,9 +31,16 @@ struct Json<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let mut reports = Vec::new();
+    let (mut reports, mut unread) = (Vec::new(), None);
     for path in &arguments.paths {
-        reports.push((path, verify(path)?));
+        match verify(path) {
+            Ok(report) => reports.push((path, report)),
+            // What was found until here is told first.
+            Err(error) => {
+                unread = Some(error);
+                break;
+            }
+        }
     }
     if arguments.json {
         let reports: Vec<_> = reports.iter().map(|(path, report)| Json { path: path_text(path), report }).collect();
@@ -42,6 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         for (path, report) in &reports {
             tell(path, report, arguments.quiet)?;
         }
+    }
+    if let Some(error) = unread {
+        return Err(error.into());
     }
     let sound = reports.iter().all(|(_, report)| report.faults.is_empty());
     Ok(if sound { Exit::Done } else { Exit::Failed })

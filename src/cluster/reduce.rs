@@ -129,6 +129,7 @@ const RECORDS_AT_A_TIME: usize = 1 << 16;
 
 impl<I: ItemId> Task<'_, I> {
     fn part(&self, part: u32, route: i32, rows: &mut Rows<'_>) -> Result<Report> {
+        let spilled_before = self.folder.bytes();
         let (group, range, shard) = self.job.part(part)?;
         let mut report = self.reports(part, route, rows)?;
         if !report.faults.is_empty() {
@@ -154,7 +155,7 @@ impl<I: ItemId> Task<'_, I> {
         for index in 0..group.plan.days().len() {
             report.days.push(self.day(group, index, shard, &histories)?);
         }
-        report.spilled = self.folder.bytes();
+        report.spilled = self.folder.bytes() - spilled_before;
         report.peak_memory = crate::pipeline::peak_memory();
         Ok(report)
     }

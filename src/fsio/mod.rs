@@ -39,6 +39,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use rustix::fs::fstatfs;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -107,4 +108,26 @@ fn parent(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Whether a file is on a file system of a server: other machines may change it, and the server may be lost.
+pub(crate) fn is_remote(file: &File) -> bool {
+    // The numbers of `statfs(2)`: of NFS, SMB (three clients), FUSE, Lustre, Ceph, 9p, AFS, GPFS, BeeGFS, OCFS2, GFS2, vboxsf.
+    const REMOTE: [u32; 14] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x0bd0_0bd0,
+        0x00c3_6400,
+        0x0102_1997,
+        0x5346_414f,
+        0x4750_4653,
+        0x1983_0326,
+        0x7461_636f,
+        0x0116_1970,
+        0x786f_4256,
+    ];
+    fstatfs(file).is_ok_and(|found| REMOTE.iter().any(|&kind| u64::from(kind) == found.f_type as u64 & 0xffff_ffff))
 }

@@ -158,6 +158,8 @@ impl Output {
         }
         // Also where the format's folder was there: the run that created it may have died before its own sync.
         self.root.sync()?;
+        // What steps aside is to be found again: the name of the day in the staging has to be on disk as well.
+        staged.staging.sync()?;
         let name = day_name(staged.day);
         for ((format, _), place) in staged.folders.iter().zip(&places) {
             let new = format.name();

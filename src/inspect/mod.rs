@@ -247,7 +247,8 @@ impl Opened {
             File::Mapped(Shard::open(path)?)
         };
         // The file is what was asked for: a day that cannot be opened is no fault of it.
-        let day = path.parent().and_then(|folder| DayFolder::open(folder).ok());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let day = DayFolder::open(folder).ok();
         Ok(Self { file, types: day.map(|day| day.types().clone()) })
     }
 

@@ -1,7 +1,7 @@
 //! The files of published days: opened in folders that are held open, and their bytes mapped or read.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{Pod, Zeroable};
 use memmap2::{Advice, Mmap};
-use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs};
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::corrupt;
 use crate::error::{Error, Result};
-use crate::fsio::{FolderHandle, is_same};
+use crate::fsio::{FolderHandle, is_remote, is_same};
 use crate::machine;
 
 /// How the bytes of a shard are had.
@@ -50,13 +50,19 @@ pub(crate) fn in_folder<T>(folder: &Path, work: impl Fn(Arc<FolderHandle>) -> Re
 }
 
 pub(super) fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    // In a folder that was removed NFS finds nothing at all.
+    let gone = [ErrorKind::NotFound, ErrorKind::StaleNetworkFileHandle];
+    matches!(error, Error::Io { source, .. } if gone.contains(&source.kind()))
 }
 
 /// Whether another folder is where one was opened.
 pub(crate) fn is_replaced(handle: &FolderHandle) -> bool {
-    let now = FolderHandle::open(handle.path()).and_then(|now| now.stat());
-    now.is_ok_and(|now| handle.stat().is_ok_and(|then| !is_same(&now, &then)))
+    let Ok(now) = FolderHandle::open(handle.path()).and_then(|now| now.stat()) else { return false };
+    match handle.stat() {
+        Ok(then) => !is_same(&now, &then),
+        // On NFS a folder that was removed cannot even be looked at.
+        Err(error) => is_missing(&error),
+    }
 }
 
 /// Opens a regular file: a pipe in its place would block, and a folder can be opened but not read.
@@ -206,26 +212,4 @@ impl std::fmt::Debug for Held {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Held").field("bytes", &self.bytes).finish_non_exhaustive()
     }
-}
-
-/// Whether a file is on a file system where others may change it, or a server may be lost, while it is mapped.
-fn is_remote(file: &File) -> bool {
-    // The numbers of `statfs(2)`: of NFS, SMB (three clients), FUSE, Lustre, Ceph, 9p, AFS, GPFS, BeeGFS, OCFS2, GFS2, vboxsf.
-    const REMOTE: [u32; 14] = [
-        0x6969,
-        0x517b,
-        0xff53_4d42,
-        0xfe53_4d42,
-        0x6573_5546,
-        0x0bd0_0bd0,
-        0x00c3_6400,
-        0x0102_1997,
-        0x5346_414f,
-        0x4750_4653,
-        0x1983_0326,
-        0x7461_636f,
-        0x0116_1970,
-        0x786f_4256,
-    ];
-    fstatfs(file).is_ok_and(|found| REMOTE.iter().any(|&kind| u64::from(kind) == found.f_type as u64 & 0xffff_ffff))
 }

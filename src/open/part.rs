@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
 use crate::layout::{Column, Dtype, Extent, Role, columns};
 use crate::parquet_file::ParquetFile;
+use crate::read::guard;
 
 /// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
 const BATCH_ROWS: usize = 1024;
@@ -48,7 +48,7 @@ impl Part {
         let file = ParquetFile::new(file).map_err(Error::io("read", path))?;
         // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = guarded(path, || file.metadata(options).map_err(|error| error.to_string()))?;
+        let metadata = guarded(path, || file.metadata(options))?;
         let item_dtype = check_columns(metadata.schema().fields()).map_err(|problem| corrupt(path, problem))?;
         let mut part = Self { path: path.to_owned(), file, metadata, item_dtype, rows: 0 };
         let sum = part.row_groups().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(rows).ok()?));
@@ -116,7 +116,6 @@ impl Part {
                 .with_offset(number(rows.start))
                 .with_limit(number(rows.end.saturating_sub(rows.start)))
                 .build()
-                .map_err(|error| error.to_string())
         })?;
         Ok(Batches { path: self.path.clone(), reader: Some(reader) })
     }
@@ -133,7 +132,7 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let reader = self.reader.as_mut()?;
-        let batch = guarded(&self.path, || reader.next().transpose().map_err(|error| error.to_string())).transpose();
+        let batch = guarded(&self.path, || reader.next().transpose()).transpose();
         if !matches!(batch, Some(Ok(_))) {
             self.reader = None;
         }
@@ -143,10 +142,8 @@ impl Iterator for Batches {
 
 /// Runs a step of the decoder. Damaged bytes make some of them panic (an assertion on the sizes that a footer says, an
 /// index past a page's end), which is a fault of the file like any other.
-fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, String>) -> Result<T> {
-    // What the step leaves half done is dropped with the reader.
-    let done = catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Err("the decoder gave up".to_owned()));
-    done.map_err(|problem| corrupt(path, format!("not readable Parquet: {problem}")))
+fn guarded<T, E: guard::Fault>(path: &Path, step: impl FnOnce() -> Result<T, E>) -> Result<T> {
+    guard::guarded(step).map_err(|problem| corrupt(path, format!("not readable Parquet: {problem}")))
 }
 
 /// The columns of a part, as Arrow has them.

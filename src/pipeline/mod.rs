@@ -97,7 +97,7 @@ fn refuse_unknown_type(plan: &Plan, table: &ActionTable) -> Result<()> {
         return Ok(());
     }
     let known: Vec<String> = types.iter().map(|(number, name)| format!("{name} {number}")).collect();
-    let problem = format!("{} is the number of no type; there are {}", table.kind, known.join(", "));
+    let problem = format!("{} is the number of no type; the types are {}", table.kind, known.join(", "));
     Err(Error::Description { place: format!("actions.{}.type", table.name), problem })
 }
 

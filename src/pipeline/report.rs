@@ -19,7 +19,7 @@ pub enum Stage {
     Impressions,
     /// Reading actions; progress in bytes.
     Actions,
-    /// Grouping and sorting actions; progress in histories, as one.
+    /// Grouping and sorting actions; progress in buckets of customers.
     Histories,
     /// Writing a day; progress in rows of all formats.
     Day(Day),

@@ -18,7 +18,7 @@ pub fn panic_becomes_error() -> bool {
 }
 
 /// What a decoder says.
-pub(super) trait Fault {
+pub(crate) trait Fault: std::fmt::Display {
     /// The error for what a panic says.
     fn of_panic(text: &str) -> Self;
 }
@@ -36,7 +36,7 @@ impl Fault for ArrowError {
 }
 
 /// Calls a decoder.
-pub(super) fn guarded<T, E: Fault>(call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn guarded<T, E: Fault>(call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     GUARDED.set(true);
     // What was called is given up on the first error, so nobody sees what a panic leaves half done.
     let result = catch_unwind(AssertUnwindSafe(call));

@@ -9,7 +9,7 @@ mod csv;
 mod discover;
 mod files;
 mod folders;
-mod guard;
+pub(crate) mod guard;
 mod gzip;
 mod json;
 mod keys;

@@ -86,13 +86,13 @@ fn samples(field: &Field<'_>) -> Result<SampleTable> {
     let day = table::day(&mut fields, time.as_ref())?;
     let labels = fields.get("labels").map_or(Ok(Vec::new()), |labels| table::labels(&labels))?;
     let label_names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
-    let kept = fields.get("keep").map_or(Ok(Vec::new()), |keep| table::kept(&keep, &label_names, true))?;
+    let kept = fields.get("keep").map_or(Ok(Vec::new()), |keep| table::kept(&keep, &label_names))?;
     let samples = SampleTable {
         customer,
         item,
         day,
         time,
-        request: fields.get("request").map(|column| column.text().map(ToOwned::to_owned)).transpose()?,
+        request: fields.get("request").map(|column| table::named_column(&column)).transpose()?,
         labels,
         kept,
         source: table::source(&mut fields)?,
@@ -130,7 +130,7 @@ fn action_table(name: &str, field: &Field<'_>, types: &ActionTypes) -> Result<Ac
         item,
         day: table::day(&mut fields, time.as_ref())?,
         time,
-        features: fields.get("features").map_or(Ok(Vec::new()), |features| table::kept(&features, &[], false))?,
+        features: fields.get("features").map_or(Ok(Vec::new()), |features| table::features(&features))?,
         source: table::source(&mut fields)?,
     };
     fields.finish()?;
@@ -207,7 +207,7 @@ fn history(field: &Field<'_>, samples: &SampleTable) -> Result<History> {
     });
     let cutoff = cutoff.transpose()?.unwrap_or(Cutoff::Day);
     let lookback_micros = fields.get("lookback").map(|field| lookback(&field, cutoff)).transpose()?;
-    let delay_micros = fields.get("delay").map_or(Ok(0), |field| delay(&field, cutoff))?;
+    let delay_micros = fields.get("delay").map_or(Ok(0), |field| delay(&field, cutoff, lookback_micros))?;
     let times = fields.get("times").map(|unit| unit.one_of(&table::UNITS[..3])).transpose()?;
     let history = History { length: length_of(&length)?, cutoff, lookback_micros, delay_micros, times };
     fields.finish()?;
@@ -230,12 +230,15 @@ fn lookback(field: &Field<'_>, cutoff: Cutoff) -> Result<i64> {
     Ok(micros)
 }
 
-fn delay(field: &Field<'_>, cutoff: Cutoff) -> Result<i64> {
+fn delay(field: &Field<'_>, cutoff: Cutoff, lookback: Option<i64>) -> Result<i64> {
     let micros = duration(field)?;
     if cutoff == Cutoff::Day && micros != 0 {
         return Err(
             field.wrong("it belongs to `cutoff = \"time\"`: with a cut-off at the day, the day of an action decides")
         );
+    }
+    if lookback.is_some_and(|lookback| micros >= lookback) {
+        return Err(field.wrong("it is no shorter than `lookback`: every action would be hidden"));
     }
     Ok(micros)
 }

@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, quoted};
 
+/// The key of the one entry of what TOML has as a date, and JSON lacks.
+const TOML_DATE: &str = "$__toml_private_datetime";
+
 /// A value of a description, and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Field<'a> {
@@ -23,11 +26,13 @@ impl<'a> Field<'a> {
 
     fn expected(&self, what: &str) -> Error {
         let found = match self.value {
-            Value::Null => "nothing".to_owned(),
+            // What JSON has no number for.
+            Value::Null => "nothing, nan or inf".to_owned(),
             Value::Bool(value) => value.to_string(),
             Value::Number(number) => number.to_string(),
             Value::String(text) => quoted(text),
             Value::Array(_) => "a list".to_owned(),
+            Value::Object(map) if map.contains_key(TOML_DATE) => "a date: put it in quotes".to_owned(),
             Value::Object(_) => "a table".to_owned(),
         };
         self.wrong(format!("expected {what}, found {found}"))
@@ -38,7 +43,7 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn is_table(&self) -> bool {
-        self.value.is_object()
+        self.map().is_ok()
     }
 
     /// Text that is not empty.
@@ -117,7 +122,8 @@ impl<'a> Field<'a> {
     }
 
     fn map(&self) -> Result<&'a Map<String, Value>> {
-        self.value.as_object().ok_or_else(|| self.expected("a table"))
+        let map = self.value.as_object().filter(|map| !map.contains_key(TOML_DATE));
+        map.ok_or_else(|| self.expected("a table"))
     }
 
     fn below(&self, key: &str) -> String {
@@ -136,7 +142,9 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The value of a key, where the table has it.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Field<'a>> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.map.get(key).map(|value| Field { place: self.table.below(key), value })
     }
 
@@ -152,7 +160,7 @@ impl<'a> Fields<'a> {
         let near = self.asked.iter().map(|known| (strsim::damerau_levenshtein(known, unknown), known));
         let nearest = near.min().filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
         let advice = nearest.map_or_else(
-            || format!("there are {}", self.asked.join(", ")),
+            || format!("the known keys are {}", self.asked.join(", ")),
             |(_, known)| format!("did you mean `{known}`?"),
         );
         let place = self.table.below(unknown);

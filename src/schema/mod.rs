@@ -91,7 +91,7 @@ pub struct Split {
     pub column: String,
     /// Between two elements.
     pub by: String,
-    /// Between the fields of an element, the last one first; none where an element is one value.
+    /// Between the fields of an element, which are cut off from its end; none where an element is one value.
     pub at: Option<String>,
     /// The names of an element's fields; one where there is no `at`.
     pub fields: Vec<String>,
@@ -221,7 +221,7 @@ pub struct Label {
 /// What a label is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LabelOf {
-    /// A column: a bool, or a number of another type.
+    /// A column, as a bool or as another type.
     Column {
         /// The column.
         column: String,

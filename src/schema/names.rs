@@ -6,8 +6,8 @@ use crate::error::{Result, quoted};
 /// The longest name, in bytes.
 const LONGEST: usize = 64;
 
-/// What the outputs call their own columns, in any format and with any options; features of actions begin with `action_`.
-const OURS: [&str; 11] = [
+/// What the outputs call their own columns of samples, in any format and with any options.
+const OURS: [&str; 9] = [
     "customer_id",
     "item_id",
     "request",
@@ -16,10 +16,14 @@ const OURS: [&str; 11] = [
     "history_start",
     "history_length",
     "actions",
-    "action_types",
-    "action_times",
     "dt",
 ];
+
+/// What the columns of actions begin with: a feature `price` is `action_price`, beside a column `price` of samples.
+const OF_ACTIONS: &str = "action_";
+
+/// What the outputs call their own columns of actions, behind [`OF_ACTIONS`].
+const OUR_FEATURES: [&str; 2] = ["types", "times"];
 
 /// Checks a name: letters, digits and `_`, so that it is a name in SQL, in Python and in every file format.
 pub(super) fn check(name: &str, field: &Field<'_>) -> Result<()> {
@@ -31,14 +35,28 @@ pub(super) fn check(name: &str, field: &Field<'_>) -> Result<()> {
     Err(field.wrong(format!("{name} cannot be a name: use a letter, then letters, digits and `_`, {LONGEST} at most")))
 }
 
-/// Checks the name of a column of the outputs that stands among `others`.
+/// Checks the name of a column of samples that stands among `others`.
 pub(super) fn check_column(name: &str, field: &Field<'_>, others: &[&str]) -> Result<()> {
     check(name, field)?;
     if OURS.contains(&name) {
         return Err(field.wrong(format!("`{name}` is a column that every output has; choose another name")));
     }
+    if name.starts_with(OF_ACTIONS) {
+        return Err(
+            field.wrong(format!("names that begin with `{OF_ACTIONS}` are those of actions; choose another one"))
+        );
+    }
     if others.contains(&name) {
         return Err(field.wrong(format!("`{name}` is there twice; choose another name")));
+    }
+    Ok(())
+}
+
+/// Checks the name of a feature of actions.
+pub(super) fn check_feature(name: &str, field: &Field<'_>) -> Result<()> {
+    check(name, field)?;
+    if OUR_FEATURES.contains(&name) {
+        return Err(field.wrong(format!("`{OF_ACTIONS}{name}` is a column of ours; choose another name")));
     }
     Ok(())
 }

@@ -54,6 +54,7 @@ pub(super) fn source(fields: &mut Fields<'_>) -> Result<Source> {
 
 fn splits(field: &Field<'_>) -> Result<Vec<Split>> {
     let split = |(column, field): (&str, Field<'_>)| {
+        check_name(column, &field)?;
         let mut fields = field.fields()?;
         let by = fields.need("by", "what stands between two elements")?.text()?.to_owned();
         let at = fields.get("at").map(|at| at.text().map(ToOwned::to_owned)).transpose()?;
@@ -76,7 +77,10 @@ fn splits(field: &Field<'_>) -> Result<Vec<Split>> {
 }
 
 fn filters(field: &Field<'_>) -> Result<Vec<Filter>> {
-    let filter = |(column, field): (&str, Field<'_>)| Ok(Filter { column: column.to_owned(), values: field.values()? });
+    let filter = |(column, field): (&str, Field<'_>)| {
+        check_name(column, &field)?;
+        Ok(Filter { column: column.to_owned(), values: field.values()? })
+    };
     field.entries()?.into_iter().map(filter).collect()
 }
 
@@ -85,12 +89,18 @@ pub(super) fn column(fields: &mut Fields<'_>, key: &'static str, what: &str) -> 
     named_column(&fields.need(key, &format!("the column of {what}"))?)
 }
 
-fn named_column(field: &Field<'_>) -> Result<String> {
+pub(super) fn named_column(field: &Field<'_>) -> Result<String> {
     let name = field.text()?;
+    check_name(name, field)?;
+    Ok(name.to_owned())
+}
+
+/// Refuses what looks like a column and is none.
+fn check_name(name: &str, field: &Field<'_>) -> Result<()> {
     if name == POSITION {
         return Err(field.wrong("`#` is the position in a list, which can be kept and nothing else"));
     }
-    Ok(name.to_owned())
+    Ok(())
 }
 
 pub(super) fn time(field: &Field<'_>) -> Result<TimeOf> {
@@ -140,6 +150,7 @@ pub(super) fn day(fields: &mut Fields<'_>, time: Option<&TimeOf>) -> Result<DayO
     inner.finish()?;
     match (column, path, of) {
         (Some(column), None, None) => Ok(DayOf::Column { column: named_column(&column)?, zone }),
+        (None, Some(_), None) if zone.is_some() => Err(field.wrong("a day in the path is a day: it needs no `zone`")),
         (None, Some(path), None) => day_of_path(&path),
         (None, None, Some(of)) => {
             of.one_of(&[("time", ())])?;
@@ -205,15 +216,22 @@ fn label(field: &Field<'_>) -> Result<LabelOf> {
     }
 }
 
-/// Columns that are kept beside `others`; `takes_position` where they are of the elements of lists.
-pub(super) fn kept(field: &Field<'_>, others: &[&str], takes_position: bool) -> Result<Vec<Kept>> {
-    let mut kept: Vec<Kept> = Vec::new();
-    for (name, field) in field.entries()? {
-        let known: Vec<&str> = others.iter().copied().chain(kept.iter().map(|kept| kept.name.as_str())).collect();
-        names::check_column(name, &field, &known)?;
-        kept.push(kept_column(name, &field, takes_position)?);
-    }
-    Ok(kept)
+/// Columns of samples that are kept beside the labels.
+pub(super) fn kept(field: &Field<'_>, labels: &[&str]) -> Result<Vec<Kept>> {
+    let column = |(name, field): (&str, Field<'_>)| {
+        names::check_column(name, &field, labels)?;
+        kept_column(name, &field, true)
+    };
+    field.entries()?.into_iter().map(column).collect()
+}
+
+/// What is kept of actions.
+pub(super) fn features(field: &Field<'_>) -> Result<Vec<Kept>> {
+    let feature = |(name, field): (&str, Field<'_>)| {
+        names::check_feature(name, &field)?;
+        kept_column(name, &field, false)
+    };
+    field.entries()?.into_iter().map(feature).collect()
 }
 
 fn kept_column(name: &str, field: &Field<'_>, takes_position: bool) -> Result<Kept> {
@@ -243,8 +261,8 @@ fn null_value(field: &Field<'_>, dtype: Dtype) -> Result<f64> {
     let (least, most) = match dtype {
         Dtype::U8 => (0.0, f64::from(u8::MAX)),
         Dtype::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
-        // The whole numbers that are written as such.
-        Dtype::I64 => (-9_007_199_254_740_992.0, 9_007_199_254_740_992.0),
+        // What a number of a description holds exactly.
+        Dtype::I64 => (-9_007_199_254_740_991.0, 9_007_199_254_740_991.0),
         Dtype::F32 => (f64::from(f32::MIN), f64::from(f32::MAX)),
         Dtype::F64 => (f64::MIN, f64::MAX),
         Dtype::Bool | Dtype::Hash => return Err(Error::internal("bools and hashes have been looked at")),
@@ -253,5 +271,6 @@ fn null_value(field: &Field<'_>, dtype: Dtype) -> Result<f64> {
     if is_whole && (least..=most).contains(&number) {
         return Ok(number);
     }
-    Err(field.wrong(format!("{number} is no value of its `dtype`")))
+    let whole = if matches!(dtype, Dtype::F32 | Dtype::F64) { "a number" } else { "a whole number" };
+    Err(field.wrong(format!("{number} is not {whole} between {least} and {most}")))
 }

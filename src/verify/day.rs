@@ -246,7 +246,7 @@ fn compare(statistics: &Statistics, types: &ActionTypes, tally: &Tally) -> Vec<S
     let mut names: Vec<&str> = types.iter().map(|(_, name)| name).collect();
     names.sort_unstable();
     if !statistics.actions.keys().eq(&names) {
-        problems.push(format!("`actions` has not the types {}", names.join(", ")));
+        problems.push(format!("the types in `actions` are not exactly {}", names.join(", ")));
     }
     problems
 }

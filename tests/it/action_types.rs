@@ -102,7 +102,7 @@ fn a_table_of_an_unknown_type_is_refused() {
     let clicks = clicked(folder.path(), &[30]);
     let types = ActionTypes::new([("click", 1), ("wish", 9)]).unwrap();
     let error = build(&clicks, types, &[1, 4], &folder.path().join("out")).unwrap_err();
-    assert_eq!(error.to_string(), "actions.table_4.type: 4 is the number of no type; there are click 1, wish 9");
+    assert_eq!(error.to_string(), "actions.table_4.type: 4 is the number of no type; the types are click 1, wish 9");
 }
 
 #[test]

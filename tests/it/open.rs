@@ -253,7 +253,7 @@ fn a_decoder_that_gives_up_is_an_error() {
     fixture::edit(&path, |bytes| bytes[5] = 2);
     let part = Part::open(&path).unwrap();
     let said = part.batches(0..part.rows()).unwrap().find_map(Result::err).unwrap().to_string();
-    assert!(said.ends_with("not readable Parquet: the decoder gave up"), "{said}");
+    assert!(said.contains("not readable Parquet: ") && said.contains("damaged: "), "{said}");
 }
 
 /// A day of other items than the small one, of the same shape: nothing but the items tells their files apart.

@@ -1,7 +1,7 @@
 //! Protects: records that are spilled and sent as the bytes that they are made of come back the same, of either width, and no byte of
 //! one is undefined (which `make miri` sees).
 
-use shardback::event::{Action, ActionKey, ActionType, Day, Sample};
+use shardback::event::{Action, ActionKey, Day};
 
 /// Out of order and into new memory, as bytes are that were on a disk.
 fn through_bytes<T: bytemuck::Pod>(records: &[T]) -> Vec<T> {
@@ -15,7 +15,7 @@ fn through_bytes<T: bytemuck::Pod>(records: &[T]) -> Vec<T> {
 fn records_of_both_widths_are_bytes() {
     let days = [-719_162, -1, 0, 20_000, 2_932_896];
     for (place, &day) in days.iter().enumerate() {
-        for kind in ActionType::ALL {
+        for kind in [1, 3, 255] {
             let time = i64::from(day) * 86_400_000_000 + 7;
             let narrow = Action::new(place as u32, Day(day), time, i32::MIN + 1, kind);
             let wide = Action::new(u32::MAX, Day(day), time, i64::MAX, kind);

@@ -242,7 +242,7 @@ fn figures_of_a_manifest_are_compared_with_the_files() {
         (
             |day| fixture::edit_manifest(day, |m| assert!(m.statistics.actions.insert("view".into(), 0).is_none())),
             "_manifest.json",
-            "`actions` has not the types add_to_cart, click, order",
+            "the types in `actions` are not exactly add_to_cart, click, order",
         ),
         (
             |day| fixture::edit_manifest(day, |m| m.statistics.history_lengths[2].customers = 7),
