@@ -90,7 +90,7 @@ fn cuts(batch: &RecordBatch) -> Vec<Range<usize>> {
     let columns = batch.columns();
     if columns.iter().any(|column| matches!(column.data_type(), DataType::ListView(_) | DataType::LargeListView(_))) {
         // The elements of their rows may stand anywhere, so that parts of them are no smaller.
-        return vec![0..batch.num_rows()];
+        return std::iter::once(0..batch.num_rows()).collect();
     }
     // Each part looks at all of a dictionary.
     let entries = columns.iter().filter_map(|column| Some(column.as_any_dictionary_opt()?.values().len())).max();

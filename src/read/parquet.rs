@@ -76,7 +76,7 @@ impl RowGroup {
         let is_long = length > LONG_FOOTER;
         // What one row group takes of it is far less.
         if length > room.most() / 2 {
-            let (length, most) = (length >> 20, room.most() / 2 >> 20);
+            let (length, most) = (length >> 20, (room.most() / 2) >> 20);
             let problem = format!(
                 "its footer has {length} MiB, and `--memory` leaves {most} MiB for that; raise `--memory`, or write fewer \
                  columns and row groups to a file"

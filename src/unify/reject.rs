@@ -139,7 +139,9 @@ pub(super) fn valid_day(day: Cell) -> Option<Day> {
 fn spelled(text: Option<String>) -> Value {
     let Some(mut text) = text else { return Value::Null };
     if text.len() > LONGEST_TEXT {
-        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        // A character has four bytes at most.
+        let end = (LONGEST_TEXT - 3..=LONGEST_TEXT).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
         text.push('…');
     }
     text.into()

@@ -30,6 +30,12 @@ const NO_DAY: i32 = i32::MIN;
 /// Before each line: its day and its length, both of 32 bits.
 const HEAD: usize = 8;
 
+/// Whether rows of a day, or of none, are wanted.
+type Wanted<'a> = dyn Fn(Option<Day>) -> bool + 'a;
+
+/// Takes a line and the day of its row.
+type VisitLine<'a> = dyn FnMut(Option<Day>, &[u8]) -> Result<()> + 'a;
+
 /// All the rejected rows of a table.
 pub struct SpilledRejects {
     file: SpillFile,
@@ -94,10 +100,7 @@ impl SpilledRejects {
     ///
     /// # Errors
     /// What the spill disk says, or what `visit` returns.
-    pub fn visit(
-        tables: &[(&Self, &dyn Fn(Option<Day>) -> bool)],
-        visit: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn visit(tables: &[(&Self, &Wanted<'_>)], visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut all = Vec::new();
         for (table, wanted) in tables {
             for mut cursor in cursors(&table.file, &table.runs)? {
@@ -146,7 +149,7 @@ impl<'a> RunWriter<'a> {
 
 fn cursors<'a>(file: &'a SpillFile, runs: &'a [Run]) -> Result<Vec<Cursor<'a>>> {
     let all = runs.iter().map(|run| {
-        let wanted: &dyn Fn(Option<Day>) -> bool = &|_| true;
+        let wanted: &Wanted<'_> = &|_| true;
         let mut cursor = Cursor { file, blocks: run.blocks.iter(), block: Vec::new(), next: 0, line: None, wanted };
         cursor.advance()?;
         Ok(cursor)
@@ -163,7 +166,7 @@ struct Cursor<'a> {
     next: usize,
     /// The day of the line here and where it is in the block; `None` behind the last one.
     line: Option<(Option<Day>, usize, usize)>,
-    wanted: &'a dyn Fn(Option<Day>) -> bool,
+    wanted: &'a Wanted<'a>,
 }
 
 impl Cursor<'_> {
@@ -200,7 +203,7 @@ impl Cursor<'_> {
 }
 
 /// Hands out the lines of all cursors in ascending order.
-fn merge(cursors: Vec<Cursor<'_>>, visit: &mut dyn FnMut(Option<Day>, &[u8]) -> Result<()>) -> Result<()> {
+fn merge(cursors: Vec<Cursor<'_>>, visit: &mut VisitLine<'_>) -> Result<()> {
     let mut heap: BinaryHeap<Cursor<'_>> = cursors.into_iter().filter(|cursor| cursor.line.is_some()).collect();
     while let Some(mut first) = heap.peek_mut() {
         let (day, start, end) = first.line.invariant("a cursor that is merged is at a line")?;

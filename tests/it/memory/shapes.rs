@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Int32Array, Int64Array, ListArray, RecordBatch, RecordBatchIterator,
@@ -231,7 +230,6 @@ const SHAPES: &[Shape] = &[
 fn every_shape_keeps_its_memory_or_is_refused() {
     let mut wrong = Vec::new();
     for shape in SHAPES {
-        let started = Instant::now();
         let folder = TempDir::new().unwrap();
         let [shown, done, out] = ["shown", "done", "out"].map(|name| folder.path().join(name));
         for table in [&shown, &done] {
@@ -250,7 +248,6 @@ fn every_shape_keeps_its_memory_or_is_refused() {
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         let mut fails = |what: &str| wrong.push(format!("{}: {what}; {peak} MiB; {error}", shape.name));
-        println!("{}: {peak} MiB, {:?}", shape.name, started.elapsed());
         if peak > shape.mebibytes * 11 / 10 {
             fails("over its memory");
         }
