@@ -77,7 +77,7 @@ pub fn count(job: &Job, batches: &mut dyn Iterator<Item = Result<RecordBatch>>) 
             out.row(Kind::Fault, REPORTS_ROUTE, records);
             failed = true;
         } else if kind == Kind::Impressions as i32 {
-            impressions.merge(serde_json::from_slice(records).map_err(unreadable)?);
+            impressions.merge(serde_json::from_slice(records).map_err(unreadable)?)?;
         } else if kind == Kind::Sent as i32 {
             sent.push(serde_json::from_slice(records).map_err(unreadable)?);
         } else if let (true, (customers, [])) = (kind == Kind::Customers as i32, records.as_chunks()) {

@@ -92,7 +92,7 @@ impl Driver {
             } else if kind == Kind::Filter as i32 {
                 customers = Some(records.to_vec());
             } else if kind == Kind::Impressions as i32 {
-                impressions.merge(serde_json::from_slice(records).map_err(unreadable)?);
+                impressions.merge(serde_json::from_slice(records).map_err(unreadable)?)?;
             } else {
                 return Err(Error::Tasks { problem: format!("counting gave a row of kind {kind}") });
             }

@@ -160,7 +160,7 @@ impl<I: ItemId> Table for Shown<I> {
             self.samples.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(samples);
             Ok(())
         };
-        self.found.merge(unify::read_impressions(source, &job.plan, &sink, None, &|_| Ok(()))?);
+        self.found.merge(unify::read_impressions(source, &job.plan, &sink, None, &|_| Ok(()))?)?;
         for sample in self.samples.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let Some(&(group, day)) = job.group_of_day.get(sample.day() as usize) else {
                 self.customers.insert(sample.customer());

@@ -182,7 +182,7 @@ impl<I: ItemId> Task<'_, I> {
         rows.visit(route, Kind::Impressions, |json| {
             let found: Impressions = serde_json::from_slice(json).map_err(unreadable)?;
             match &mut report.impressions {
-                Some(known) => known.merge(found),
+                Some(known) => known.merge(found)?,
                 none => *none = Some(found),
             }
             Ok(())

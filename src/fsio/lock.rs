@@ -91,8 +91,6 @@ fn left_behind(folder: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops where its set-up fails")]
-
     use super::*;
 
     /// What another machine sees of a lock is the file alone; the next run after it has the same file.

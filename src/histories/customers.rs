@@ -31,12 +31,20 @@ pub struct Customers {
     bucket_of_place: Vec<u16>,
 }
 
-/// Customers behind a slot that are compared without asking whether they are the slot's; few slots have more.
+/// Customers behind a slot that are compared at once, whether or not they belong to the slot; few slots have more.
 const AT_ONCE: usize = 4;
 /// Rows that are looked up side by side.
 const SIDE_BY_SIDE: usize = 64;
+/// Customers that are collected before they are sorted for the first time.
+const LEAST_SORTED: usize = 1 << 12;
 /// What a customer takes: its id, its bucket, and up to two slots.
 const BYTES_PER_CUSTOMER: u64 = 8 + 2 + 8;
+
+/// Puts customers into the order of their hash, each once.
+fn sort_and_dedup(customers: &mut Vec<i64>, range: HashRange) {
+    customers.sort_unstable_by_key(|&customer| range.spread(customer));
+    customers.dedup();
+}
 
 impl Customers {
     /// The customers of spooled samples, all of them in a range of the hash that is cut into `buckets`.
@@ -52,16 +60,20 @@ impl Customers {
         let by_bucket = (0..buckets)
             .into_par_iter()
             .map(|bucket| {
-                let mut customers = Vec::new();
+                let (mut customers, mut sort_at) = (Vec::new(), LEAST_SORTED);
                 samples.visit(bucket, |samples| {
                     // A customer's samples come in lists, mostly.
                     customers.extend(
                         samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()),
                     );
-                    customers.sort_unstable_by_key(|&customer| range.spread(customer));
-                    customers.dedup();
+                    // Only when there are twice as many as were left the last time, so that all of it takes time in n log n.
+                    if customers.len() >= sort_at {
+                        sort_and_dedup(&mut customers, range);
+                        sort_at = (2 * customers.len()).max(LEAST_SORTED);
+                    }
                     Ok(())
                 })?;
+                sort_and_dedup(&mut customers, range);
                 Ok(customers)
             })
             .collect::<Result<Vec<Vec<i64>>>>()?;

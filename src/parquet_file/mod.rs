@@ -15,6 +15,8 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
+use rustix::buffer::spare_capacity;
+use rustix::io::{pread, retry_on_intr};
 
 use thrift::{Fault, Page};
 
@@ -144,8 +146,16 @@ impl ParquetFile {
             return Err(ParquetError::EOF(format!("bytes from {start} on are asked for, and the file has {length}")));
         }
         let length = usize::try_from(length).map_err(|_| general(format!("{length} bytes at once")))?;
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, start)?;
+        // Not zeroed first: this is most of what is read.
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = start + bytes.len() as u64;
+            let read = retry_on_intr(|| pread(&self.file, spare_capacity(&mut bytes), at));
+            if read.map_err(io::Error::from)? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+        bytes.truncate(length);
         Ok(bytes.into())
     }
 }
@@ -270,7 +280,7 @@ impl ParquetFile {
                 Err(Fault::Malformed(problem)) => return Err(malformed(problem)),
                 Err(Fault::Ends) if size as u64 == left => return Err(malformed("the file ends within it")),
                 Err(Fault::Ends) if look >= LONGEST_HEADER => return Err(malformed("it is longer than 16 MiB")),
-                Err(Fault::Ends) => look *= 8,
+                Err(Fault::Ends) => look = (look * 8).min(LONGEST_HEADER),
             }
         }
     }

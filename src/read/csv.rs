@@ -36,7 +36,8 @@ impl CsvFile {
     pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Self> {
         let mut records = Records::open(file, compression, wanted.csv_escape)?;
         let mut header: Vec<String> = Vec::new();
-        if records.next()?.is_some() {
+        let line = records.next()?;
+        if line.is_some() {
             let mut scratch = Vec::new();
             for place in 0..records.width() {
                 let name = records.field(place, &mut scratch).invariant("a record has its fields")?;
@@ -44,7 +45,9 @@ impl CsvFile {
             }
         }
         if header.iter().any(|name| name.contains(['\r', '\n'])) {
-            return Err(file.bad_text(1, "a line break in a column name; end lines with `\\n` or `\\r\\n`"));
+            return Err(
+                file.bad_text(line.unwrap_or(1), "a line break in a column name; end lines with `\\n` or `\\r\\n`")
+            );
         }
         let place = |name: &str| header.iter().position(|present| present == name);
         let chosen = choose(wanted, file.day.is_some(), Lists::Impossible, |column| place(&column.name).is_some());
@@ -53,7 +56,8 @@ impl CsvFile {
             Err(column) => return Err(missing(wanted, Some(file.path.as_path()), column, header)),
         };
         refuse_two(wanted, Some(file.path.as_path()), &columns, header.iter().map(String::as_str))?;
-        let places = columns.iter().filter_map(|column| place(&column.name)).collect();
+        let places = columns.iter().map(|column| place(&column.name).invariant("a column that was chosen is there"));
+        let places = places.collect::<Result<_>>()?;
         let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
         Ok(Self { file: file.clone(), compression, escape: wanted.csv_escape, width: header.len(), places, schema })
@@ -112,9 +116,10 @@ impl Part for CsvFile {
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let mut records = Records::open(&self.file, self.compression, self.escape)?;
-        records.next()?;
-        work_ahead(ahead, || self.next_chunk(&mut records), visit)?;
-        self.file.check_unchanged()
+        let read = Records::open(&self.file, self.compression, self.escape).and_then(|mut records| {
+            records.next()?;
+            work_ahead(ahead, || self.next_chunk(&mut records), visit)
+        });
+        self.file.if_unchanged(read)
     }
 }

@@ -94,6 +94,14 @@ impl DataFile {
         }
     }
 
+    /// What reading the file gave, if it is still what it was: a file that was changed meanwhile has faults that are none.
+    pub(super) fn if_unchanged<T>(&self, read: Result<T>) -> Result<T> {
+        if !matches!(read, Err(Error::Interrupted)) {
+            self.check_unchanged()?;
+        }
+        read
+    }
+
     fn compare(&self, metadata: io::Result<fs::Metadata>) -> Result<()> {
         let metadata = metadata.map_err(|source| self.unreadable("read", source))?;
         if Stamp::of(&metadata) == self.stamp { Ok(()) } else { Err(self.changed()) }
@@ -156,6 +164,11 @@ fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
     // What was found last, and how far below the root: an error in the middle of a list does not say which folder is listed.
     let mut last = (root.to_owned(), 0);
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(looked_at) {
+        // A link that leads nowhere is an error before its name can be looked at: editors make hidden ones.
+        let hidden = |error: &walkdir::Error| error.depth() > 0 && error.path().is_some_and(is_hidden);
+        if entry.as_ref().is_err_and(hidden) {
+            continue;
+        }
         let entry = entry.map_err(|error| {
             let listed = last.0.ancestors().nth((last.1 + 1_usize).saturating_sub(error.depth()));
             let path = error.path().or(listed).unwrap_or(root).to_owned();
@@ -179,6 +192,11 @@ fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
 
 /// Whether what is found below a table's root is part of it. A name that starts with `_` is not, unless it is a partition
 /// whose column has such a name.
+/// Whether a path ends in a name that is passed over.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
+}
+
 fn is_visible(entry: &DirEntry) -> bool {
     let name = entry.file_name().as_encoded_bytes();
     match name.first() {

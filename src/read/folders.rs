@@ -1,4 +1,4 @@
-//! Folders whose files are not, all of them and each once, the rows of a table.
+//! Refuses folders where some files are not part of the table, or would be read twice.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a file is beside its content: by this one that was replaced or written to is told from what it was.
+//! Tells a file that was replaced or written to from the one that was found.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

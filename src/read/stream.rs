@@ -15,7 +15,7 @@ pub(super) const LONGEST_RECORD: usize = 64 << 20;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Bytes at the start by which content is told that is no text.
+/// Bytes at the start by which content that is not text is recognised.
 const FIRST_BYTES: usize = 4;
 
 /// The unpacked bytes of a text file.
@@ -37,7 +37,7 @@ impl TextStream {
             Compression::Gzip => Box::new(Members::new(packed)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed).map_err(unreadable)?),
         };
-        let action = if compression == Compression::None { "read" } else { "decompress" };
+        let action = if compression == Compression::None { "read" } else { DECOMPRESS };
         Ok(Self { reader, action, consumed, first: None })
     }
 
@@ -59,7 +59,7 @@ impl Read for TextStream {
             None => {
                 let mut bytes = Vec::with_capacity(FIRST_BYTES);
                 self.reader.by_ref().take(FIRST_BYTES as u64).read_to_end(&mut bytes)?;
-                refuse_no_text(&bytes)?;
+                refuse_no_text(&bytes, self.action)?;
                 self.first.insert(io::Cursor::new(bytes))
             }
         };
@@ -71,8 +71,10 @@ impl Read for TextStream {
 }
 
 /// Refuses content that is plainly something else than text in UTF-8.
-fn refuse_no_text(first: &[u8]) -> io::Result<()> {
+fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
+    let is_packed = first.starts_with(gzip::MAGIC) || first.starts_with(ZSTD_MAGIC);
     let problem = match first {
+        _ if is_packed && action == DECOMPRESS => "it is packed twice; unpack it once",
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; convert it to UTF-8 (`iconv -f UTF-16 -t UTF-8`)",
         _ if first.starts_with(gzip::MAGIC) => "its content is gzip; let its name end with .gz",
         _ if first.starts_with(ZSTD_MAGIC) => "its content is zstd; let its name end with .zst",
@@ -82,6 +84,9 @@ fn refuse_no_text(first: &[u8]) -> io::Result<()> {
     };
     Err(io::Error::other(problem))
 }
+
+/// What is tried with a packed file.
+const DECOMPRESS: &str = "decompress";
 
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 

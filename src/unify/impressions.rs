@@ -14,7 +14,7 @@ use super::slates::Slates;
 use super::spilled::SpilledRejects;
 use super::{IMPRESSIONS, Progress, Sink, read_all};
 use crate::config::Plan;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Invariant, Reason, Result};
 use crate::event::{Day, ItemId, Sample};
 use crate::fsio::SpillFolder;
 use crate::read::{Chunk, Source};
@@ -63,7 +63,13 @@ impl Impressions {
     }
 
     /// Adds what another part of the table holds, read for the same plan.
-    pub fn merge(&mut self, other: Self) {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where it was read for other days.
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        if (self.rows.len(), self.samples.len()) != (other.rows.len(), other.samples.len()) {
+            return Err(Error::internal("parts of a table are read for the same days"));
+        }
         let add = |sums: &mut Vec<u64>, more: &[u64]| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         add(&mut self.rows, &other.rows);
         add(&mut self.samples, &other.samples);
@@ -73,6 +79,7 @@ impl Impressions {
         if let Some((first, last)) = other.first_and_last {
             self.see(first, last);
         }
+        Ok(())
     }
 
     fn see(&mut self, first: Day, last: Day) {
@@ -119,7 +126,7 @@ pub fn read_impressions<I: ItemId>(
     let found = Mutex::new(Impressions::none(plan));
     read_all(source, &|chunk| {
         let (samples, found_here) = read_chunk(&chunk, plan, &rejects)?;
-        found.lock().unwrap_or_else(PoisonError::into_inner).merge(found_here);
+        found.lock().unwrap_or_else(PoisonError::into_inner).merge(found_here)?;
         sink(&samples)?;
         progress(chunk.bytes)
     })?;
@@ -147,9 +154,8 @@ fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> R
         let key_text = |column: &str| if column == "dt" { table.days.text(row) } else { table.customers.text(row) };
         let fault = key_fault("dt", day, customer, key_text);
         let (Some(day_of_row), Cell::Value(customer), None) = (valid_day(day), customer, &fault) else {
-            if let Some(fault) = fault {
-                rejects.add(&reader, row, day, fault, || table.row_contents(row))?;
-            }
+            let fault = fault.invariant("a row without a day or a customer has a fault")?;
+            rejects.add(&reader, row, day, fault, || table.row_contents(row))?;
             continue;
         };
         found.see(day_of_row, day_of_row);

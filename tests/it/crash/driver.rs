@@ -230,7 +230,7 @@ fn a_driver_on_a_broken_disk_leaves_each_format_old_or_new() {
 
 /// Whether another run is made after one that was killed at a call: what the tasks leave is much alike.
 fn is_followed(outcome: &Outcome, number: usize) -> bool {
-    number % 4 == 0 || outcome.calls.last().is_some_and(|call| !of_a_task(&call.path))
+    number.is_multiple_of(4) || outcome.calls.last().is_some_and(|call| !of_a_task(&call.path))
 }
 
 /// Whether a path is below the folder of a run's tasks.
