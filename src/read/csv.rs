@@ -116,10 +116,9 @@ impl Part for CsvFile {
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let read = Records::open(&self.file, self.compression, self.escape).and_then(|mut records| {
-            records.next()?;
-            work_ahead(ahead, || self.next_chunk(&mut records), visit)
-        });
+        let mut records = Records::open(&self.file, self.compression, self.escape)?;
+        let header = records.next().map(drop);
+        let read = header.and_then(|()| work_ahead(ahead, || self.next_chunk(&mut records), visit));
         self.file.if_unchanged(read)
     }
 }

@@ -108,9 +108,8 @@ impl Part for JsonFile {
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let read = Blocks::open(&self.file, self.compression, BLOCK).and_then(|mut blocks| {
-            work_ahead(ahead, || blocks.next(), |block| self.decode_block(&block)?.map_or(Ok(()), visit))
-        });
+        let mut blocks = Blocks::open(&self.file, self.compression, BLOCK)?;
+        let read = work_ahead(ahead, || blocks.next(), |block| self.decode_block(&block)?.map_or(Ok(()), visit));
         self.file.if_unchanged(read)
     }
 }

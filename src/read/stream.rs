@@ -138,8 +138,13 @@ impl Block {
     /// The lines that hold rows, which are those that are not blank, with their numbers.
     pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let lines = self.text.split_inclusive(|&byte| byte == b'\n');
-        (self.first_line..).zip(lines).filter(|(_, line)| !line.trim_ascii().is_empty())
+        (self.first_line..).zip(lines).filter(|(_, line)| !is_blank(line))
     }
+}
+
+/// Whether a line has nothing but what JSON has between values.
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// A text file as blocks of whole lines.

@@ -78,6 +78,27 @@ fn a_file_that_changes_is_an_error() {
     }
 }
 
+/// What is broken in a file because it is being written says so, and does not send anybody to mend it.
+#[test]
+fn a_fault_in_a_file_that_changes_is_the_change() {
+    for (name, line, broken) in
+        [("a.csv", "2025-08-15,1,2,t\n", "1,2\n"), ("a.json", &format!("{LINE}\n"), "{\"dt\":\n")]
+    {
+        let header = if name == "a.csv" { "dt,customer_id,item_id,click_time\n" } else { "" };
+        let table = Table::new().file(name, format!("{header}{}", line.repeat(200_000)));
+        let files = open(table.folder.path(), clicks(), &|_| true).unwrap();
+        let changed = Mutex::new(false);
+        let result = files.read(0, &|_| {
+            if !std::mem::replace(&mut *changed.lock().unwrap(), true) {
+                CHANGES[0].1(&table.path(name), broken.as_bytes());
+            }
+            Ok(())
+        });
+        let error = crate::tables::message(&result.unwrap_err());
+        assert!(error.contains("changed while the run was reading it"), "{name}: {error}");
+    }
+}
+
 /// A Parquet file of many row groups is opened once for all of them, and closed when the last has been read.
 #[test]
 fn row_groups_share_a_file() {

@@ -41,6 +41,18 @@ fn names_that_only_look_like_a_record_are_files() {
     assert_eq!(table.rows(clicks()).len(), 3);
 }
 
+/// Editors lock a file by a hidden link that leads nowhere; one with a name of data is missed.
+#[test]
+fn hidden_links_that_lead_nowhere_are_passed_over() {
+    let table = Table::new().file("a.json", LINE);
+    for hidden in [".#a.json", "_tmp"] {
+        symlink("somebody@somewhere.1234", table.path(hidden)).unwrap();
+    }
+    assert_eq!(table.rows(clicks()).len(), 1);
+    symlink("gone", table.path("b.json")).unwrap();
+    assert!(table.error(clicks()).contains("b.json"));
+}
+
 /// Rows that two names lead to would count twice.
 #[test]
 fn a_file_with_two_names_is_refused() {

@@ -26,6 +26,14 @@ fn what_follows_a_gzip_stream() {
     assert!(error("a.json.gz", b"no gzip file at all").ends_with("invalid gzip header"));
 }
 
+/// A name that ends in `.gz` says that once.
+#[test]
+fn what_is_packed_twice_is_named() {
+    let expected = "clicks: cannot decompress `TABLE/a.json.gz`: it is packed twice; unpack it once";
+    assert_eq!(error("a.json.gz", &gzip(&gzip(LINE.as_bytes()))), expected);
+    assert_eq!(error("a.json.gz", &gzip(&zstandard(LINE.as_bytes()))), expected);
+}
+
 /// Whoever exports to UTF-16, or forgets a suffix, is told so.
 #[test]
 fn content_that_is_not_what_the_name_says_is_named() {
