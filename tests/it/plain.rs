@@ -1,5 +1,4 @@
-//! Protects: records that are spilled and sent as the bytes that they are made of come back the same, of either width, and no byte of
-//! one is undefined (which `make miri` sees).
+//! Protects: records that are spilled and sent as the bytes that they are made of come back the same, of either width.
 
 use shardback::event::{Action, ActionKey, Day};
 
