@@ -24,7 +24,7 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
             let write = |folder: tempfile::TempDir| {
                 let target = Folder::open(folder.path()).unwrap();
                 for rows in &shards {
-                    let (_, unsynced) = write_shard(format, rows, layout, &Cpu, &target, &|_| Ok(())).unwrap();
+                    let (_, unsynced) = write_shard(format, rows, layout, "", &Cpu, &target, &|_| Ok(())).unwrap();
                     unsynced.sync().unwrap();
                 }
                 folder

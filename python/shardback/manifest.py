@@ -12,12 +12,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ShardEntry:
-    """A file of the day: its name, its samples, its size in bytes, and the XXH3 (128 bits) of all its bytes."""
+    """A file of the day: its name, its samples, its size in bytes, the XXH3 (128 bits) of all its bytes, and that of what it holds."""
 
     file: str
     rows: int
     bytes: int
     hash: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,13 +279,15 @@ impl<I: ItemId> Task<'_, I> {
             return Err(Error::internal("the samples of a part are of one shard"));
         }
         let rows = shards.swap_remove(shard as usize);
+        let figures = of_shard(&rows, &options.types)?;
         let write = |&format| {
             let folder = self.attempt.folder(format, day)?;
-            let (written, unsynced) = write::write_shard(format, &rows, layout, self.gather, &folder, &|_| Ok(()))?;
+            let (written, unsynced) =
+                write::write_shard(format, &rows, layout, &figures.content, self.gather, &folder, &|_| Ok(()))?;
             unsynced.sync()?;
-            Ok(Shard::new(format, shard, rows.rows, &written))
+            Ok(Shard::new(format, shard, rows.rows, &figures.content, &written))
         };
         let files = options.formats.iter().map(write).collect::<Result<_>>()?;
-        Ok(DayFiles { day, figures: of_shard(&rows, &options.types)?, files })
+        Ok(DayFiles { day, figures, files })
     }
 }

@@ -45,6 +45,9 @@ pub struct Header {
     pub actions: Option<u64>,
     /// The width of item ids.
     pub item_dtype: ItemDtype,
+    /// The hash of what the shard holds, whatever its format, which the day's manifest has as well: so that shards of two builds are
+    /// told apart.
+    pub content: String,
 }
 
 /// A tensor of a shard.
@@ -92,6 +95,7 @@ impl Header {
         if let Some(actions) = self.actions {
             say("actions", actions.to_string());
         }
+        say("content", self.content.clone());
         let mut json = Map::new();
         json.insert(METADATA.to_owned(), Value::Object(metadata));
         for Tensor { column, shape, range } in tensors {

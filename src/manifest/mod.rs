@@ -77,6 +77,8 @@ pub struct Shard {
     pub bytes: u64,
     /// The hash of all its bytes.
     pub hash: String,
+    /// The hash of what it holds, the same in all formats; dense and jagged shards have it in their headers.
+    pub content: String,
 }
 
 /// What the day sees of a table.
@@ -141,8 +143,14 @@ pub struct LengthRange {
 impl Shard {
     /// The entry of a shard that was written.
     #[must_use]
-    pub fn new(format: Format, shard: u32, rows: u64, written: &Written) -> Self {
-        Self { file: format.shard_file(shard), rows, bytes: written.bytes, hash: format!("{:032x}", written.hash) }
+    pub fn new(format: Format, shard: u32, rows: u64, content: &str, written: &Written) -> Self {
+        Self {
+            file: format.shard_file(shard),
+            rows,
+            bytes: written.bytes,
+            hash: format!("{:032x}", written.hash),
+            content: content.to_owned(),
+        }
     }
 }
 
@@ -228,4 +236,9 @@ fn hashed_length(bytes: &[u8]) -> Option<usize> {
 #[must_use]
 pub fn hash_hex(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
+}
+
+/// Whether a text is such a hash.
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

@@ -8,6 +8,7 @@ use crate::config::Format;
 use crate::error::Result;
 use crate::event::{Day, ItemDtype};
 use crate::layout::{ALIGNMENT, Dtype, Header, LENGTH_BYTES, METADATA, Role, Tensor, wrong_version};
+use crate::manifest::is_hash;
 
 /// Longer than any header of this format: what says more is not read.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -25,6 +26,8 @@ impl Header {
             .or_else(|| differs("shard", found.shard.to_string(), self.shard.to_string()))
             .or_else(|| differs("shards", found.shards.to_string(), self.shards.to_string()))
             .or_else(|| differs("rows", found.rows.to_string(), self.rows.to_string()))
+            // As many rows as there should be, of another build.
+            .or_else(|| differs("content", found.content.clone(), self.content.clone()))
     }
 
     /// Reads the figures; which layout they ask for is compared later.
@@ -63,6 +66,10 @@ impl Header {
             shards: small("shards")?,
             rows: number("rows")?,
             actions: (format == Format::Jagged).then(|| number("actions")).transpose()?,
+            content: Some(text("content")?)
+                .filter(|content| is_hash(content))
+                .ok_or("`content` in its header is no hash")?
+                .to_owned(),
             item_dtype: item_dtype.ok_or_else(|| {
                 let found = item.unwrap_or("missing");
                 format!("`{}` in its header is {found}, expected I32 or I64", Role::Item.name())

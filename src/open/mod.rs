@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::event::{Day, ItemDtype};
 use crate::fsio::{FolderHandle, STAGING_FOLDER};
 use crate::layout::Header;
-use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE};
+use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE, Shard as Entry};
 use crate::schema::{ActionTypes, MAX_HISTORY};
 
 pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
@@ -267,9 +267,9 @@ impl DayFolder {
     fn shard_in(&self, handle: &FolderHandle, shard: u32, access: Access) -> Result<Shard> {
         let path = self.shard_path(shard);
         let entry = self.manifest.shards.get(shard as usize);
-        let rows = entry.ok_or_else(|| corrupt(&path, "the day has no such shard"))?.rows;
+        let entry = entry.ok_or_else(|| corrupt(&path, "the day has no such shard"))?;
         let opened = Shard::of_file(&handle.file(self.format.shard_file(shard))?, &path, access)?;
-        match self.expected_header(shard, rows).difference(opened.header()) {
+        match self.expected_header(shard, entry).difference(opened.header()) {
             Some(problem) => Err(corrupt(opened.path(), problem)),
             None => Ok(opened),
         }
@@ -284,16 +284,17 @@ impl DayFolder {
         Part::of_file(file, &self.shard_path(part))
     }
 
-    fn expected_header(&self, shard: u32, rows: u64) -> Header {
+    fn expected_header(&self, shard: u32, entry: &Entry) -> Header {
         Header {
             format: self.format,
             day: self.day,
             history: self.manifest.history,
             shard,
             shards: self.shards(),
-            rows,
+            rows: entry.rows,
             actions: None,
             item_dtype: self.item_dtype,
+            content: entry.content.clone(),
         }
     }
 }

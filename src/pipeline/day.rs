@@ -81,19 +81,7 @@ impl<'a, I: ItemId> Content<'a, I> {
         let history = self.plan.options().history;
         // As many as 32 bits counted.
         let layout = DayLayout { day: self.day, history, shards: self.shards.len() as u32 };
-        let files: Vec<(Format, &ShardRows<'_, I>)> =
-            formats.iter().flat_map(|&format| self.shards.iter().map(move |rows| (format, rows))).collect();
-        let sync_at_once = files.len() > most_unsynced();
-        let written: Vec<(Shard, Option<Unsynced>)> = files
-            .into_par_iter()
-            .map(|(format, rows)| {
-                let folder = folders.folder(format)?;
-                let (written, unsynced) = write::write_shard(format, rows, layout, gather, folder, progress)?;
-                let unsynced = if sync_at_once { unsynced.sync().map(|()| None) } else { Ok(Some(unsynced)) };
-                Ok((Shard::new(format, rows.shard, rows.rows, &written), unsynced?))
-            })
-            .collect::<Result<_>>()?;
-        let (written, unsynced): (Vec<Shard>, Vec<_>) = written.into_iter().unzip();
+        // First, as the headers of shards have the hash of what they hold.
         let figures = self
             .shards
             .par_iter()
@@ -102,6 +90,24 @@ impl<'a, I: ItemId> Content<'a, I> {
         if figures.iter().map(Figures::samples).sum::<u64>() != self.samples {
             return Err(Error::internal("a day is written with as many samples as were read of it"));
         }
+        let files: Vec<(Format, &ShardRows<'_, I>, &str)> = formats
+            .iter()
+            .flat_map(|&format| {
+                let shards = self.shards.iter().zip(&figures);
+                shards.map(move |(rows, figures)| (format, rows, figures.content.as_str()))
+            })
+            .collect();
+        let sync_at_once = files.len() > most_unsynced();
+        let written: Vec<(Shard, Option<Unsynced>)> = files
+            .into_par_iter()
+            .map(|(format, rows, content)| {
+                let folder = folders.folder(format)?;
+                let (written, unsynced) = write::write_shard(format, rows, layout, content, gather, folder, progress)?;
+                let unsynced = if sync_at_once { unsynced.sync().map(|()| None) } else { Ok(Some(unsynced)) };
+                Ok((Shard::new(format, rows.shard, rows.rows, content, &written), unsynced?))
+            })
+            .collect::<Result<_>>()?;
+        let (written, unsynced): (Vec<Shard>, Vec<_>) = written.into_iter().unzip();
         Ok(Staged {
             plan: self.plan,
             day: self.day,

@@ -14,7 +14,9 @@ use crate::config::Format;
 use crate::error::Result;
 use crate::fsio::FolderHandle;
 use crate::layout::Header;
-use crate::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Statistics, length_ranges};
+use crate::manifest::{
+    MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, Statistics, is_hash, length_ranges,
+};
 use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
 use crate::schema::ActionTypes;
 
@@ -142,9 +144,7 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     if rejects != kept {
         problems.push(format!("its tables reject {rejects} rows, `rejected` has {kept}"));
     }
-    let digits =
-        |hash: &str| hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if !digits(&manifest.build) {
+    if !is_hash(&manifest.build) {
         problems.push(format!("`build` is no hash: {}", manifest.build));
     }
     problems
@@ -192,21 +192,22 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
         day.add(&path, "it names more shards than there can be");
         return None;
     };
-    let header = |shard: u32, rows: u64| Header {
+    let header = |shard: u32, entry: &Entry| Header {
         format: meaning.format,
         day: meaning.day,
         history: manifest.history,
         shard,
         shards,
-        rows,
+        rows: entry.rows,
         actions: None,
         item_dtype: meaning.item_dtype,
+        content: entry.content.clone(),
     };
     let outcomes: Vec<Outcome> = manifest
         .shards
         .par_iter()
         .zip(0..shards)
-        .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry.rows), &meaning.types))
+        .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry), &meaning.types))
         .collect();
     let mut sum = Some(Tally::new(manifest.history));
     for ((shard, entry), outcome) in (0..).zip(&manifest.shards).zip(outcomes) {

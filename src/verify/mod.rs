@@ -110,7 +110,7 @@ fn compare_formats(days: &[DayOutcome]) -> Vec<Fault> {
 
 /// What does not depend on the format.
 fn contents(manifest: &Manifest) -> impl PartialEq + '_ {
-    let rows: Vec<u64> = manifest.shards.iter().map(|shard| shard.rows).collect();
+    let rows: Vec<(u64, &str)> = manifest.shards.iter().map(|shard| (shard.rows, shard.content.as_str())).collect();
     let options = (manifest.history, manifest.lookback_days, &manifest.item_dtype, &manifest.types, &manifest.day_zone);
     (options, rows, &manifest.tables, &manifest.rejected, &manifest.statistics)
 }

@@ -13,11 +13,12 @@ use crate::unify::Progress;
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
+    content: &str,
     gather: &dyn Gather<I>,
     folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
-    let (mut file, tensors) = Reported::create(&layout.header(Format::Dense, rows, None), folder, progress)?;
+    let (mut file, tensors) = Reported::create(&layout.header(Format::Dense, rows, None, content), folder, progress)?;
     for tensor in tensors {
         match tensor.column.role {
             Role::Customer => file.write_customers(rows)?,

@@ -12,11 +12,12 @@ use crate::unify::Progress;
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
+    content: &str,
     folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     let (mut file, tensors) =
-        Reported::create(&layout.header(Format::Jagged, rows, Some(rows.actions)), folder, progress)?;
+        Reported::create(&layout.header(Format::Jagged, rows, Some(rows.actions), content), folder, progress)?;
     for tensor in tensors {
         match tensor.column.role {
             Role::Customer => file.write_customers(rows)?,

@@ -34,7 +34,13 @@ pub struct DayLayout {
 }
 
 impl DayLayout {
-    fn header<I: ItemId>(&self, format: Format, rows: &ShardRows<'_, I>, actions: Option<u64>) -> Header {
+    fn header<I: ItemId>(
+        &self,
+        format: Format,
+        rows: &ShardRows<'_, I>,
+        actions: Option<u64>,
+        content: &str,
+    ) -> Header {
         Header {
             format,
             day: self.day,
@@ -44,13 +50,14 @@ impl DayLayout {
             rows: rows.rows,
             actions,
             item_dtype: I::DTYPE,
+            content: content.to_owned(),
         }
     }
 }
 
 /// Writes one shard into a day's staged folder; it is yet to be synced.
 ///
-/// `progress` takes the rows as they are written, and is asked between blocks whether to go on.
+/// `content` is the hash of what the shard holds, which its header has. `progress` takes the rows as they are written, and is asked between blocks whether to go on.
 ///
 /// # Errors
 /// What the disk, the encoder or `progress` says.
@@ -58,14 +65,15 @@ pub fn write_shard<I: ItemId>(
     format: Format,
     rows: &ShardRows<'_, I>,
     layout: DayLayout,
+    content: &str,
     gather: &dyn Gather<I>,
     folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     match format {
         Format::Parquet => parquet::write(rows, layout, folder, progress),
-        Format::Dense => dense::write(rows, layout, gather, folder, progress),
-        Format::Jagged => jagged::write(rows, layout, folder, progress),
+        Format::Dense => dense::write(rows, layout, content, gather, folder, progress),
+        Format::Jagged => jagged::write(rows, layout, content, folder, progress),
     }
 }
 

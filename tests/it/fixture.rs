@@ -165,8 +165,25 @@ fn safetensors(content: &Content, format: Format, dt: &str, shard: u32) -> Vec<u
             ("is_order", "BOOL", 1, vec![n], is_order),
         ]
     };
+    metadata.push(("content", content_hash(content, shard)));
     tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.2));
     encode(&metadata, &tensors)
+}
+
+/// The hash of what a shard holds: customer by customer the id, the rows, the history's length, and their items, labels and types.
+fn content_hash(content: &Content, shard: u32) -> String {
+    let mut bytes = Vec::new();
+    for customer in &customers_of(content, shard) {
+        let rows = rows_of(std::slice::from_ref(customer));
+        bytes.extend(customer.id.to_le_bytes());
+        bytes.extend((rows.len() as u64).to_le_bytes());
+        bytes.extend((customer.history.len() as u64).to_le_bytes());
+        bytes.extend(items(content, rows.iter().map(|row| row.1)));
+        bytes.extend(rows.iter().map(|row| u8::from(row.2)));
+        bytes.extend(items(content, customer.history.iter().map(|action| action.0)));
+        bytes.extend(customer.history.iter().map(|action| action.1));
+    }
+    hex(&bytes)
 }
 
 fn encode(metadata: &[(&str, String)], tensors: &[Tensor]) -> Vec<u8> {
@@ -320,7 +337,13 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         }
         let rows = rows_of(&customers_of(content, shard)).len() as u64;
         let bytes = fs::read(&path).unwrap();
-        shards.push(Shard { file, rows, bytes: bytes.len() as u64, hash: hex(&bytes) });
+        shards.push(Shard {
+            file,
+            rows,
+            bytes: bytes.len() as u64,
+            hash: hex(&bytes),
+            content: content_hash(content, shard),
+        });
     }
     let mut tables: BTreeMap<String, Table> = ["clicks", "impressions"]
         .map(|name| (name.to_owned(), Table { rows: 1_234_567, rejected: BTreeMap::new() }))

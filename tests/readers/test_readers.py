@@ -139,6 +139,7 @@ def test_safetensors_headers_are_as_described(built, form, day):
         counts = {"rows": str(header["customer_id"]["shape"][0])}
         if form == "jagged":
             counts["actions"] = str(header["actions"]["shape"][0])
+        counts["content"] = json.loads((file.parent / "_manifest.json").read_text())["shards"][shard]["content"]
         assert metadata == {
             "format": f"shardback.{form}",
             "version": "2",
