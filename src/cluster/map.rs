@@ -44,7 +44,8 @@ type Source = Batches<RecordBatchIterator<[Result<RecordBatch, arrow::error::Arr
 
 impl Mapper {
     /// A task over a table of actions, or over impressions where none is named; `task` is its number among the tasks of the
-    /// table, which are numbered through, from wherever. That is how one that is missing is seen, and one that counts twice.
+    /// table, which are numbered through, from wherever. That is how one that is missing between two others is seen, and one that
+    /// counts twice.
     #[must_use]
     pub fn new(job: Arc<Job>, actions: Option<ActionTable>, task: u64) -> Self {
         let memory = job.plan.options().memory.unwrap_or(MEMORY_PER_TASK);
