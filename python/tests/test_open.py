@@ -59,7 +59,7 @@ def test_columns_and_histories(out: pathlib.Path) -> None:
         assert len(set(lengths)) > 10 and lengths.min() == 0 and lengths.max() == HISTORY
         with pytest.raises(IndexError, match="no row"):
             jagged.history(len(jagged))
-        with pytest.raises(shardback.OptionError, match="`actions` is none of customer_id, item_id, is_order, history_length"):
+        with pytest.raises(shardback.OptionError, match="`actions` is none of customer_id, history_length, item_id, is_order"):
             jagged.column("actions")
         with pytest.raises(shardback.OptionError, match="none of customer_id, item_id, is_order;"):
             dense.column("history_length")
