@@ -73,13 +73,12 @@ impl Lock {
     pub(super) fn release(&self, folder: &FolderHandle) {
         // Nothing can be done about a failure here, and nobody is left to be told.
         let _ = match self {
-            // Closing would not be enough: a process that was forked meanwhile has the same folder open.
-            Self::Folder => flock(folder.as_file(), FlockOperation::Unlock),
-            Self::Server(file) => {
-                flock(file, FlockOperation::Unlock).and_then(|()| flock(folder.as_file(), FlockOperation::Unlock))
-            }
+            Self::Folder => Ok(()),
+            Self::Server(file) => flock(file, FlockOperation::Unlock),
             Self::File => folder.unlink(LOCK_FILE, AtFlags::empty()),
         };
+        // Closing would not be enough: a process that was forked meanwhile has the same folder open.
+        let _ = flock(folder.as_file(), FlockOperation::Unlock);
     }
 }
 

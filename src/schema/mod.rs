@@ -226,7 +226,7 @@ pub enum LabelOf {
         /// The column.
         column: String,
         /// The type in the outputs.
-        dtype: Dtype,
+        dtype: ValueType,
     },
     /// Whether a column is at least this.
     AtLeast {
@@ -264,7 +264,7 @@ pub struct Kept {
     /// The column; [`POSITION`] is the place in the list.
     pub column: String,
     /// Its type in the outputs.
-    pub dtype: Dtype,
+    pub dtype: ValueType,
     /// What stands for a null; a null is a bad row where there is none.
     pub null: Option<f64>,
 }
@@ -272,9 +272,9 @@ pub struct Kept {
 /// The column that is the place in a list, from 0.
 pub const POSITION: &str = "#";
 
-/// The type of a kept column.
+/// As what a value is kept: how a column is read, where the type of a tensor is only how it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
+pub enum ValueType {
     /// False or true.
     Bool,
     /// 8 bits, unsigned.

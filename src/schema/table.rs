@@ -2,7 +2,8 @@
 
 use super::fields::{Field, Fields};
 use super::{
-    Compression, DayOf, Dtype, FileFormat, Filter, Kept, Label, LabelOf, POSITION, Source, Split, TimeOf, Unit, names,
+    Compression, DayOf, FileFormat, Filter, Kept, Label, LabelOf, POSITION, Source, Split, TimeOf, Unit, ValueType,
+    names,
 };
 use crate::error::{Error, Result, quoted};
 use crate::zone::Zone;
@@ -16,14 +17,14 @@ const FORMATS: [(&str, FileFormat); 3] =
 const COMPRESSIONS: [(&str, Compression); 3] =
     [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
 
-const DTYPES: [(&str, Dtype); 7] = [
-    ("bool", Dtype::Bool),
-    ("u8", Dtype::U8),
-    ("i32", Dtype::I32),
-    ("i64", Dtype::I64),
-    ("f32", Dtype::F32),
-    ("f64", Dtype::F64),
-    ("hash", Dtype::Hash),
+const DTYPES: [(&str, ValueType); 7] = [
+    ("bool", ValueType::Bool),
+    ("u8", ValueType::U8),
+    ("i32", ValueType::I32),
+    ("i64", ValueType::I64),
+    ("f32", ValueType::F32),
+    ("f64", ValueType::F64),
+    ("hash", ValueType::Hash),
 ];
 
 pub(super) fn source(fields: &mut Fields<'_>) -> Result<Source> {
@@ -190,7 +191,7 @@ pub(super) fn labels(field: &Field<'_>) -> Result<Vec<Label>> {
 
 fn label(field: &Field<'_>) -> Result<LabelOf> {
     if !field.is_table() {
-        return Ok(LabelOf::Column { column: named_column(field)?, dtype: Dtype::Bool });
+        return Ok(LabelOf::Column { column: named_column(field)?, dtype: ValueType::Bool });
     }
     let mut fields = field.fields()?;
     let column = fields.get("column").map(|column| named_column(&column)).transpose()?;
@@ -203,7 +204,7 @@ fn label(field: &Field<'_>) -> Result<LabelOf> {
     fields.finish()?;
     match (column, dtype, at_least, is, contained, equals, value) {
         (Some(column), dtype, None, None, None, None, None) => {
-            Ok(LabelOf::Column { column, dtype: dtype.unwrap_or(Dtype::Bool) })
+            Ok(LabelOf::Column { column, dtype: dtype.unwrap_or(ValueType::Bool) })
         }
         (Some(column), None, Some(threshold), None, None, None, None) => Ok(LabelOf::AtLeast { column, threshold }),
         (Some(column), None, None, Some(values), None, None, None) => Ok(LabelOf::Is { column, values }),
@@ -237,7 +238,7 @@ pub(super) fn features(field: &Field<'_>) -> Result<Vec<Kept>> {
 fn kept_column(name: &str, field: &Field<'_>, takes_position: bool) -> Result<Kept> {
     let is_position = field.is_text() && field.text()? == POSITION;
     if is_position && takes_position {
-        return Ok(Kept { name: name.to_owned(), column: POSITION.to_owned(), dtype: Dtype::I32, null: None });
+        return Ok(Kept { name: name.to_owned(), column: POSITION.to_owned(), dtype: ValueType::I32, null: None });
     }
     if !field.is_table() {
         named_column(field)?;
@@ -252,25 +253,25 @@ fn kept_column(name: &str, field: &Field<'_>, takes_position: bool) -> Result<Ke
 }
 
 /// What stands for a null, where the type has it.
-fn null_value(field: &Field<'_>, dtype: Dtype) -> Result<f64> {
+fn null_value(field: &Field<'_>, dtype: ValueType) -> Result<f64> {
     let number = match dtype {
-        Dtype::Bool => return field.bool().map(f64::from),
-        Dtype::U8 | Dtype::I32 | Dtype::I64 | Dtype::F32 | Dtype::F64 => field.number()?,
-        Dtype::Hash => return Err(field.wrong("a hash has no value that could stand for a null")),
+        ValueType::Bool => return field.bool().map(f64::from),
+        ValueType::U8 | ValueType::I32 | ValueType::I64 | ValueType::F32 | ValueType::F64 => field.number()?,
+        ValueType::Hash => return Err(field.wrong("a hash has no value that could stand for a null")),
     };
     let (least, most) = match dtype {
-        Dtype::U8 => (0.0, f64::from(u8::MAX)),
-        Dtype::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        ValueType::U8 => (0.0, f64::from(u8::MAX)),
+        ValueType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
         // What a number of a description holds exactly.
-        Dtype::I64 => (-9_007_199_254_740_991.0, 9_007_199_254_740_991.0),
-        Dtype::F32 => (f64::from(f32::MIN), f64::from(f32::MAX)),
-        Dtype::F64 => (f64::MIN, f64::MAX),
-        Dtype::Bool | Dtype::Hash => return Err(Error::internal("bools and hashes have been looked at")),
+        ValueType::I64 => (-9_007_199_254_740_991.0, 9_007_199_254_740_991.0),
+        ValueType::F32 => (f64::from(f32::MIN), f64::from(f32::MAX)),
+        ValueType::F64 => (f64::MIN, f64::MAX),
+        ValueType::Bool | ValueType::Hash => return Err(Error::internal("bools and hashes have been looked at")),
     };
-    let is_whole = matches!(dtype, Dtype::F32 | Dtype::F64) || number.fract() == 0.0;
+    let is_whole = matches!(dtype, ValueType::F32 | ValueType::F64) || number.fract() == 0.0;
     if is_whole && (least..=most).contains(&number) {
         return Ok(number);
     }
-    let whole = if matches!(dtype, Dtype::F32 | Dtype::F64) { "a number" } else { "a whole number" };
+    let whole = if matches!(dtype, ValueType::F32 | ValueType::F64) { "a number" } else { "a whole number" };
     Err(field.wrong(format!("{number} is not {whole} between {least} and {most}")))
 }

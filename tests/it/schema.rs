@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shardback::schema::{
-    Cutoff, DayOf, Dtype, FileFormat, Ids, LabelOf, POSITION, Schema, TypeOf, Unit, from_json, from_toml,
+    Cutoff, DayOf, FileFormat, Ids, LabelOf, POSITION, Schema, TypeOf, Unit, ValueType, from_json, from_toml,
 };
 
 /// A description that uses every primitive.
@@ -34,8 +34,8 @@ fn every_primitive_is_read() {
     assert_eq!(
         labels,
         [
-            ("clicked", column("slate.clicked", Dtype::Bool)),
-            ("watched", column("seconds", Dtype::F32)),
+            ("clicked", column("slate.clicked", ValueType::Bool)),
+            ("watched", column("seconds", ValueType::F32)),
             ("liked", LabelOf::AtLeast { column: "rating".into(), threshold: 4.0 }),
             ("bought", LabelOf::Is { column: "result".into(), values: vec!["buy".into(), "1".into()] }),
             ("reordered", LabelOf::In { column: "ordered_items".into() }),
@@ -44,7 +44,7 @@ fn every_primitive_is_read() {
         ]
     );
     let kept: Vec<_> = samples.kept.iter().map(|kept| (kept.name.as_str(), kept.column.as_str(), kept.dtype)).collect();
-    assert_eq!(kept, [("position", POSITION, Dtype::I32), ("price", "slate.price", Dtype::F32)]);
+    assert_eq!(kept, [("position", POSITION, ValueType::I32), ("price", "slate.price", ValueType::F32)]);
 
     assert_eq!(actions[0].kind, TypeOf::Constant(1));
     assert_eq!(actions[0].day, DayOf::Path("{year}/{month}/{day}".into()));

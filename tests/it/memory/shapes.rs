@@ -53,6 +53,10 @@ enum Outcome {
 
 use Outcome::{Keeps, KeepsAndIsTheSame, Refused};
 
+/// What most of them are: jagged files of one day, which keep to 256 MiB.
+const KEEPS: Shape =
+    Shape { name: "", make: |_, _| {}, arguments: &["--format", "jagged"], mebibytes: 256, outcome: Keeps };
+
 const SHAPES: &[Shape] = &[
     Shape {
         name: "one customer in one row group",
@@ -80,9 +84,7 @@ const SHAPES: &[Shape] = &[
             slates(&shown.join("a.parquet"), &[100_000; 24]);
             clicks(&done.join("a.parquet"), 1000, |row| row % 40, plain());
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "a list that is far longer than its neighbours",
@@ -92,9 +94,8 @@ const SHAPES: &[Shape] = &[
             slates(&shown.join("a.parquet"), &lengths);
             clicks(&done.join("a.parquet"), 1000, |row| row, plain());
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
         outcome: Refused("row group 0: row 30001 has a list of 3000000 items"),
+        ..KEEPS
     },
     Shape {
         name: "many files of many columns",
@@ -105,9 +106,7 @@ const SHAPES: &[Shape] = &[
                 fs::write(done.join(format!("{file}.parquet")), &content).unwrap();
             }
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "one row group of 3,000 columns",
@@ -115,9 +114,7 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 1000);
             fs::write(done.join("a.parquet"), wide(1000, 3000, 1000)).unwrap();
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "60 row groups of 3,000 columns",
@@ -125,9 +122,7 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 1000);
             fs::write(done.join("a.parquet"), with_row_groups(&wide(100, 3000, 100), 60)).unwrap();
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "600 row groups of 1,000 columns",
@@ -135,9 +130,8 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 1000);
             fs::write(done.join("a.parquet"), with_row_groups(&wide(100, 1000, 100), 600)).unwrap();
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
         outcome: Refused("its footer has"),
+        ..KEEPS
     },
     Shape {
         name: "pages of 8 MiB",
@@ -145,9 +139,7 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 1000);
             clicks(&done.join("a.parquet"), 1_000_000, |row| row % 1000, large_pages());
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "pages of 24 MiB",
@@ -155,9 +147,8 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 1000);
             clicks(&done.join("a.parquet"), 3_000_000, |row| row % 1000, large_pages());
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
         outcome: Refused("row group 0: column `"),
+        ..KEEPS
     },
     Shape {
         name: "a dictionary of 23 MiB",
@@ -168,8 +159,8 @@ const SHAPES: &[Shape] = &[
             clicks(&done.join("a.parquet"), 3_000_000, |row| row % 1000, properties.build());
         },
         arguments: &["--format", "jagged", "--item-dtype", "i64"],
-        mebibytes: 256,
         outcome: Refused("row group 0: column `item_id` has a dictionary of 22 MiB when it is unpacked"),
+        ..KEEPS
     },
     Shape {
         name: "rows of 65,536 actions as Parquet",
@@ -206,9 +197,8 @@ const SHAPES: &[Shape] = &[
             file.write_all(b"\"}\n").unwrap();
             file.finish().unwrap();
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
         outcome: Refused("line 1: the line is longer than 64 MiB"),
+        ..KEEPS
     },
     Shape {
         name: "a quote of CSV without an end",
@@ -219,9 +209,8 @@ const SHAPES: &[Shape] = &[
             (0..600).for_each(|_| file.write_all(&[b'y'; 1 << 20]).unwrap());
             file.finish().unwrap();
         },
-        arguments: &["--format", "jagged"],
-        mebibytes: 256,
         outcome: Refused("longer than 64 MiB"),
+        ..KEEPS
     },
 ];
 
