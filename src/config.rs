@@ -272,12 +272,6 @@ impl Plan {
         self.day_zone.as_ref()
     }
 
-    /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
-    #[must_use]
-    pub fn csv_escape(&self) -> Option<u8> {
-        self.options.csv_escape.and_then(|escape| u8::try_from(escape).ok())
-    }
-
     /// The days to build, ascending, without gaps; at least one.
     #[must_use]
     pub fn days(&self) -> &[Day] {

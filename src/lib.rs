@@ -6,6 +6,8 @@ pub mod machine;
 
 pub mod event;
 
+pub mod pack;
+
 pub mod zone;
 
 pub mod schema;

@@ -73,7 +73,7 @@ impl Header {
                 Extent::Histories => vec![self.rows, self.history],
                 Extent::Actions => vec![self.actions?],
             };
-            let bytes = shape.iter().try_fold(column.dtype.width(), |bytes, &size| bytes.checked_mul(size))?;
+            let bytes = shape.iter().try_fold(column.dtype.width() as u64, |bytes, &size| bytes.checked_mul(size))?;
             let range = start..start.checked_add(bytes)?;
             start = range.end;
             Some(Tensor { column, shape, range })

@@ -10,6 +10,8 @@ pub use header::{Header, Tensor};
 
 use std::cmp::Ordering;
 
+pub use crate::pack::Dtype;
+
 use crate::config::Format;
 use crate::event::ItemDtype;
 
@@ -36,42 +38,6 @@ const VALUES_PER_GROUP: usize = 1 << 23;
 #[must_use]
 pub fn rows_per_group(history: usize) -> usize {
     (VALUES_PER_GROUP / history.max(1)).clamp(1, ROWS_PER_GROUP)
-}
-
-/// The type of an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// One byte, 0 or 1.
-    Bool,
-    /// 8 bits, unsigned.
-    U8,
-    /// 32 bits, signed.
-    I32,
-    /// 64 bits, signed.
-    I64,
-}
-
-impl Dtype {
-    /// Its name in safetensors.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "BOOL",
-            Self::U8 => "U8",
-            Self::I32 => "I32",
-            Self::I64 => "I64",
-        }
-    }
-
-    /// The bytes of an element of a tensor.
-    #[must_use]
-    pub fn width(self) -> u64 {
-        match self {
-            Self::Bool | Self::U8 => 1,
-            Self::I32 => 4,
-            Self::I64 => 8,
-        }
-    }
 }
 
 impl From<ItemDtype> for Dtype {

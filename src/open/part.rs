@@ -154,6 +154,8 @@ fn fields(item: ItemDtype) -> Fields {
             Dtype::U8 => DataType::UInt8,
             Dtype::I32 => DataType::Int32,
             Dtype::I64 => DataType::Int64,
+            Dtype::F32 => DataType::Float32,
+            Dtype::F64 => DataType::Float64,
         };
         let kind = match column.extent {
             Extent::Samples | Extent::Actions => element,

@@ -51,7 +51,7 @@ impl Shard {
         // What gives the tensors out has no way to say that one is not there.
         for Tensor { column, .. } in &shard.tensors {
             let bytes = shard.find(column.role).invariant("a checked header has its tensors")?;
-            if !(bytes.as_ptr() as usize).is_multiple_of(column.dtype.width() as usize) {
+            if !(bytes.as_ptr() as usize).is_multiple_of(column.dtype.width()) {
                 return Err(Error::internal("tensors are aligned to their elements"));
             }
         }

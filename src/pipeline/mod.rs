@@ -28,6 +28,7 @@ use crate::gather::{self, Chosen, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, buckets_for};
 use crate::machine;
 use crate::read::{self, Room, Source};
+use crate::schema;
 use crate::unify::{self, Actions, Impressions, Progress};
 
 pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
@@ -371,7 +372,9 @@ fn open(
 ) -> Result<Box<dyn Source>> {
     match input {
         Input::Path(path) => {
-            let wanted = read::Wanted { csv_escape: plan.csv_escape(), room: room.clone(), ..wanted };
+            let escape = plan.options().csv_escape.or(wanted.source.escape);
+            let source = schema::Source { escape, ..wanted.source };
+            let wanted = read::Wanted { source, room: room.clone(), ..wanted };
             Ok(Box::new(read::open(&path, wanted, keep)?))
         }
         Input::Source(source) => Ok(source),

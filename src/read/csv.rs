@@ -34,7 +34,7 @@ pub(super) struct CsvFile {
 impl CsvFile {
     /// Reads the header.
     pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Self> {
-        let mut records = Records::open(file, compression, wanted.csv_escape)?;
+        let mut records = Records::open(file, compression, Self::escape(wanted)?)?;
         let mut header: Vec<String> = Vec::new();
         let line = records.next()?;
         if line.is_some() {
@@ -60,7 +60,13 @@ impl CsvFile {
         let places = places.collect::<Result<_>>()?;
         let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { file: file.clone(), compression, escape: wanted.csv_escape, width: header.len(), places, schema })
+        Ok(Self { file: file.clone(), compression, escape: Self::escape(wanted)?, width: header.len(), places, schema })
+    }
+
+    /// What comes before a quote that does not end its field.
+    fn escape(wanted: &Wanted) -> Result<Option<u8>> {
+        let byte = |escape| u8::try_from(escape).invariant("an escape is one character of ASCII");
+        wanted.source.escape.map(byte).transpose()
     }
 
     /// The next records as a batch, or `None` after the last.

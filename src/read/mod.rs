@@ -29,6 +29,7 @@ use arrow::array::RecordBatch;
 
 use crate::error::Result;
 use crate::event::Day;
+use crate::schema;
 
 pub use batches::Batches;
 pub use files::{Files, open};
@@ -49,8 +50,8 @@ pub struct Wanted {
     /// The columns beside the day, as sets of which the first that a file has in full is read; at least one. Of JSON
     /// all are read, as each line may have another.
     pub layouts: Vec<Vec<Column>>,
-    /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
-    pub csv_escape: Option<u8>,
+    /// How its files are read.
+    pub source: schema::Source,
     /// The memory that its readers have.
     pub room: Room,
 }

@@ -24,6 +24,7 @@ use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use crate::config::ActionTable;
 use crate::error::Result;
 use crate::read::{Column, Room, Shape, Source, Visitor, Wanted};
+use crate::schema;
 
 pub use actions::{Actions, Pick, read_actions};
 pub use impressions::{Impressions, read_impressions};
@@ -47,7 +48,7 @@ pub fn wanted_impressions() -> Wanted {
     Wanted {
         table: IMPRESSIONS.to_owned(),
         day_column: "dt".to_owned(),
-        csv_escape: None,
+        source: schema::Source::default(),
         room: Room::default(),
         layouts: vec![
             vec![customer(), Column { name: "impressions".to_owned(), shape: Shape::Slate }],
@@ -62,7 +63,7 @@ pub fn wanted_actions(table: &ActionTable) -> Wanted {
     let mut columns = vec![scalar("customer_id"), scalar(&table.item_column)];
     columns.extend(table.time_column.as_deref().map(scalar));
     let (table, day_column) = (table.name.clone(), table.day_column.clone());
-    Wanted { table, day_column, layouts: vec![columns], csv_escape: None, room: Room::default() }
+    Wanted { table, day_column, layouts: vec![columns], source: schema::Source::default(), room: Room::default() }
 }
 
 fn scalar(name: &str) -> Column {

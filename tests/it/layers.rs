@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "error",
     "machine",
     "event",
+    "pack",
     "zone",
     "schema",
     "config",

@@ -79,7 +79,13 @@ fn impressions() -> Wanted {
 fn wanted(layouts: &[&[&str]]) -> Wanted {
     let column = |name: &&str| Column { name: (*name).to_owned(), shape: Shape::Scalar };
     let layouts = layouts.iter().map(|names| names.iter().map(column).collect()).collect();
-    Wanted { table: "clicks".to_owned(), day_column: "dt".to_owned(), layouts, csv_escape: None, room: Room::default() }
+    Wanted {
+        table: "clicks".to_owned(),
+        day_column: "dt".to_owned(),
+        layouts,
+        source: shardback::schema::Source::default(),
+        room: Room::default(),
+    }
 }
 
 /// All chunks, each part's in the order of their rows.

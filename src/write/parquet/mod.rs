@@ -82,6 +82,8 @@ fn schema(columns: &[Column]) -> Result<TypePtr, ParquetError> {
             Dtype::Bool => "boolean",
             Dtype::U8 | Dtype::I32 => "int32",
             Dtype::I64 => "int64",
+            Dtype::F32 => "float",
+            Dtype::F64 => "double",
         };
         match column.extent {
             Extent::Samples | Extent::Actions => format!("required {element} {name};"),

@@ -86,7 +86,8 @@ fn csv_has_no_slates() {
 
 /// CSV as Spark writes it, with a backslash before quotes; `--csv-escape` says so.
 fn escaped() -> Wanted {
-    Wanted { csv_escape: Some(b'\\'), ..clicks() }
+    let source = shardback::schema::Source { escape: Some('\\'), ..Default::default() };
+    Wanted { source, ..clicks() }
 }
 
 /// Rows that a writer of other rules wrote must not disappear into a quoted field: where more than a delimiter or the end of
