@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype};
-use crate::schema::{ActionTypes, MAX_HISTORY};
+use crate::schema::{ActionTypes, Contents, MAX_HISTORY};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -218,6 +218,7 @@ impl Options {
 pub struct Plan {
     options: Options,
     day_zone: Option<Zone>,
+    contents: Contents,
     days: Vec<Day>,
 }
 
@@ -257,7 +258,7 @@ impl Plan {
             return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
-        Ok(Self { options, day_zone, days })
+        Ok(Self { options, day_zone, contents: Contents::built_in(), days })
     }
 
     /// The checked options.
@@ -272,6 +273,12 @@ impl Plan {
         self.day_zone.as_ref()
     }
 
+    /// The columns of samples and of actions.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     /// The days to build, ascending, without gaps; at least one.
     #[must_use]
     pub fn days(&self) -> &[Day] {
@@ -281,7 +288,7 @@ impl Plan {
     /// The same plan for some of its days.
     #[must_use]
     pub fn for_days(&self, days: Vec<Day>) -> Self {
-        Self { options: self.options.clone(), day_zone: self.day_zone.clone(), days }
+        Self { days, ..self.clone() }
     }
 
     /// The place of a day among [`Plan::days`].

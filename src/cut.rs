@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::{ItemId, customer_hash, shard_of};
 use crate::histories::{Budget, CustomerRows, Histories, Piece, Window};
 
@@ -93,10 +93,14 @@ impl<I: ItemId> Block<I> {
         &self.piece.items[self.rows.clone()]
     }
 
-    /// The rows' labels, `[N]`, 0 or 1.
-    #[must_use]
-    pub fn labels(&self) -> &[u8] {
-        &self.piece.labels[self.rows.clone()]
+    /// The values of a column of samples, `[N]`, little-endian; it is `width` bytes wide.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where there is no such column, or it has another width.
+    pub fn column(&self, column: usize, width: usize) -> Result<&[u8]> {
+        let bytes = self.piece.columns.get(column);
+        let rows = self.rows.start * width..self.rows.end * width;
+        bytes.filter(|bytes| bytes.len() == self.piece.items.len() * width).map(|bytes| &bytes[rows]).invariant(SHAPE)
     }
 
     /// The piece, whose values the windows point into.
@@ -147,6 +151,8 @@ impl<I: ItemId> Block<I> {
         (part(0..head_end, self.rows.start..middle), part(ended..customers.len(), middle..self.rows.end))
     }
 }
+
+const SHAPE: &str = "a piece has the columns of its plan";
 
 /// Where the samples of a piece's customer begin.
 fn first_row(customers: &[CustomerRows], customer: usize) -> usize {

@@ -197,22 +197,22 @@ impl ItemId for i64 {
 
 /// One impressed item of a requested day: what a training row is made of.
 ///
-/// The fields are as wide as to leave no padding, so that many of them are plain bytes.
+/// Its labels and other columns are a packed row beside it ([`crate::pack`]). There is no padding, so that many samples are plain
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Sample<I> {
+#[repr(C, packed(4))]
+pub struct Sample<I: Copy> {
     item: I,
     customer: [u32; 2],
     /// The place of the day among those of the plan.
     day: u32,
-    is_order: u32,
 }
 
 impl<I: ItemId> Sample<I> {
     /// A sample of the plan's day number `day`.
     #[must_use]
-    pub fn new(day: u32, customer: i64, item: I, is_order: bool) -> Self {
-        Self { item, customer: halves(customer), day, is_order: u32::from(is_order) }
+    pub fn new(day: u32, customer: i64, item: I) -> Self {
+        Self { item, customer: halves(customer), day }
     }
 
     /// The place of its day among those of the plan.
@@ -231,12 +231,6 @@ impl<I: ItemId> Sample<I> {
     #[must_use]
     pub fn item(&self) -> I {
         self.item
-    }
-
-    /// Whether it was ordered.
-    #[must_use]
-    pub fn is_order(&self) -> bool {
-        self.is_order != 0
     }
 }
 
@@ -405,7 +399,7 @@ unsafe impl<I: ItemId> Zeroable for Action<I> {}
 unsafe impl<I: ItemId> Pod for Action<I> {}
 
 // `ItemId` is sealed to these two widths.
-const _: () = assert!(size_of::<Sample<i32>>() == 20 && size_of::<Sample<i64>>() == 24);
+const _: () = assert!(size_of::<Sample<i32>>() == 16 && size_of::<Sample<i64>>() == 20);
 const _: () = assert!(size_of::<Action<i32>>() == 20 && size_of::<Action<i64>>() == 24);
 
 fn halves(number: i64) -> [u32; 2] {

@@ -7,10 +7,15 @@
 //! Between tables and outputs nobody has to know what a row holds: rows are kept, moved and ordered as bytes. Knows types and
 //! widths; knows no names and no tables.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Invariant, Result};
 
 /// The type of an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Dtype {
     /// One byte, 0 or 1.
     Bool,
@@ -119,19 +124,176 @@ impl Packing {
         self.fields.iter().zip(values).try_for_each(|(&field, &value)| pack(field, value, rows))
     }
 
+    /// Adds the row that columns hold at a place, as [`Packing::unpack`] gave them; the other way round.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where there are other columns than fields, or they are shorter.
+    pub fn pack_columns(&self, columns: &[&[u8]], row: usize, packed: &mut Vec<u8>) -> Result<()> {
+        const SHAPE: &str = "there is a value in each column";
+        if columns.len() != self.fields.len() {
+            return Err(Error::internal(SHAPE));
+        }
+        for (&field, column) in self.fields.iter().zip(columns) {
+            let value = column.get(row * field.width()..(row + 1) * field.width()).invariant(SHAPE)?;
+            match (field, value) {
+                // Also a bool that is neither 0 nor 1, which is a fault of the columns and said of them.
+                (Dtype::Bool | Dtype::U8, bytes) => packed.extend_from_slice(bytes),
+                (field, bytes) => pack(field, read(field, bytes).invariant(SHAPE)?, packed)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a field lies in a row.
+    ///
+    /// # Panics
+    /// Where there is no such field.
+    #[must_use]
+    pub fn range(&self, field: usize) -> Range<usize> {
+        let start = self.fields[..field].iter().map(|field| field.width()).sum();
+        start..start + self.fields[field].width()
+    }
+
     /// The fields of rows as columns: their values one after the other, little-endian.
+    ///
+    /// # Panics
+    /// Where a row is shorter than [`Packing::width`].
     #[must_use]
     pub fn unpack<'a>(&self, rows: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<Vec<u8>> {
-        let mut start = 0;
-        let columns = self.fields.iter().map(|&field| {
-            let at = start..start + field.width();
-            start = at.end;
-            let mut column = Vec::with_capacity(rows.size_hint().0 * field.width());
-            rows.clone().for_each(|row| unpack(field, row.get(at.clone()).unwrap_or(&[]), &mut column));
-            column
-        });
-        columns.collect()
+        let mut columns = vec![Vec::new(); self.fields.len()];
+        self.unpack_into(rows, &mut columns);
+        columns
     }
+
+    /// As [`Packing::unpack`], behind what columns hold already; there is one for each field.
+    ///
+    /// # Panics
+    /// As [`Packing::unpack`].
+    pub fn unpack_into<'a>(&self, rows: impl Iterator<Item = &'a [u8]> + Clone, columns: &mut [Vec<u8>]) {
+        let mut start = 0;
+        for (&field, column) in self.fields.iter().zip(columns) {
+            let (at, rows) = (start, rows.clone());
+            start += field.width();
+            match field {
+                Dtype::Bool | Dtype::U8 => column.extend(rows.map(|row| row[at])),
+                Dtype::I32 => extend(column, rows, |row| signed::<4>(&row[at..])),
+                Dtype::I64 => extend(column, rows, |row| signed::<8>(&row[at..])),
+                Dtype::F32 => extend(column, rows, |row| floating::<4>(&row[at..])),
+                Dtype::F64 => extend(column, rows, |row| floating::<8>(&row[at..])),
+            }
+        }
+    }
+}
+
+/// Records, each with a packed row.
+#[derive(Debug)]
+pub struct Packed<'a, T> {
+    records: &'a [T],
+    rows: &'a [u8],
+    width: usize,
+}
+
+impl<T> Clone for Packed<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Packed<'_, T> {}
+
+impl<'a, T> Packed<'a, T> {
+    /// Records, and their rows one after the other, each of `width` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where there is not a row for each record.
+    pub fn new(records: &'a [T], rows: &'a [u8], width: usize) -> Result<Self> {
+        if records.len().checked_mul(width) != Some(rows.len()) {
+            return Err(Error::internal("there is a packed row for each record"));
+        }
+        Ok(Self { records, rows, width })
+    }
+
+    /// As [`Packed::new`], where the caller has cut both out of what was checked.
+    pub(crate) fn of_slices(records: &'a [T], rows: &'a [u8], width: usize) -> Self {
+        debug_assert_eq!(records.len() * width, rows.len(), "there is a row for each record");
+        Self { records, rows, width }
+    }
+
+    /// The records.
+    #[must_use]
+    pub fn records(self) -> &'a [T] {
+        self.records
+    }
+
+    /// Their rows, one after the other.
+    #[must_use]
+    pub fn rows(self) -> &'a [u8] {
+        self.rows
+    }
+
+    /// The bytes of a row.
+    #[must_use]
+    pub fn width(self) -> usize {
+        self.width
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The row of a record.
+    ///
+    /// # Panics
+    /// Where there is no such record.
+    #[must_use]
+    pub fn row(self, record: usize) -> &'a [u8] {
+        &self.rows[record * self.width..(record + 1) * self.width]
+    }
+
+    /// The first records, at most so many, and the others.
+    #[must_use]
+    pub fn split_at(self, records: usize) -> (Self, Self) {
+        let middle = records.min(self.len());
+        let (first, others) = self.records.split_at(middle);
+        let (first_rows, other_rows) = self.rows.split_at(middle * self.width);
+        let part = |records, rows| Self { records, rows, width: self.width };
+        (part(first, first_rows), part(others, other_rows))
+    }
+
+    /// Some consecutive ones at a time, at most so many.
+    ///
+    /// # Panics
+    /// Where `records` is 0.
+    pub fn chunks(self, records: usize) -> impl Iterator<Item = Self> {
+        assert!(records > 0, "chunks have records");
+        let mut rest = self;
+        std::iter::from_fn(move || {
+            let chunk;
+            (chunk, rest) = rest.split_at(records);
+            (!chunk.is_empty()).then_some(chunk)
+        })
+    }
+}
+
+/// The value that little-endian bytes are; `None` where they are not as many as its type has, or a bool is neither 0 nor 1.
+#[must_use]
+pub fn read(dtype: Dtype, bytes: &[u8]) -> Option<Value> {
+    let value = match dtype {
+        Dtype::Bool | Dtype::U8 => Value::Integer(i64::from(*<&[u8; 1]>::try_from(bytes).ok()?.first()?)),
+        Dtype::I32 => Value::Integer(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
+        Dtype::I64 => Value::Integer(i64::from_le_bytes(bytes.try_into().ok()?)),
+        Dtype::F32 => Value::Float(f64::from(f32::from_le_bytes(bytes.try_into().ok()?))),
+        Dtype::F64 => Value::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
+    };
+    (dtype != Dtype::Bool || matches!(value, Value::Integer(0..=1))).then_some(value)
 }
 
 /// The upper bit of a byte: inverted it makes signed numbers, big-endian, compare as their bytes.
@@ -170,18 +332,34 @@ fn pack(field: Dtype, value: Value, row: &mut Vec<u8>) -> Result<()> {
 
 const FITS: &str = "a value that is packed is one of its field's type";
 
-/// Adds the value of a field, little-endian; the inverse of [`pack`].
-fn unpack(field: Dtype, packed: &[u8], column: &mut Vec<u8>) {
-    let start = column.len();
-    column.extend_from_slice(packed);
-    let bytes = column.get_mut(start..).unwrap_or(&mut []);
-    match (field, &mut *bytes) {
-        (Dtype::Bool | Dtype::U8, _) | (_, []) => {}
-        // What was negative begins without the bit.
-        (Dtype::F32 | Dtype::F64, [0..SIGN, ..]) => bytes.iter_mut().for_each(|byte| *byte = !*byte),
-        (Dtype::I32 | Dtype::I64 | Dtype::F32 | Dtype::F64, [first, ..]) => *first ^= SIGN,
-    }
+/// Adds a value for each row.
+fn extend<'a, const N: usize>(
+    column: &mut Vec<u8>,
+    rows: impl Iterator<Item = &'a [u8]>,
+    value: impl Fn(&'a [u8]) -> [u8; N],
+) {
+    column.reserve(rows.size_hint().0 * N);
+    rows.for_each(|row| column.extend_from_slice(&value(row)));
+}
+
+/// The little-endian bytes of a signed number at the start of a row.
+fn signed<const N: usize>(row: &[u8]) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&row[..N]);
+    bytes[0] ^= SIGN;
     bytes.reverse();
+    bytes
+}
+
+/// The same of a float: what was negative begins without the bit.
+fn floating<const N: usize>(row: &[u8]) -> [u8; N] {
+    let mut bytes = signed(row);
+    if row[0] < SIGN {
+        // The sign is set again, and all else was inverted.
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        bytes[N - 1] ^= SIGN;
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -321,7 +321,7 @@ fn from_host_to_host(sizes: &Sizes, device: CudaDevice, table: &mut String) -> R
 
 /// The rows as pieces of a day, about as many as given.
 fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<i32>>> {
-    let values = Arc::new(Values { items: rows.items.clone(), types: rows.types.clone() });
+    let values = Arc::new(Values { items: rows.items.clone(), types: rows.types.clone(), columns: Vec::new() });
     let customers: Vec<Window> =
         (0..rows.starts.len()).step_by(rows_per_customer).map(|row| rows.window(row as i64)).collect();
     let piece = |windows: &[Window]| {
@@ -333,7 +333,7 @@ fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<
         let items = vec![0; windows.len() * rows_per_customer];
         Arc::new(Piece {
             customers: windows.iter().enumerate().map(of_customer).collect(),
-            labels: vec![0; items.len()],
+            columns: Vec::new(),
             items,
             values: Arc::clone(&values),
         })

@@ -51,5 +51,5 @@ fn histories(mean: u64) -> (Values<i32>, Vec<Window>) {
     }
     let items = (0..start).map(|_| random.random_range(1..300_000)).collect();
     let types = (0..start).map(|_| random.random_range(1..=3)).collect();
-    (Values { items, types }, windows)
+    (Values { items, types, columns: Vec::new() }, windows)
 }

@@ -4,6 +4,7 @@ use criterion::{Criterion, Throughput};
 use shardback::config::ActionTable;
 use shardback::event::{Action, Sample};
 use shardback::generate::TableFormat;
+use shardback::pack::Packed;
 use shardback::read::Source;
 use shardback::unify;
 
@@ -22,7 +23,7 @@ fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
     world.customers(|plan, customers| {
         let source = world.actions(&table, plan);
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
-        let sink = |actions: &[Action<i32>]| {
+        let sink = |actions: Packed<'_, Action<i32>>| {
             std::hint::black_box(actions);
             Ok(())
         };
@@ -40,7 +41,7 @@ fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
 fn bench_impressions(criterion: &mut Criterion, world: &World) {
     let plan = &world.plan(14);
     let source = world.impressions(plan);
-    let sink = |samples: &[Sample<i32>]| {
+    let sink = |samples: Packed<'_, Sample<i32>>| {
         std::hint::black_box(samples);
         Ok(())
     };

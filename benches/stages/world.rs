@@ -7,6 +7,7 @@ use shardback::event::{Action, Day, HashRange, Sample};
 use shardback::fsio::SpillFolder;
 use shardback::generate::{self, TableFormat, generate};
 use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled, buckets_for};
+use shardback::pack::Packed;
 use shardback::read::{self, Files};
 use shardback::unify;
 use tempfile::TempDir;
@@ -74,13 +75,14 @@ impl World {
         let budget = &Budget::new(None, rayon::current_num_threads()).unwrap();
         let folder = &SpillFolder::new(self.folder.path());
         let buckets = self.buckets();
-        let samples = self.samples(plan, Spool::new(buckets, budget, folder));
+        let samples = self.samples(plan, Spool::new(buckets, 1, budget, folder));
         let customers = &Customers::new(&samples, HashRange::WHOLE, buckets, budget).unwrap();
 
-        let spool = Spool::new(buckets, budget, folder);
+        let spool = Spool::new(buckets, 0, budget, folder);
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
-        let sink =
-            |actions: &[Action<i32>]| spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()));
+        let sink = |actions: Packed<'_, Action<i32>>| {
+            spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()))
+        };
         for table in [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()] {
             let source = self.actions(&table, plan);
             unify::read_actions(&table, &source, plan, &pick, &sink, None, &|_| Ok(())).unwrap();
@@ -104,7 +106,7 @@ impl World {
 
     fn samples<'a>(&self, plan: &Plan, spool: Spool<'a, Sample<i32>>) -> Spooled<'a, Sample<i32>> {
         let bucket = |sample: &Sample<i32>| HashRange::WHOLE.bucket(sample.customer(), spool.buckets());
-        let sink = |samples: &[Sample<i32>]| spool.push(samples, bucket);
+        let sink = |samples: Packed<'_, Sample<i32>>| spool.push(samples, bucket);
         unify::read_impressions(&self.impressions(plan), plan, &sink, None, &|_| Ok(())).unwrap();
         spool.finish(u64::MAX).unwrap()
     }

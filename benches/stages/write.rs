@@ -16,7 +16,8 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
     world.histories(|histories, plan| {
         let shards = cut(histories, 0, 1).unwrap();
         let elements = shards.iter().map(|rows| rows.rows).sum();
-        let layout = DayLayout { day: plan.days()[0], history: plan.options().history, shards: 1 };
+        let layout =
+            DayLayout { day: plan.days()[0], history: plan.options().history, shards: 1, contents: plan.contents() };
         let mut group = criterion.benchmark_group("write");
         // A run takes long, and each needs a folder of its own.
         group.sampling_mode(SamplingMode::Flat);

@@ -13,6 +13,7 @@ use shardback::error::Result;
 use shardback::layout::{self, Role, Tensor};
 use shardback::load::{self, Dtypes, Index, Item, Out};
 use shardback::open::{self, Access, MappedDay, PlaceKind, ShardView};
+use shardback::pack::Dtype;
 
 use crate::error::{raise, to_python};
 use crate::memory::{Lender, Memory};
@@ -62,9 +63,9 @@ impl Day {
     }
 
     /// The tensors of a shard: name, dtype as safetensors names it, shape.
-    fn tensors(&self, py: Python<'_>, shard: usize) -> PyResult<Vec<(&'static str, &'static str, Vec<u64>)>> {
+    fn tensors(&self, py: Python<'_>, shard: usize) -> PyResult<Vec<(String, &'static str, Vec<u64>)>> {
         let shard = self.0.shards().get(shard).ok_or_else(|| no_shard(py, shard))?;
-        let said = |Tensor { column, shape, .. }: &Tensor| (column.role.name(), column.dtype.name(), shape.clone());
+        let said = |Tensor { column, shape, .. }: &Tensor| (column.name.clone(), column.dtype.name(), shape.clone());
         Ok(shard.tensors().iter().map(said).collect())
     }
 
@@ -72,7 +73,7 @@ impl Day {
     fn tensor(&self, py: Python<'_>, shard: usize, name: String) -> PyResult<Memory> {
         let mapped = self.0.shards().get(shard).ok_or_else(|| no_shard(py, shard))?;
         mapped.check().map_err(|error| to_python(py, &error))?;
-        let Some(tensor) = mapped.tensors().iter().find(|tensor| tensor.column.role.name() == name) else {
+        let Some(tensor) = mapped.tensors().iter().find(|tensor| tensor.column.name == name) else {
             return Err(raise(py, "ShardbackError", format!("no tensor `{name}`")));
         };
         Ok(Memory(Arc::new(Mapped { day: Arc::clone(&self.0), shard, role: tensor.column.role })))
@@ -80,10 +81,17 @@ impl Day {
 
     /// The names of the tensors that have a value for each row of the day.
     #[getter]
-    fn columns(&self) -> Vec<&'static str> {
+    fn columns(&self) -> Vec<String> {
         let folder = self.0.folder();
-        let columns = layout::columns(folder.format(), folder.item_dtype()).into_iter();
-        columns.filter(layout::Column::is_of_samples).map(|column| column.role.name()).collect()
+        let columns = layout::columns(folder.format(), folder.item_dtype(), folder.contents()).into_iter();
+        columns.filter(layout::Column::is_of_samples).map(|column| column.name).collect()
+    }
+
+    /// The name of the first label, where it is a bool.
+    #[getter]
+    fn label(&self) -> Option<String> {
+        let first = self.0.folder().contents().labels.first();
+        first.filter(|label| label.dtype == Dtype::Bool).map(|label| label.name.clone())
     }
 
     /// Whether its files are as long as when they were opened; an error where one of them is not.

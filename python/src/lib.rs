@@ -22,7 +22,7 @@ fn processors() -> usize {
 /// The part of the package that is written in Rust; private, `shardback` is what to use.
 #[pyo3::pymodule]
 mod _native {
-    use shardback::layout::Role;
+    use shardback::layout as tensors;
 
     #[pymodule_export]
     use super::batches::{Batches, steps};
@@ -47,15 +47,13 @@ mod _native {
 
     // The names of tensors, for what works on them.
     #[pymodule_export]
-    const ITEM: &str = Role::Item.name();
+    const ITEM: &str = tensors::ITEM;
     #[pymodule_export]
-    const LABEL: &str = Role::Label.name();
+    const HISTORY_START: &str = tensors::HISTORY_START;
     #[pymodule_export]
-    const HISTORY_START: &str = Role::HistoryStart.name();
+    const HISTORY_LENGTH: &str = tensors::HISTORY_LENGTH;
     #[pymodule_export]
-    const HISTORY_LENGTH: &str = Role::HistoryLength.name();
+    const ACTIONS: &str = tensors::ACTIONS;
     #[pymodule_export]
-    const ACTIONS: &str = Role::Actions.name();
-    #[pymodule_export]
-    const ACTION_TYPES: &str = Role::ActionTypes.name();
+    const ACTION_TYPES: &str = tensors::ACTION_TYPES;
 }

@@ -155,7 +155,7 @@ fn upload<'a, I: shardback::event::ItemId>(
             starts: shard.history_starts,
             lengths: shard.history_lengths,
             item_ids: items(shard.item_ids),
-            is_order: shard.is_order,
+            is_order: shard.label,
         })
         .collect();
     ResidentRows::upload(device, day.history(), &parts)

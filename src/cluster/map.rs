@@ -15,6 +15,7 @@ use crate::config::ActionTable;
 use crate::error::{Error, Result};
 use crate::event::{Action, ItemDtype, ItemId, Sample};
 use crate::histories::prune;
+use crate::pack::Packed;
 use crate::read::{Batches, Wanted};
 use crate::unify::{self, Actions, Impressions};
 
@@ -36,7 +37,7 @@ trait Table: Send + Sync {
     fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()>;
 
     /// Hands over what is left, and the report on the table.
-    fn finish(&mut self, job: &Job, out: &mut Outbox);
+    fn finish(&mut self, job: &Job, out: &mut Outbox) -> Result<()>;
 }
 
 /// A single batch.
@@ -115,7 +116,7 @@ impl Mapper {
     /// As [`Mapper::take`].
     pub fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         if !self.failed {
-            self.table.finish(&self.job, &mut self.out);
+            self.table.finish(&self.job, &mut self.out)?;
         }
         self.failed = true;
         if !self.finished {
@@ -132,9 +133,9 @@ fn reports_route(job: &Job) -> i32 {
 }
 
 /// Impressions.
-struct Shown<I> {
+struct Shown<I: ItemId> {
     found: Impressions,
-    samples: Mutex<Vec<Sample<I>>>,
+    samples: Mutex<(Vec<Sample<I>>, Vec<u8>)>,
     /// Where impressions are only counted, some of the customers.
     customers: FxHashSet<i64>,
 }
@@ -157,12 +158,16 @@ impl<I: ItemId> Shown<I> {
 
 impl<I: ItemId> Table for Shown<I> {
     fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()> {
-        let sink = |samples: &[Sample<I>]| {
-            self.samples.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(samples);
+        let sink = |samples: Packed<'_, Sample<I>>| {
+            let mut kept = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.0.extend_from_slice(samples.records());
+            kept.1.extend_from_slice(samples.rows());
             Ok(())
         };
         self.found.merge(unify::read_impressions(source, &job.plan, &sink, None, &|_| Ok(()))?)?;
-        for sample in self.samples.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let (samples, rows) = self.samples.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let packed = Packed::new(samples, rows, job.plan.contents().sample_packing().width())?;
+        for (place, sample) in packed.records().iter().enumerate() {
             let Some(&(group, day)) = job.group_of_day.get(sample.day() as usize) else {
                 self.customers.insert(sample.customer());
                 continue;
@@ -171,18 +176,24 @@ impl<I: ItemId> Table for Shown<I> {
                 return Err(changed());
             }
             let part = job.groups[group].part_of(sample.customer());
-            let sample = Sample::new(day, sample.customer(), sample.item(), sample.is_order());
-            out.add(part, &job.routes, |bytes| bytes.extend_from_slice(bytes_of(&sample)));
+            let sample = Sample::new(day, sample.customer(), sample.item());
+            out.add(part, &job.routes, |bytes| {
+                bytes.extend_from_slice(bytes_of(&sample));
+                bytes.extend_from_slice(packed.row(place));
+            });
         }
+        samples.clear();
+        rows.clear();
         if self.customers.len() >= CUSTOMERS_AT_A_TIME {
             self.name_customers(out);
         }
         Ok(())
     }
 
-    fn finish(&mut self, job: &Job, out: &mut Outbox) {
+    fn finish(&mut self, job: &Job, out: &mut Outbox) -> Result<()> {
         self.name_customers(out);
         out.report(Kind::Impressions, reports_route(job), &self.found);
+        Ok(())
     }
 }
 
@@ -199,7 +210,7 @@ struct Done<I: ItemId> {
 struct Collected<I: ItemId> {
     numbers: FxHashMap<i64, u32>,
     customers: Vec<i64>,
-    batches: Vec<Vec<Action<I>>>,
+    batches: Vec<(Vec<Action<I>>, Vec<u8>)>,
     bytes: usize,
 }
 
@@ -218,21 +229,27 @@ impl<I: ItemId> Done<I> {
         Self { table, found: Actions::default(), most, collected: Mutex::new(collected) }
     }
 
-    fn flush(&mut self, job: &Job, out: &mut Outbox) {
+    fn flush(&mut self, job: &Job, out: &mut Outbox) -> Result<()> {
         let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let batches: Vec<&[Action<I>]> = collected.batches.iter().map(Vec::as_slice).collect();
+        let width = job.plan.contents().feature_packing().width();
+        let batches = collected.batches.iter().map(|(actions, rows)| Packed::new(actions, rows, width));
+        let batches: Vec<Packed<'_, Action<I>>> = batches.collect::<Result<_>>()?;
         for group in &job.groups {
-            let kept = prune(&batches, &collected.customers, &group.plan);
+            let (kept, rows) = prune(&batches, &collected.customers, &group.plan)?;
+            let mut rest = Packed::new(&kept, &rows, width)?;
             for actions in kept.chunk_by(|a, b| a.customer() == b.customer()) {
                 let customer = collected.customers[actions[0].customer() as usize];
                 let part = group.part_of(customer);
-                for actions in actions.chunks(ACTIONS_PER_RECORD) {
+                let of_customer;
+                (of_customer, rest) = rest.split_at(actions.len());
+                for actions in of_customer.chunks(ACTIONS_PER_RECORD) {
                     out.add(part, &job.routes, |bytes| {
                         bytes.extend_from_slice(&customer.to_le_bytes());
                         bytes.extend_from_slice(&(actions.len() as u32).to_le_bytes());
-                        for action in actions {
+                        for action in actions.records() {
                             bytes.extend_from_slice(bytes_of(&I::store(action.key())));
                         }
+                        bytes.extend_from_slice(actions.rows());
                     });
                 }
             }
@@ -242,6 +259,7 @@ impl<I: ItemId> Done<I> {
         collected.customers.clear();
         collected.batches.clear();
         collected.bytes = 0;
+        Ok(())
     }
 }
 
@@ -254,23 +272,24 @@ impl<I: ItemId> Table for Done<I> {
             let matter = (0..).zip(customers).filter(|(_, customer)| job.may_matter(**customer));
             rows.extend(matter.map(|(row, &customer)| (row, collected.number(customer))));
         };
-        let sink = |actions: &[Action<I>]| {
+        let sink = |actions: Packed<'_, Action<I>>| {
             let mut collected = collected();
-            collected.bytes += size_of_val(actions);
-            collected.batches.push(actions.to_vec());
+            collected.bytes += size_of_val(actions.records()) + size_of_val(actions.rows());
+            collected.batches.push((actions.records().to_vec(), actions.rows().to_vec()));
             Ok(())
         };
         self.found.merge(unify::read_actions(&self.table, source, &job.plan, &pick, &sink, None, &|_| Ok(()))?);
         let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
         if collected.bytes + collected.customers.len() * BYTES_PER_CUSTOMER > self.most {
-            self.flush(job, out);
+            self.flush(job, out)?;
         }
         Ok(())
     }
 
-    fn finish(&mut self, job: &Job, out: &mut Outbox) {
-        self.flush(job, out);
+    fn finish(&mut self, job: &Job, out: &mut Outbox) -> Result<()> {
+        self.flush(job, out)?;
         out.report(Kind::Actions, reports_route(job), &(&self.table.name, &self.found));
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::gather::{self, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, Spooled};
 use crate::manifest::Shard;
 use crate::manifest::statistics::{Figures, of_shard};
+use crate::pack::Packed;
 use crate::unify::{Actions, Impressions};
 use crate::write::{self, DayLayout};
 
@@ -207,26 +208,32 @@ impl<I: ItemId> Task<'_, I> {
     ) -> Result<Spooled<'_, Sample<I>>> {
         let days = group.plan.days().len() as u64;
         let fits = |sample: &Sample<I>| u64::from(sample.day()) < days && range.holds(sample.customer());
-        let spool = Spool::new(BUCKETS, self.budget, self.folder);
-        let push = |samples: &mut Vec<Sample<I>>| {
-            spool.push(samples, |sample| range.bucket(sample.customer(), BUCKETS))?;
+        let width = group.plan.contents().sample_packing().width();
+        let spool = Spool::new(BUCKETS, width, self.budget, self.folder);
+        let push = |samples: &mut Vec<Sample<I>>, packed: &mut Vec<u8>| {
+            spool.push(Packed::new(samples, packed, width)?, |sample| range.bucket(sample.customer(), BUCKETS))?;
             samples.clear();
+            packed.clear();
             Ok(())
         };
-        let mut samples: Vec<Sample<I>> = Vec::new();
+        let (mut samples, mut packed): (Vec<Sample<I>>, Vec<u8>) = (Vec::new(), Vec::new());
         rows.visit(route, Kind::Samples, |bytes| {
-            let records = bytes.chunks_exact(size_of::<Sample<I>>());
+            let records = bytes.chunks_exact(size_of::<Sample<I>>() + width);
             if !records.remainder().is_empty() {
                 return Err(Error::Tasks { problem: "a sample is cut off".to_owned() });
             }
-            let before = samples.len();
-            samples.extend(records.map(bytemuck::pod_read_unaligned::<Sample<I>>));
-            if !samples[before..].iter().all(fits) {
-                return Err(Error::Tasks { problem: "a sample of another part, or of no day of it".to_owned() });
+            for record in records {
+                let (sample, row) = record.split_at(size_of::<Sample<I>>());
+                let sample = bytemuck::pod_read_unaligned::<Sample<I>>(sample);
+                if !fits(&sample) {
+                    return Err(Error::Tasks { problem: "a sample of another part, or of no day of it".to_owned() });
+                }
+                samples.push(sample);
+                packed.extend_from_slice(row);
             }
-            if samples.len() >= RECORDS_AT_A_TIME { push(&mut samples) } else { Ok(()) }
+            if samples.len() >= RECORDS_AT_A_TIME { push(&mut samples, &mut packed) } else { Ok(()) }
         })?;
-        push(&mut samples)?;
+        push(&mut samples, &mut packed)?;
         spool.finish(self.budget.limit() / 4)
     }
 
@@ -239,20 +246,23 @@ impl<I: ItemId> Task<'_, I> {
         rows: &mut Rows<'_>,
     ) -> Result<Spooled<'_, Action<I>>> {
         let types = &group.plan.options().types;
-        let spool = Spool::new(BUCKETS, self.budget, self.folder);
-        let push = |actions: &mut Vec<Action<I>>| {
-            spool.push(actions, |action| customers.bucket(action.customer()))?;
+        let width = group.plan.contents().feature_packing().width();
+        let spool = Spool::new(BUCKETS, width, self.budget, self.folder);
+        let push = |actions: &mut Vec<Action<I>>, packed: &mut Vec<u8>| {
+            spool.push(Packed::new(actions, packed, width)?, |action| customers.bucket(action.customer()))?;
             actions.clear();
+            packed.clear();
             Ok(())
         };
-        let mut actions: Vec<Action<I>> = Vec::new();
+        let (mut actions, mut packed): (Vec<Action<I>>, Vec<u8>) = (Vec::new(), Vec::new());
         rows.visit(route, Kind::Histories, |mut bytes| {
             let cut_off = || Error::Tasks { problem: "a customer's actions are cut off".to_owned() };
             while !bytes.is_empty() {
                 let (customer, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
                 let (count, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
-                let length = u32::from_le_bytes(*count) as usize * size_of::<I::StoredKey>();
-                let (keys, rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+                let count = u32::from_le_bytes(*count) as usize;
+                let (keys, rest) = rest.split_at_checked(count * size_of::<I::StoredKey>()).ok_or_else(cut_off)?;
+                let (features, rest) = rest.split_at_checked(count * width).ok_or_else(cut_off)?;
                 bytes = rest;
                 let customer = i64::from_le_bytes(*customer);
                 let keys = keys.chunks_exact(size_of::<I::StoredKey>()).map(bytemuck::pod_read_unaligned).map(I::load);
@@ -262,24 +272,25 @@ impl<I: ItemId> Task<'_, I> {
                 // The filter of customers lets some through that have no impressions.
                 let Some(place) = customers.place(customer) else { continue };
                 actions.extend(keys.map(|key| Action::from_key(place, key)));
+                packed.extend_from_slice(features);
             }
-            if actions.len() >= RECORDS_AT_A_TIME { push(&mut actions) } else { Ok(()) }
+            if actions.len() >= RECORDS_AT_A_TIME { push(&mut actions, &mut packed) } else { Ok(()) }
         })?;
-        push(&mut actions)?;
+        push(&mut actions, &mut packed)?;
         spool.finish(self.budget.limit() / 2)
     }
 
     /// Writes a day's shard in all formats.
     fn day(&self, group: &Group, index: usize, shard: u32, histories: &Histories<'_, I>) -> Result<DayFiles> {
         let (options, day) = (group.plan.options(), group.plan.days()[index]);
-        let layout = DayLayout { day, history: options.history, shards: group.shards };
+        let layout = DayLayout { day, history: options.history, shards: group.shards, contents: group.plan.contents() };
         let mut shards = cut(histories, index, group.shards)?;
         // A part has one shard's customers.
         if shards.iter().any(|rows| rows.shard != shard && rows.rows > 0) {
             return Err(Error::internal("the samples of a part are of one shard"));
         }
         let rows = shards.swap_remove(shard as usize);
-        let figures = of_shard(&rows, &options.types)?;
+        let figures = of_shard(&rows, &group.plan)?;
         let write = |&format| {
             let folder = self.attempt.folder(format, day)?;
             let (written, unsynced) =

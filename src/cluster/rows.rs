@@ -29,9 +29,10 @@ pub(super) enum Kind {
     Impressions = 2,
     /// The same of actions: the table's name and `unify::Actions` as JSON; for the first part.
     Actions = 3,
-    /// Samples (`event::Sample`), whose days are places in the group of days.
+    /// Samples (`event::Sample`), whose days are places in the group of days, each with its packed row behind it.
     Samples = 4,
-    /// Customers' actions: for each customer its id (i64), how many actions follow (u32), and their keys, newest first.
+    /// Customers' actions: for each customer its id (i64), how many actions follow (u32), and their keys, newest first, and
+    /// then their packed rows.
     Histories = 5,
     /// The ids (i64) of customers with impressions, from a task that only counts.
     Customers = 6,

@@ -1,5 +1,7 @@
 //! The gather on the processor's cores: a copy and a fill for each row.
 
+use std::borrow::Cow;
+
 use bytemuck::{Pod, Zeroable};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
@@ -15,11 +17,21 @@ pub struct Cpu;
 
 impl<I: ItemId> Gather<I> for Cpu {
     fn items(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, I>) -> Result<()> {
-        batches(blocks, |values| &values.items, history, take)
+        batches(blocks, |values| Ok(Cow::Borrowed(&values.items[..])), history, take)
     }
 
     fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()> {
-        batches(blocks, |values| &values.types, history, take)
+        batches(blocks, |values| Ok(Cow::Borrowed(&values.types[..])), history, take)
+    }
+
+    fn column(&self, blocks: Blocks<'_, I>, column: (usize, usize), history: usize, take: Take<'_, u8>) -> Result<()> {
+        let (column, width) = column;
+        match width {
+            1 => padded::<I, u8>(blocks, column, history, take),
+            4 => padded::<I, u32>(blocks, column, history, take),
+            8 => padded::<I, u64>(blocks, column, history, take),
+            _ => Err(Error::internal("values of columns are 1, 4 or 8 bytes wide")),
+        }
     }
 }
 
@@ -60,10 +72,21 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Enough rows that handing them to another core costs little beside copying them.
 const ROWS_PER_TASK: usize = 64;
 
+/// Pads a column of actions whose values are as wide as `T`, as bytes.
+fn padded<I: ItemId, T: Pod + Send + Sync>(
+    blocks: Blocks<'_, I>,
+    column: usize,
+    history: usize,
+    take: Take<'_, u8>,
+) -> Result<()> {
+    let mut take = |padded: &[T]| take(bytemuck::cast_slice(padded));
+    batches(blocks, |values| values.column(column)?.typed(), history, &mut take)
+}
+
 /// Pads block after block through one buffer.
 fn batches<I: ItemId, T: Pod + Zeroable + Send + Sync>(
     blocks: Blocks<'_, I>,
-    column: impl Fn(&Values<I>) -> &[T],
+    column: impl Fn(&Values<I>) -> Result<Cow<'_, [T]>>,
     history: usize,
     take: Take<'_, T>,
 ) -> Result<()> {
@@ -71,11 +94,12 @@ fn batches<I: ItemId, T: Pod + Zeroable + Send + Sync>(
     let mut padded = Vec::new();
     for block in blocks {
         let block = block?;
+        let values = column(&block.piece().values)?;
         let windows: Vec<Window> = block.windows().collect();
         for windows in windows.chunks(most) {
             padded.resize(padded.len().max(windows.len() * history), T::zeroed());
             let padded = &mut padded[..windows.len() * history];
-            Cpu::pad(column(&block.piece().values), windows, history, padded)?;
+            Cpu::pad(&values, windows, history, padded)?;
             take(padded)?;
         }
     }

@@ -36,4 +36,10 @@ pub trait Gather<I: ItemId>: Sync {
     /// # Errors
     /// As [`Gather::items`].
     fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()>;
+
+    /// Pads another column of actions, by its number and the bytes of its values: 1, 4 or 8.
+    ///
+    /// # Errors
+    /// As [`Gather::items`].
+    fn column(&self, blocks: Blocks<'_, I>, column: (usize, usize), history: usize, take: Take<'_, u8>) -> Result<()>;
 }

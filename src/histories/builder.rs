@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Stored;
 use super::budget::Budget;
 use super::customers::Customers;
-use super::group::Grouped;
+use super::group::{Grouped, Row};
 use super::piece::{CustomerRows, Piece, SpilledPiece, Window};
 use super::samples::Samples;
 use super::spool::{RECORDS_AT_A_TIME, Spooled};
@@ -16,6 +16,7 @@ use crate::config::Plan;
 use crate::error::{Error, Result};
 use crate::event::{Action, ItemId};
 use crate::fsio::{SpillFile, SpillFolder};
+use crate::pack::Packed;
 
 /// What histories are made of.
 pub struct Input<'a, I: ItemId> {
@@ -73,35 +74,46 @@ impl<'a, I: ItemId> Builder<'a, I> {
 
     /// What working on a bucket takes: records as they were read and as they are grouped, values and pieces.
     fn working_bytes(&self, bucket: u32) -> u64 {
-        (self.input.actions.len(bucket) * size_of::<Action<I>>() * COPIES) as u64 + self.sample_bytes(bucket)
+        (self.input.actions.len(bucket) * self.action_bytes() * COPIES) as u64 + self.sample_bytes(bucket)
     }
 
     fn sample_bytes(&self, bucket: u32) -> u64 {
         self.input.samples.bytes_to_read(bucket) * COPIES as u64
     }
 
+    /// The bytes of an action and its features, and of which row those are.
+    fn action_bytes(&self) -> usize {
+        let row = if self.input.actions.width() > 0 { size_of::<u32>() } else { 0 };
+        self.input.actions.bytes_each() + row
+    }
+
     /// Builds a bucket's pieces in `room` bytes.
     pub(super) fn bucket(&self, bucket: u32, room: u64) -> Result<Built<I>> {
+        if self.input.actions.width() == 0 {
+            self.bucket_of::<()>(bucket, room)
+        } else {
+            self.bucket_of::<u32>(bucket, room)
+        }
+    }
+
+    fn bucket_of<R: Row>(&self, bucket: u32, room: u64) -> Result<Built<I>> {
         let customers = self.input.customers.of_bucket(bucket);
         let days = self.input.samples.of_bucket(bucket, self.input.customers, self.input.plan)?;
         let mut windows: Vec<Vec<Window>> = days.iter().map(|day| Vec::with_capacity(day.customers.len())).collect();
-        let grouped = self.actions(bucket, &customers, room)?;
-        let mut cutter = Cutter::new(self.input.plan);
+        let grouped = self.actions::<R>(bucket, &customers, room)?;
+        let mut cutter = Cutter::new(self.input.plan, &grouped.features);
         for (place, customer) in customers.enumerate() {
             // A day's windows are as many as its customers so far, so their number tells who is next.
             let next =
                 |day: &usize| days[*day].customers.get(windows[*day].len()).is_some_and(|&(at, _)| at == customer);
             let concerned: Vec<usize> = (0..days.len()).rev().filter(next).collect();
-            cutter.customer(grouped.of(place), concerned.into_iter(), |day, window| windows[day].push(window));
+            cutter.customer(grouped.of(place), concerned.into_iter(), |day, window| windows[day].push(window))?;
         }
+        let values = Arc::new(cutter.into_values());
         drop(grouped);
         if days.iter().zip(&windows).any(|(day, windows)| day.customers.len() != windows.len()) {
             return Err(Error::internal("every customer of a day has a window"));
         }
-        let mut values = cutter.values;
-        values.items.shrink_to_fit();
-        values.types.shrink_to_fit();
-        let values = Arc::new(values);
         let pieces: Vec<Piece<I>> = days
             .into_iter()
             .zip(windows)
@@ -114,7 +126,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
                 Piece {
                     customers: customers.collect(),
                     items: day.items,
-                    labels: day.labels,
+                    columns: day.columns,
                     values: Arc::clone(&values),
                 }
             })
@@ -140,7 +152,9 @@ impl<'a, I: ItemId> Builder<'a, I> {
     /// What rows that are written at a time may take: most where K is large.
     fn bytes_to_write(&self) -> u64 {
         let values = (ROWS_AT_A_TIME * self.input.plan.options().history).min(VALUES_AT_A_TIME);
-        (values * (size_of::<I>() + 1) * COPIES) as u64
+        let contents = self.input.plan.contents();
+        let times = contents.times.map_or(0, |_| size_of::<i64>());
+        (values * (size_of::<I>() + 1 + times + contents.feature_packing().width()) * COPIES) as u64
     }
 
     fn spill_file(&self) -> Result<Arc<SpillFile>> {
@@ -154,28 +168,32 @@ impl<'a, I: ItemId> Builder<'a, I> {
     }
 
     /// The bucket's actions by customer; pruned as they come where `room` is too small for all of them.
-    fn actions(&self, bucket: u32, customers: &Range<u32>, room: u64) -> Result<Grouped<I>> {
-        let actions = &self.input.actions;
+    fn actions<R: Row>(&self, bucket: u32, customers: &Range<u32>, room: u64) -> Result<Grouped<I, R>> {
+        let (actions, width) = (&self.input.actions, self.input.actions.width());
         let ids = self.input.customers.ids(customers.clone());
-        let grouped = |pieces: &[&[Action<I>]]| Grouped::new(pieces, customers.start, ids, self.input.plan);
+        let grouped =
+            |pieces: &[Packed<'_, Action<I>>]| Grouped::<I, R>::new(pieces, customers.start, ids, self.input.plan);
         if !actions.is_spilled() {
-            let pieces: Vec<&[Action<I>]> = actions.memory(bucket).collect();
-            return Ok(grouped(&pieces));
+            let pieces: Vec<Packed<'_, Action<I>>> = actions.memory(bucket).collect();
+            return grouped(&pieces);
         }
         let room = room.saturating_sub(self.sample_bytes(bucket)) as usize;
-        let most = (room / size_of::<Action<I>>() / COPIES).max(2 * RECORDS_AT_A_TIME);
-        let mut kept: Vec<Action<I>> = Vec::with_capacity(actions.len(bucket).min(most));
+        let most = (room / self.action_bytes() / COPIES).max(2 * RECORDS_AT_A_TIME);
+        let capacity = actions.len(bucket).min(most);
+        let mut kept: Vec<Action<I>> = Vec::with_capacity(capacity);
+        let mut rows: Vec<u8> = Vec::with_capacity(capacity * width);
         actions.visit(bucket, |piece| {
             if kept.len() + piece.len() > most {
-                kept = grouped(&[&kept]).pruned(self.input.plan);
+                (kept, rows) = grouped(&[Packed::new(&kept, &rows, width)?])?.pruned(self.input.plan);
             }
             if kept.len() + piece.len() > most {
-                return Err(self.budget.too_little((kept.len() * size_of::<Action<I>>() * COPIES) as u64));
+                return Err(self.budget.too_little((kept.len() * self.action_bytes() * COPIES) as u64));
             }
-            kept.extend_from_slice(&piece);
+            kept.extend_from_slice(piece.records());
+            rows.extend_from_slice(piece.rows());
             Ok(())
         })?;
-        Ok(grouped(&[&kept]))
+        grouped(&[Packed::new(&kept, &rows, width)?])
     }
 }
 

@@ -64,7 +64,10 @@ impl Customers {
                 samples.visit(bucket, |samples| {
                     // A customer's samples come in lists, mostly.
                     customers.extend(
-                        samples.chunk_by(|a, b| a.customer() == b.customer()).map(|of_one| of_one[0].customer()),
+                        samples
+                            .records()
+                            .chunk_by(|a, b| a.customer() == b.customer())
+                            .map(|of_one| of_one[0].customer()),
                     );
                     // Only when there are twice as many as were left the last time, so that all of it takes time in n log n.
                     if customers.len() >= sort_at {

@@ -1,48 +1,105 @@
 //! The actions of a bucket by customer, newest first.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 
 use rayon::slice::ParallelSliceMut;
 
 use super::windows;
 use crate::config::Plan;
-use crate::event::{Action, ActionKey, ItemId};
+use crate::error::{Error, Result};
+use crate::event::{Action, ActionKey, Day, ItemId};
+use crate::pack::Packed;
+
+/// An action of a group, and which packed row its features are.
+pub(super) struct Entry<I: ItemId, R> {
+    pub(super) key: I::Key,
+    pub(super) row: R,
+}
+
+/// Which packed row the features of an action are: a number, or nothing where actions have none.
+pub(super) trait Row: Copy + Send + Sync {
+    fn new(row: u32) -> Self;
+
+    /// The row itself.
+    fn of(self, features: &Features) -> &[u8];
+}
+
+impl Row for () {
+    fn new(_: u32) {}
+
+    fn of(self, _: &Features) -> &[u8] {
+        &[]
+    }
+}
+
+impl Row for u32 {
+    fn new(row: u32) -> Self {
+        row
+    }
+
+    fn of(self, features: &Features) -> &[u8] {
+        let start = self as usize * features.width;
+        &features.rows[start..start + features.width]
+    }
+}
+
+/// The packed features of the actions of a bucket.
+pub(super) struct Features {
+    rows: Vec<u8>,
+    width: usize,
+}
 
 /// The actions of a bucket, by customer, newest first.
-pub(super) struct Grouped<I: ItemId> {
+pub(super) struct Grouped<I: ItemId, R> {
     /// The place of the bucket's first customer.
     first: u32,
-    keys: Vec<I::Key>,
+    entries: Vec<Entry<I, R>>,
+    pub(super) features: Features,
     /// For each customer of the bucket where those of its actions are that days of the plan can need.
     ranges: Vec<Range<usize>>,
 }
 
-impl<I: ItemId> Grouped<I> {
+/// Actions of one day.
+enum OfDay<'a, I: ItemId, R> {
+    /// A whole piece, the first of whose rows has this number.
+    Piece(&'a [Action<I>], u32),
+    /// Some out of pieces that have several days.
+    Mixed(&'a [(Action<I>, R)]),
+}
+
+impl<I: ItemId, R: Row> Grouped<I, R> {
     /// Groups pieces of actions of some customers, the first of whom has the place `first`, and sorts each customer's as far as
     /// any day of the plan needs them.
-    pub(super) fn new(pieces: &[&[Action<I>]], first: u32, customers: &[i64], plan: &Plan) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] where rows are more than 32 bits number.
+    pub(super) fn new(pieces: &[Packed<'_, Action<I>>], first: u32, customers: &[i64], plan: &Plan) -> Result<Self> {
         let place_of = |action: &Action<I>| (action.customer() - first) as usize;
         let mut ends = vec![0usize; customers.len()];
         let (mut any, mut by_day, mut mixed) = (None, Vec::new(), Vec::new());
-        for &piece in pieces {
-            let Some(key) = piece.first().map(Action::key) else { continue };
+        let mut features = Features { rows: Vec::new(), width: pieces.first().map_or(0, |piece| piece.width()) };
+        let mut first_row = 0;
+        for piece in pieces {
+            let Some(key) = piece.records().first().map(Action::key) else { continue };
             let mut is_mixed = false;
-            for action in piece {
+            for action in piece.records() {
                 ends[place_of(action)] += 1;
                 is_mixed |= action.key().day() != key.day();
             }
             any = Some(key);
             if is_mixed {
-                mixed.extend_from_slice(piece);
+                mixed.extend((first_row..).zip(piece.records()).map(|(row, &action)| (action, R::new(row))));
             } else {
-                by_day.push((key.day(), piece));
+                by_day.push((key.day(), OfDay::Piece(piece.records(), first_row)));
             }
+            features.rows.extend_from_slice(piece.rows());
+            first_row = next_row(first_row, piece.len())?;
         }
-        mixed.sort_by_key(|action| action.key().day());
-        let day_of = |of_day: &[Action<I>]| of_day.first().map(|action| action.key().day());
-        let of_days = mixed.chunk_by(|a, b| a.key().day() == b.key().day());
-        by_day.extend(of_days.filter_map(|of_day| Some((day_of(of_day)?, of_day))));
+        let day_of = |&(action, _): &(Action<I>, R)| -> Day { action.key().day() };
+        mixed.sort_by_key(day_of);
+        let of_days = mixed.chunk_by(|a, b| day_of(a) == day_of(b));
+        by_day.extend(of_days.filter_map(|of_day| Some((day_of(of_day.first()?), OfDay::Mixed(of_day)))));
         by_day.sort_by_key(|&(day, _)| Reverse(day));
 
         let mut total = 0;
@@ -50,83 +107,119 @@ impl<I: ItemId> Grouped<I> {
             total += std::mem::replace(end, total);
         }
         let Some(any) = any else {
-            return Self { first, keys: Vec::new(), ranges: vec![0..0; customers.len()] };
+            return Ok(Self { first, entries: Vec::new(), features, ranges: vec![0..0; customers.len()] });
         };
         // `ends` holds the starts now, and each start moves to its end as its customer's actions come.
-        let mut keys = vec![any; total];
-        for action in by_day.iter().flat_map(|&(_, piece)| piece) {
+        let mut entries = vec![Entry { key: any, row: R::new(0) }; total];
+        let mut put = |action: &Action<I>, row: R| {
             let place = &mut ends[place_of(action)];
-            keys[*place] = action.key();
+            entries[*place] = Entry { key: action.key(), row };
             *place += 1;
+        };
+        for (_, of_day) in &by_day {
+            match of_day {
+                OfDay::Piece(actions, first) => {
+                    (*first..).zip(*actions).for_each(|(row, action)| put(action, R::new(row)));
+                }
+                OfDay::Mixed(actions) => actions.iter().for_each(|(action, row)| put(action, *row)),
+            }
         }
         let mut start = 0;
         let ranges = ends.into_iter().zip(customers).map(|(end, &customer)| {
-            let needed = newest_first(&mut keys[start..end], customer, plan);
+            let needed = newest_first(&mut entries[start..end], &features, customer, plan);
             let range = start..start + needed;
             start = end;
             range
         });
         let ranges = ranges.collect();
-        Self { first, keys, ranges }
+        Ok(Self { first, entries, features, ranges })
     }
 
     /// The actions of the bucket's customer number `place`.
-    pub(super) fn of(&self, place: usize) -> &[I::Key] {
-        &self.keys[self.ranges[place].clone()]
+    pub(super) fn of(&self, place: usize) -> &[Entry<I, R>] {
+        &self.entries[self.ranges[place].clone()]
     }
 
-    /// The actions that any of the plan's days can use: what a customer did beyond them changes nothing.
-    pub(super) fn pruned(&self, plan: &Plan) -> Vec<Action<I>> {
-        let mut kept = Vec::new();
+    /// The actions that any of the plan's days can use, and their packed rows: what a customer did beyond them changes nothing.
+    pub(super) fn pruned(&self, plan: &Plan) -> (Vec<Action<I>>, Vec<u8>) {
+        let (mut kept, mut rows) = (Vec::new(), Vec::new());
         for (customer, place) in (self.first..).zip(0..self.ranges.len()) {
-            let keys = windows::visible_to_any(plan, self.of(place));
-            kept.extend(keys.map(|key| Action::from_key(customer, key)));
+            for entry in windows::visible_to_any(plan, self.of(place)) {
+                kept.push(Action::from_key(customer, entry.key));
+                rows.extend_from_slice(entry.row.of(&self.features));
+            }
         }
-        kept
+        (kept, rows)
     }
 }
 
-/// Keeps of some actions what days of the plan can use, however many more a customer has.
+/// The number of the row behind some more.
+fn next_row(row: u32, more: usize) -> Result<u32> {
+    let next = u32::try_from(more).ok().and_then(|more| row.checked_add(more));
+    let (count, limit) = (u64::from(row) + more as u64, u64::from(u32::MAX));
+    next.ok_or(Error::TooMany { what: "actions that are sorted together", count, limit })
+}
+
+/// Keeps of some actions what days of the plan can use, with their packed rows, however many more a customer has.
 ///
-/// The actions name customers by their places in `customers`. What is kept is ordered by place, and each customer's newest first. Takes time in n log n of a customer's actions, and twice their memory.
-#[must_use]
-pub fn prune<I: ItemId>(pieces: &[&[Action<I>]], customers: &[i64], plan: &Plan) -> Vec<Action<I>> {
-    Grouped::new(pieces, 0, customers, plan).pruned(plan)
+/// The actions name customers by their places in `customers`. What is kept is ordered by place, and each customer's newest first.
+/// Takes time in n log n of a customer's actions, and twice their memory.
+///
+/// # Errors
+/// [`Error::TooMany`] where the actions are more than 32 bits number.
+pub fn prune<I: ItemId>(
+    pieces: &[Packed<'_, Action<I>>],
+    customers: &[i64],
+    plan: &Plan,
+) -> Result<(Vec<Action<I>>, Vec<u8>)> {
+    if pieces.iter().all(|piece| piece.width() == 0) {
+        Ok(Grouped::<I, ()>::new(pieces, 0, customers, plan)?.pruned(plan))
+    } else {
+        Ok(Grouped::<I, u32>::new(pieces, 0, customers, plan)?.pruned(plan))
+    }
 }
 
 /// Sorts the newest of a customer's actions to the front, as many as days of the plan can need, and gives their number.
 ///
 /// Actions that come by day, newest first, are mostly sorted: where no action arrived late, sorting each day is all. Then
 /// sorting also ends as soon as the first day of the plan has K actions to see.
-fn newest_first<K: ActionKey>(keys: &mut [K], customer: i64, plan: &Plan) -> usize {
+fn newest_first<I: ItemId, R: Row>(
+    entries: &mut [Entry<I, R>],
+    features: &Features,
+    customer: i64,
+    plan: &Plan,
+) -> usize {
     let first_day = plan.days()[0];
     let history = plan.options().history;
     let (mut sorted, mut seen) = (0, 0);
-    while sorted < keys.len() && seen < history {
-        let day = keys[sorted].day();
-        let count = keys[sorted..].iter().take_while(|key| key.day() == day).count();
-        sort(&mut keys[sorted..sorted + count]);
+    while sorted < entries.len() && seen < history {
+        let day = entries[sorted].key.day();
+        let count = entries[sorted..].iter().take_while(|entry| entry.key.day() == day).count();
+        sort(&mut entries[sorted..sorted + count]);
         // As new as one of a later day: which of them comes first, their days do not say.
-        if sorted > 0 && keys[sorted - 1].time() <= keys[sorted].time() {
+        if sorted > 0 && entries[sorted - 1].key.time() <= entries[sorted].key.time() {
             break;
         }
         sorted += count;
         seen += if day < first_day { count } else { 0 };
     }
-    let (newer, older) = keys.split_at(sorted);
-    let is_late = newer.last().is_some_and(|last| older.iter().any(|key| key.time() >= last.time()));
+    let (newer, older) = entries.split_at(sorted);
+    let is_late = newer.last().is_some_and(|last| older.iter().any(|entry| entry.key.time() >= last.key.time()));
     if is_late {
-        sort(keys);
-        sorted = keys.len();
+        sort(entries);
+        sorted = entries.len();
     }
-    order_equal_times(&mut keys[..sorted], customer);
+    order_equal_times(&mut entries[..sorted], features, customer);
     sorted
 }
 
-/// Orders those of each time, among keys that are sorted as numbers: by time above all. Most times are there once.
-fn order_equal_times<K: ActionKey>(keys: &mut [K], customer: i64) {
-    for of_one_time in keys.chunk_by_mut(|a, b| a.time() == b.time()).filter(|keys| keys.len() > 1) {
-        let order = |a: &K, b: &K| a.newest_first(*b, customer);
+/// Orders those of each time, among entries that are sorted as numbers: by time above all. Most times are there once.
+fn order_equal_times<I: ItemId, R: Row>(entries: &mut [Entry<I, R>], features: &Features, customer: i64) {
+    let of_times = entries.chunk_by_mut(|a, b| a.key.time() == b.key.time());
+    for of_one_time in of_times.filter(|entries| entries.len() > 1) {
+        let order = |a: &Entry<I, R>, b: &Entry<I, R>| -> Ordering {
+            a.key.newest_first(b.key, customer).then_with(|| a.row.of(features).cmp(b.row.of(features)))
+        };
         if of_one_time.len() > GIANT {
             of_one_time.par_sort_unstable_by(order);
         } else {
@@ -138,10 +231,19 @@ fn order_equal_times<K: ActionKey>(keys: &mut [K], customer: i64) {
 /// More actions than this are sorted by several threads.
 const GIANT: usize = 1 << 16;
 
-fn sort<K: ActionKey>(keys: &mut [K]) {
-    if keys.len() > GIANT {
-        keys.par_sort_unstable();
+fn sort<I: ItemId, R: Row>(entries: &mut [Entry<I, R>]) {
+    let order = |a: &Entry<I, R>, b: &Entry<I, R>| a.key.cmp(&b.key);
+    if entries.len() > GIANT {
+        entries.par_sort_unstable_by(order);
     } else {
-        keys.sort_unstable();
+        entries.sort_unstable_by(order);
     }
 }
+
+impl<I: ItemId, R: Copy> Clone for Entry<I, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I: ItemId, R: Copy> Copy for Entry<I, R> {}

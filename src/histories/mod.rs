@@ -19,6 +19,7 @@ mod group;
 mod piece;
 mod samples;
 mod spool;
+mod times;
 mod windows;
 
 use std::borrow::Cow;
@@ -33,7 +34,7 @@ pub use budget::{Budget, Room};
 pub use builder::Input;
 pub use customers::Customers;
 pub use group::prune;
-pub use piece::{CustomerRows, Piece, Values, Window};
+pub use piece::{ActionColumn, CustomerRows, Piece, Values, Window};
 pub use samples::{DaySamples, Samples};
 pub use spool::{Spool, Spooled};
 

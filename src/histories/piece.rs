@@ -1,11 +1,12 @@
 //! What one bucket of customers contributes to one day: its samples, and the history of each customer.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::{AnyBitPattern, NoUninit, Pod, Zeroable};
 
-use crate::error::{Invariant, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
 use crate::fsio::{SpillFile, SpilledBlock};
 
@@ -18,7 +19,46 @@ pub struct Values<I> {
     pub items: Vec<I>,
     /// The action types, `[A] u8`.
     pub types: Vec<u8>,
+    /// The other columns of actions, little-endian: times where they are kept, then the features.
+    pub columns: Vec<ActionColumn>,
 }
+
+/// A column of actions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionColumn {
+    /// The bytes of a value.
+    pub width: usize,
+    /// The values, `[A]`, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+impl ActionColumn {
+    /// All values, as what is as wide as they are.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where it is not.
+    pub fn typed<T: AnyBitPattern + NoUninit>(&self) -> Result<Cow<'_, [T]>> {
+        if size_of::<T>() != self.width || !self.bytes.len().is_multiple_of(self.width) {
+            return Err(Error::internal("columns of actions are read as they were written"));
+        }
+        // Allocators align more than bytes ask for, but for what is empty.
+        let values = bytemuck::try_cast_slice(&self.bytes).map(Cow::Borrowed);
+        Ok(values.unwrap_or_else(|_| Cow::Owned(bytemuck::pod_collect_to_vec(&self.bytes))))
+    }
+
+    /// The values of a window, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where the window is not one into these values.
+    pub fn history(&self, window: &Window) -> Result<&[u8]> {
+        let range = window
+            .range()
+            .and_then(|range| Some(range.start.checked_mul(self.width)?..range.end.checked_mul(self.width)?));
+        range.and_then(|range| self.bytes.get(range)).invariant(WITHIN)
+    }
+}
+
+const WITHIN: &str = "a window lies within its values";
 
 /// The part of [`Values`] that a customer's samples of one day see: the first `length` actions of the padded row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -54,15 +94,16 @@ pub struct CustomerRows {
     pub window: Window,
 }
 
-/// A bucket's part of a day, in canonical order: customers by hash, samples by item, then label, false first.
+/// A bucket's part of a day, in canonical order: customers by hash, samples by their place where that is kept, else by item, then by
+/// their columns.
 #[derive(Debug)]
 pub struct Piece<I> {
     /// The customers that have samples.
     pub customers: Vec<CustomerRows>,
     /// The samples' items, `[N]`.
     pub items: Vec<I>,
-    /// The samples' labels, `[N]`, 0 or 1.
-    pub labels: Vec<u8>,
+    /// The samples' labels and other columns, `[N]` each, little-endian.
+    pub columns: Vec<Vec<u8>>,
     /// What the windows point into; in memory the days of a bucket share it.
     pub values: Arc<Values<I>>,
 }
@@ -74,19 +115,35 @@ impl<I: ItemId> Values<I> {
     /// [`Error::Internal`](crate::error::Error::Internal) where the window is not one into these values.
     pub fn history(&self, window: &Window) -> Result<(&[I], &[u8])> {
         let range = window.range().filter(|range| range.end <= self.items.len().min(self.types.len()));
-        let range = range.invariant("a window lies within its values")?;
+        let range = range.invariant(WITHIN)?;
         Ok((&self.items[range.clone()], &self.types[range]))
     }
 
+    /// A column of actions beside items and types.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where there is no such column.
+    pub fn column(&self, column: usize) -> Result<&ActionColumn> {
+        self.columns.get(column).invariant("histories have the columns of their plan")
+    }
+
     pub(super) fn bytes(&self) -> u64 {
-        (self.items.len() * size_of::<I>() + self.types.len()) as u64
+        let columns: usize = self.columns.iter().map(|column| column.bytes.len()).sum();
+        (self.items.len() * size_of::<I>() + self.types.len() + columns) as u64
+    }
+
+    /// The bytes of an action.
+    pub(crate) fn bytes_each(&self) -> u64 {
+        let columns: usize = self.columns.iter().map(|column| column.width).sum();
+        (size_of::<I>() + 1 + columns) as u64
     }
 }
 
 impl<I: ItemId> Piece<I> {
     /// The bytes of the piece without the values that it may share.
     pub(super) fn own_bytes(&self) -> u64 {
-        (self.customers.len() * size_of::<CustomerRows>() + self.items.len() * (size_of::<I>() + 1)) as u64
+        let columns: usize = self.columns.iter().map(Vec::len).sum();
+        (self.customers.len() * size_of::<CustomerRows>() + self.items.len() * size_of::<I>() + columns) as u64
     }
 
     /// The bytes of the piece and its values.
@@ -96,16 +153,20 @@ impl<I: ItemId> Piece<I> {
 
     /// The bytes of the windows' values, were they not shared.
     pub(super) fn window_bytes(&self) -> u64 {
-        self.customers.iter().map(|customer| customer.window.length * (size_of::<I>() as u64 + 1)).sum()
+        self.customers.iter().map(|customer| customer.window.length * self.values.bytes_each()).sum()
     }
 }
 
-/// A piece on disk: customers, items and labels of samples, then items and types of the windows, one after the other.
+/// A piece on disk: customers, items and columns of samples, then items, types and columns of the windows, one after the other.
 #[derive(Debug)]
 pub(super) struct SpilledPiece {
     file: Arc<SpillFile>,
     /// The columns, in this order.
-    blocks: [SpilledBlock; 5],
+    blocks: Vec<SpilledBlock>,
+    /// How many columns samples have.
+    sample_columns: usize,
+    /// The widths of the columns of actions.
+    widths: Vec<usize>,
 }
 
 impl SpilledPiece {
@@ -122,37 +183,52 @@ impl SpilledPiece {
             })
             .collect();
         let mut bytes = Vec::with_capacity((piece.own_bytes() + piece.window_bytes()) as usize);
-        let mut ends = Vec::with_capacity(5);
-        for column in [bytemuck::cast_slice(&customers), bytemuck::cast_slice(&piece.items), &piece.labels] {
+        let mut ends = Vec::with_capacity(4 + piece.columns.len() + piece.values.columns.len());
+        let of_samples = [bytemuck::cast_slice(&customers), bytemuck::cast_slice(&piece.items)];
+        for column in of_samples.into_iter().chain(piece.columns.iter().map(Vec::as_slice)) {
             bytes.extend_from_slice(column);
             ends.push(bytes.len());
         }
-        for customer in &piece.customers {
-            bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(&customer.window)?.0));
+        let windows = || piece.customers.iter().map(|customer| &customer.window);
+        for window in windows() {
+            bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(window)?.0));
         }
         ends.push(bytes.len());
-        for customer in &piece.customers {
-            bytes.extend_from_slice(piece.values.history(&customer.window)?.1);
+        for window in windows() {
+            bytes.extend_from_slice(piece.values.history(window)?.1);
         }
         ends.push(bytes.len());
-        let blocks = file.append(&bytes, &ends)?.try_into().invariant("a piece is spilled as five blocks")?;
-        Ok(Self { file: Arc::clone(file), blocks })
+        for column in &piece.values.columns {
+            for window in windows() {
+                bytes.extend_from_slice(column.history(window)?);
+            }
+            ends.push(bytes.len());
+        }
+        Ok(Self {
+            file: Arc::clone(file),
+            blocks: file.append(&bytes, &ends)?,
+            sample_columns: piece.columns.len(),
+            widths: piece.values.columns.iter().map(|column| column.width).collect(),
+        })
     }
 
     /// Reads the piece back.
     pub(super) fn read<I: ItemId>(&self) -> Result<Piece<I>> {
-        let [customers, items, labels, actions, types] = &self.blocks;
-        let values = Values { items: self.file.read(actions)?, types: self.file.read(types)? };
-        Ok(Piece {
-            customers: self.file.read(customers)?,
-            items: self.file.read(items)?,
-            labels: self.file.read(labels)?,
-            values: Arc::new(values),
-        })
+        let mut blocks = self.blocks.iter();
+        let mut next = || blocks.next().invariant(ALL_BLOCKS);
+        let (customers, items) = (self.file.read(next()?)?, self.file.read(next()?)?);
+        let columns = (0..self.sample_columns).map(|_| self.file.read(next()?)).collect::<Result<_>>()?;
+        let (action_items, types) = (self.file.read(next()?)?, self.file.read(next()?)?);
+        let action_columns =
+            self.widths.iter().map(|&width| Ok(ActionColumn { width, bytes: self.file.read(next()?)? }));
+        let values = Values { items: action_items, types, columns: action_columns.collect::<Result<_>>()? };
+        Ok(Piece { customers, items, columns, values: Arc::new(values) })
     }
 
     /// Reads only who has how many samples, and the lengths of the histories.
     pub(super) fn read_customers(&self) -> Result<Vec<CustomerRows>> {
-        self.file.read(&self.blocks[0])
+        self.file.read(self.blocks.first().invariant(ALL_BLOCKS)?)
     }
 }
+
+const ALL_BLOCKS: &str = "a spilled piece has a block for each of its columns";

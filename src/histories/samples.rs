@@ -1,5 +1,7 @@
 //! The samples of a run by bucket and day, each day's in canonical order.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -12,7 +14,7 @@ use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemId, Sample};
 
 /// The samples of all buckets.
-pub enum Samples<'a, I> {
+pub enum Samples<'a, I: ItemId> {
     /// Packed by day, a quarter of what they are as records; taken out as buckets are built.
     Packed(&'a Budget, Vec<Mutex<Vec<DaySamples<I>>>>),
     /// On disk as records, packed as buckets are built.
@@ -25,7 +27,8 @@ pub struct DaySamples<I> {
     /// The places of the customers that have any, ascending, each with where its samples end.
     pub(super) customers: Vec<(u32, usize)>,
     pub(super) items: Vec<I>,
-    pub(super) labels: Vec<u8>,
+    /// The columns of the samples, little-endian.
+    pub(super) columns: Vec<Vec<u8>>,
 }
 
 impl<'a, I: ItemId> Samples<'a, I> {
@@ -68,25 +71,62 @@ impl<'a, I: ItemId> Samples<'a, I> {
     pub(super) fn bytes_to_read(&self, bucket: u32) -> u64 {
         match self {
             Self::Packed(..) => 0,
-            Self::Spilled(spooled) => (spooled.len(bucket) * size_of::<Sample<I>>()) as u64,
+            Self::Spilled(spooled) => (spooled.len(bucket) * spooled.bytes_each()) as u64,
         }
     }
 }
 
 fn bytes<I>(days: &[DaySamples<I>]) -> u64 {
-    let of_day =
-        |day: &DaySamples<I>| day.customers.len() * size_of::<(u32, usize)>() + day.items.len() * (size_of::<I>() + 1);
+    let of_day = |day: &DaySamples<I>| {
+        day.customers.len() * size_of::<(u32, usize)>()
+            + day.items.len() * size_of::<I>()
+            + day.columns.iter().map(Vec::len).sum::<usize>()
+    };
     days.iter().map(|day| of_day(day) as u64).sum()
 }
 
 /// A sample's place among the groups of a bucket (its day, then its customer), with what it shows.
-type Placed<I> = (usize, (I, bool));
+#[derive(Clone, Copy)]
+struct Placed<I> {
+    group: usize,
+    item: I,
+    /// The number of its packed row.
+    row: u32,
+}
+
+/// The order of the samples of a group: by position where that is kept, else by item, then by all columns.
+struct Order<'a> {
+    rows: &'a [u8],
+    width: usize,
+    /// Where the position lies in a row; nowhere where it is not kept.
+    position: Range<usize>,
+}
+
+impl Order<'_> {
+    fn row(&self, row: u32) -> &[u8] {
+        let start = row as usize * self.width;
+        &self.rows[start..start + self.width]
+    }
+
+    fn compare<I: ItemId>(&self, a: &Placed<I>, b: &Placed<I>) -> Ordering {
+        let rows = || (self.row(a.row), self.row(b.row));
+        let by_position = || {
+            let (a, b) = rows();
+            a[self.position.clone()].cmp(&b[self.position.clone()])
+        };
+        let first = if self.position.is_empty() { Ordering::Equal } else { by_position() };
+        first.then_with(|| a.item.cmp(&b.item)).then_with(|| {
+            let (a, b) = rows();
+            a.cmp(b)
+        })
+    }
+}
 
 /// Groups of a bucket are counted where there are at most so many for a sample, as counters are a word each; where customers come on few
 /// of many days, most counters would stay 0, and take more memory than all else.
 const GROUPS_PER_SAMPLE: usize = 4;
 
-/// Puts the samples of a bucket into their order: by day, customer, item and label.
+/// Puts the samples of a bucket into their order: by day, customer, item and columns.
 fn pack<I: ItemId>(
     spooled: &Spooled<'_, Sample<I>>,
     bucket: u32,
@@ -95,25 +135,41 @@ fn pack<I: ItemId>(
 ) -> Result<Vec<DaySamples<I>>> {
     let places = customers.of_bucket(bucket);
     let groups = plan.days().len() * places.len();
+    let (packing, width) = (plan.contents().sample_packing(), spooled.width());
     let mut samples: Vec<Placed<I>> = Vec::with_capacity(spooled.len(bucket));
+    let mut rows: Vec<u8> = Vec::with_capacity(spooled.len(bucket) * width);
     spooled.visit(bucket, |piece| {
+        let (before, limit) = (samples.len() as u64, u64::from(u32::MAX));
+        let mut row =
+            u32::try_from(before).map_err(|_| Error::TooMany { what: "samples in a bucket", count: before, limit })?;
         // Items come in lists, so that neighbours often are of one customer.
-        for list in piece.chunk_by(|a, b| a.customer() == b.customer()) {
+        for list in piece.records().chunk_by(|a, b| a.customer() == b.customer()) {
             let place = list.first().and_then(|sample| customers.place(sample.customer()));
             let place =
                 place.filter(|place| places.contains(place)).invariant("a sample's customer is in its bucket")?;
             for sample in list {
                 let group = sample.day() as usize * places.len() + (place - places.start) as usize;
-                samples.push((group, (sample.item(), sample.is_order())));
+                samples.push(Placed { group, item: sample.item(), row });
+                // A piece has far fewer than 32 bits count, and where it begins was looked at.
+                row = row.wrapping_add(1);
             }
         }
+        rows.extend_from_slice(piece.rows());
         Ok(())
     })?;
-    if samples.iter().any(|&(group, _)| group >= groups) {
+    if samples.iter().any(|sample| sample.group >= groups) {
         return Err(Error::internal("a sample's day is in the plan"));
     }
-    let (ordered, ends) =
-        if groups > GROUPS_PER_SAMPLE * samples.len() { sorted(samples) } else { counted(samples, groups) };
+    if samples.len() * width != rows.len() || packing.width() != width {
+        return Err(Error::internal("samples are packed as the plan says"));
+    }
+    let position = plan.contents().position_range();
+    let order = Order { rows: &rows, width, position };
+    let (ordered, ends) = if groups > GROUPS_PER_SAMPLE * samples.len() {
+        sorted(samples, &order)
+    } else {
+        counted(samples, groups, &order)
+    };
     let (mut rest, mut start) = (ends.as_slice(), 0);
     let days = (0..plan.days().len()).map(|day| {
         let of_day;
@@ -125,49 +181,50 @@ fn pack<I: ItemId>(
         let samples = &ordered[day_start..start];
         DaySamples {
             customers: of_day.iter().map(|&(group, end)| (place(group), end - day_start)).collect(),
-            items: samples.iter().map(|sample| sample.0).collect(),
-            labels: samples.iter().map(|sample| u8::from(sample.1)).collect(),
+            items: samples.iter().map(|sample| sample.item).collect(),
+            columns: packing.unpack(samples.iter().map(|sample| order.row(sample.row))),
         }
     });
     Ok(days.collect())
 }
 
 /// Samples in the order of their groups, and for each group that has any where its samples end.
-type Ordered<I> = (Vec<(I, bool)>, Vec<(usize, usize)>);
+type Ordered<I> = (Vec<Placed<I>>, Vec<(usize, usize)>);
 
-/// Sorts samples by group, item and label.
-fn sorted<I: ItemId>(mut samples: Vec<Placed<I>>) -> Ordered<I> {
-    samples.sort_unstable();
+/// Sorts samples by group, and each group's.
+fn sorted<I: ItemId>(mut samples: Vec<Placed<I>>, order: &Order<'_>) -> Ordered<I> {
+    samples.sort_unstable_by(|a, b| a.group.cmp(&b.group).then_with(|| order.compare(a, b)));
     let mut end = 0;
-    let groups = samples.chunk_by(|a, b| a.0 == b.0).map(|group| {
+    let groups = samples.chunk_by(|a, b| a.group == b.group).map(|group| {
         end += group.len();
-        (group[0].0, end)
+        (group[0].group, end)
     });
     let ends = groups.collect();
-    (samples.into_iter().map(|(_, sample)| sample).collect(), ends)
+    (samples, ends)
 }
 
 /// The same by counting the groups: each sample is placed among its own, and those few are sorted.
-fn counted<I: ItemId>(samples: Vec<Placed<I>>, groups: usize) -> Ordered<I> {
+fn counted<I: ItemId>(samples: Vec<Placed<I>>, groups: usize, order: &Order<'_>) -> Ordered<I> {
     let mut ends = vec![0usize; groups];
-    for &(group, _) in &samples {
-        ends[group] += 1;
+    for sample in &samples {
+        ends[sample.group] += 1;
     }
     let mut total = 0;
     for end in &mut ends {
         total += std::mem::replace(end, total);
     }
     // `ends` holds the starts now, and each start moves to its end as its samples come.
-    let mut ordered = vec![(I::zeroed(), false); total];
-    for (group, sample) in samples {
-        ordered[ends[group]] = sample;
-        ends[group] += 1;
+    let mut ordered = vec![Placed { group: 0, item: I::zeroed(), row: 0 }; total];
+    for sample in samples {
+        let place = &mut ends[sample.group];
+        ordered[*place] = sample;
+        *place += 1;
     }
     let mut start = 0;
     let mut filled = Vec::new();
     for (group, end) in ends.into_iter().enumerate() {
         if start < end {
-            ordered[start..end].sort_unstable();
+            ordered[start..end].sort_unstable_by(|a, b| order.compare(a, b));
             filled.push((group, end));
         }
         start = end;

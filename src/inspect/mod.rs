@@ -9,13 +9,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result, as_text};
 use crate::event::{customer_hash, shard_of};
 use crate::manifest::Manifest;
 use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, find_days};
-use crate::schema::ActionTypes;
+use crate::pack::{self, Dtype};
+use crate::schema::{ActionTypes, Contents};
 
 /// How many actions of a row are shown, where it is one of many.
 const ACTIONS_PER_ROW: usize = 5;
@@ -99,8 +101,9 @@ pub struct Row {
     pub customer_id: i64,
     /// What was shown.
     pub item_id: i64,
-    /// Whether it was ordered.
-    pub is_order: bool,
+    /// Its labels and other columns, by name.
+    #[serde(flatten)]
+    pub columns: Map<String, Value>,
     /// How many actions its history has.
     pub history_length: u64,
     /// The newest of them, newest first.
@@ -136,8 +139,9 @@ pub struct Sample {
     pub row: u64,
     /// What was shown.
     pub item_id: i64,
-    /// Whether it was ordered.
-    pub is_order: bool,
+    /// Its labels and other columns, by name.
+    #[serde(flatten)]
+    pub columns: Map<String, Value>,
 }
 
 /// Looks into a shard or part, a day's folder, the folder of a format, or an output.
@@ -241,14 +245,16 @@ enum File {
 
 impl Opened {
     fn file(path: &Path) -> Result<Self> {
-        let file = if path.extension().is_some_and(|extension| extension == "parquet") {
-            File::Part(Part::open(path)?)
-        } else {
-            File::Mapped(Shard::open(path)?)
-        };
         // The file is what was asked for: a day that cannot be opened is no fault of it.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let day = DayFolder::open(folder).ok();
+        let file = if path.extension().is_some_and(|extension| extension == "parquet") {
+            // What its columns are the manifest says; alone it is taken for what the built-in tables give.
+            let contents = day.as_ref().map_or_else(Contents::built_in, |day| day.contents().clone());
+            File::Part(Part::open(path, &contents)?)
+        } else {
+            File::Mapped(Shard::open(path)?)
+        };
         Ok(Self { file, types: day.map(|day| day.types().clone()) })
     }
 
@@ -290,12 +296,12 @@ impl Opened {
 
     /// Some consecutive rows, as far as there are any, each with the newest `most` of its actions.
     fn rows(&self, shard: u32, rows: Range<u64>, most: usize) -> Result<Vec<Row>> {
-        let view = |row, customer_id, item_id, is_order, items: Items<'_>, types: &mut dyn Iterator<Item = i64>| Row {
+        let view = |row, customer_id, item_id, columns, items: Items<'_>, types: &mut dyn Iterator<Item = i64>| Row {
             shard,
             row,
             customer_id,
             item_id,
-            is_order,
+            columns,
             history_length: items.len() as u64,
             actions: items
                 .iter()
@@ -310,18 +316,15 @@ impl Opened {
                 let tensors = mapped.view();
                 for row in rows.start..rows.end.min(tensors.len() as u64) {
                     let index = row as usize;
-                    let Some((&customer, &label)) =
-                        tensors.customer_ids().get(index).zip(tensors.is_order().get(index))
-                    else {
-                        break;
-                    };
+                    let Some(&customer) = tensors.customer_ids().get(index) else { break };
                     let history = tensors.history(index).ok_or_else(|| Error::Corrupt {
                         path: mapped.path().to_owned(),
                         problem: format!("row {row}: its history is out of range"),
                     })?;
                     let item = tensors.item_ids().get(index).invariant("tensors of a shard are as long as its rows")?;
                     let mut types = history.types.iter().map(|&kind| i64::from(kind));
-                    views.push(view(row, customer, item, label == 1, history.items, &mut types));
+                    let columns = named(&mapped.header().contents, mapped.columns().into_iter(), index)?;
+                    views.push(view(row, customer, item, columns, history.items, &mut types));
                 }
             }
             File::Part(part) => {
@@ -331,9 +334,10 @@ impl Opened {
                     for (index, &customer) in batch.customer_ids().iter().enumerate() {
                         let (items, types) = batch.history(index).invariant(SAME_BATCH)?;
                         let item = batch.item_ids().get(index).invariant(SAME_BATCH)?;
-                        let label = batch.is_order(index).invariant(SAME_BATCH)?;
+                        let columns = batch.columns().iter().map(Vec::as_slice);
+                        let columns = named(part.contents(), columns, index)?;
                         let mut types = types.iter().map(|&kind| i64::from(kind));
-                        views.push(view(row, customer, item, label, items, &mut types));
+                        views.push(view(row, customer, item, columns, items, &mut types));
                         row += 1;
                     }
                 }
@@ -356,11 +360,28 @@ impl Opened {
             shard,
             samples: samples
                 .into_iter()
-                .map(|row| Sample { row: row.row, item_id: row.item_id, is_order: row.is_order })
+                .map(|row| Sample { row: row.row, item_id: row.item_id, columns: row.columns })
                 .collect(),
             history: history.into_iter().flat_map(|row| row.actions).collect(),
         })
     }
+}
+
+/// The columns of a sample by name.
+fn named<'a>(contents: &Contents, columns: impl Iterator<Item = &'a [u8]>, row: usize) -> Result<Map<String, Value>> {
+    let fields = contents.of_samples().zip(columns).map(|(field, column)| {
+        let width = field.dtype.width();
+        let bytes = column.get(row * width..(row + 1) * width).invariant("columns are as long as there are rows")?;
+        let value = match pack::read(field.dtype, bytes) {
+            Some(pack::Value::Integer(value)) if field.dtype == Dtype::Bool => Value::Bool(value == 1),
+            Some(pack::Value::Integer(value)) => value.into(),
+            Some(pack::Value::Float(value)) => value.into(),
+            // A bool that is neither 0 nor 1: what it is.
+            None => bytes.first().copied().into(),
+        };
+        Ok((field.name.clone(), value))
+    });
+    fields.collect()
 }
 
 /// What the decoder makes sure of.

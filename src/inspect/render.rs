@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use serde_json::Value;
+
 use super::{Action, Customer, DayLine, Inspection, Row, ShardFigures, total_bytes};
 use crate::manifest::{LengthRange, Manifest, Statistics, Table};
 
@@ -98,11 +100,10 @@ fn line(f: &mut Formatter<'_>, name: &str, text: impl Display) -> fmt::Result {
 }
 
 fn samples(statistics: &Statistics) -> String {
-    let (samples, positives) = (thousands(statistics.samples), thousands(statistics.positives));
-    match statistics.positive_rate {
-        Some(rate) => format!("{samples}, {positives} ordered ({:.2} %)", rate * 100.0),
-        None => samples,
-    }
+    let labels = statistics.labels.iter().filter_map(|(name, label)| {
+        Some(format!(", {} {name} ({:.2} %)", thousands(label.positives), label.rate? * 100.0))
+    });
+    thousands(statistics.samples) + &labels.collect::<String>()
 }
 
 fn table_rows(table: &Table) -> String {
@@ -147,18 +148,22 @@ fn bar(count: u64, most: u64) -> String {
 }
 
 fn rows(f: &mut Formatter<'_>, rows: &[Row]) -> fmt::Result {
+    let names = || rows.first().into_iter().flat_map(|row| row.columns.keys());
+    let heads = names().map(|name| format!(" {name:>8}")).collect::<String>();
     writeln!(
         f,
-        "\n  {:>5} {:>6} {:>20} {:>12} {:>7} {:>7}  newest actions",
-        "shard", "row", "customer", "item", "ordered", "history"
+        "\n  {:>5} {:>6} {:>20} {:>12}{heads} {:>7}  newest actions",
+        "shard", "row", "customer", "item", "history"
     )?;
     for row in rows {
         let actions: Vec<String> = row.actions.iter().map(action).collect();
         let actions = if actions.is_empty() { "none".to_owned() } else { actions.join(", ") };
         let more = if row.history_length > row.actions.len() as u64 { ", …" } else { "" };
-        let ordered = if row.is_order { "yes" } else { "no" };
-        write!(f, "  {:>5} {:>6} {:>20} {:>12} {ordered:>7} ", row.shard, row.row, row.customer_id, row.item_id)?;
-        writeln!(f, "{:>7}  {}{more}", row.history_length, actions)?;
+        write!(f, "  {:>5} {:>6} {:>20} {:>12}", row.shard, row.row, row.customer_id, row.item_id)?;
+        for (name, value) in &row.columns {
+            write!(f, " {:>1$}", cell(value), name.len().max(8))?;
+        }
+        writeln!(f, " {:>7}  {}{more}", row.history_length, actions)?;
     }
     Ok(())
 }
@@ -175,7 +180,8 @@ fn customer(f: &mut Formatter<'_>, found: &Customer) -> fmt::Result {
         counted(found.samples.len() as u64, "sample")
     )?;
     for sample in &found.samples {
-        writeln!(f, "  row {}, item {}{}", sample.row, sample.item_id, if sample.is_order { ", ordered" } else { "" })?;
+        let columns = sample.columns.iter().map(|(name, value)| format!(", {name} {}", cell(value)));
+        writeln!(f, "  row {}, item {}{}", sample.row, sample.item_id, columns.collect::<String>())?;
     }
     writeln!(f, "history of {}, newest first", counted(found.history.len() as u64, "action"))?;
     let mut width = 0;
@@ -190,6 +196,15 @@ fn customer(f: &mut Formatter<'_>, found: &Customer) -> fmt::Result {
         width += before.len() + text.len();
     }
     if found.history.is_empty() { Ok(()) } else { writeln!(f) }
+}
+
+/// A value of a column.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn action(action: &Action) -> String {

@@ -12,12 +12,13 @@
 
 use std::ops::Range;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Column, Extent, FORMAT_VERSION, columns};
 use crate::config::Format;
 use crate::error::{Invariant, Result};
 use crate::event::{Day, ItemDtype};
+use crate::schema::Contents;
 
 /// The bytes that say how long the header is.
 pub(crate) const LENGTH_BYTES: usize = 8;
@@ -45,6 +46,8 @@ pub struct Header {
     pub actions: Option<u64>,
     /// The width of item ids.
     pub item_dtype: ItemDtype,
+    /// The columns of samples and of actions.
+    pub contents: Contents,
     /// The hash of what the shard holds, whatever its format, which the day's manifest has as well: so that shards of two builds are
     /// told apart.
     pub content: String,
@@ -78,7 +81,7 @@ impl Header {
             start = range.end;
             Some(Tensor { column, shape, range })
         };
-        columns(self.format, self.item_dtype).into_iter().map(tensor).collect()
+        columns(self.format, self.item_dtype, &self.contents).into_iter().map(tensor).collect()
     }
 
     /// The JSON of a shard with such tensors.
@@ -96,6 +99,8 @@ impl Header {
             say("actions", actions.to_string());
         }
         say("content", self.content.clone());
+        // Names, types and lists: the printer has nothing to refuse.
+        say("contents", json!(self.contents).to_string());
         let mut json = Map::new();
         json.insert(METADATA.to_owned(), Value::Object(metadata));
         for Tensor { column, shape, range } in tensors {
@@ -103,7 +108,7 @@ impl Header {
             entry.insert("dtype".to_owned(), Value::from(column.dtype.name()));
             entry.insert("shape".to_owned(), Value::from(shape.as_slice()));
             entry.insert("data_offsets".to_owned(), Value::from([range.start, range.end].as_slice()));
-            json.insert(column.role.name().to_owned(), Value::Object(entry));
+            json.insert(column.name.clone(), Value::Object(entry));
         }
         json
     }

@@ -14,6 +14,7 @@ pub use crate::pack::Dtype;
 
 use crate::config::Format;
 use crate::event::ItemDtype;
+use crate::schema::Contents;
 
 /// The version of what a build publishes; it grows when a reader has to know.
 pub const FORMAT_VERSION: u32 = 2;
@@ -49,6 +50,19 @@ impl From<ItemDtype> for Dtype {
     }
 }
 
+/// The name of the column of customers.
+pub const CUSTOMER: &str = "customer_id";
+/// The name of the column of items that were shown.
+pub const ITEM: &str = "item_id";
+/// The name of the column that says where histories begin.
+pub const HISTORY_START: &str = "history_start";
+/// The name of the column that says how long histories are.
+pub const HISTORY_LENGTH: &str = "history_length";
+/// The name of the column of the items of actions.
+pub const ACTIONS: &str = "actions";
+/// The name of the column of the types of actions.
+pub const ACTION_TYPES: &str = "action_types";
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -56,8 +70,8 @@ pub enum Role {
     Customer,
     /// The item that was shown.
     Item,
-    /// Whether it was ordered.
-    Label,
+    /// A label or another column of samples, by its place among [`Contents::of_samples`].
+    OfSamples(usize),
     /// Where the history of a sample begins among the stored actions.
     HistoryStart,
     /// How many actions the history of a sample has.
@@ -66,22 +80,8 @@ pub enum Role {
     Actions,
     /// The types of actions, newest first.
     ActionTypes,
-}
-
-impl Role {
-    /// The name of such a column, the same in every format.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Customer => "customer_id",
-            Self::Item => "item_id",
-            Self::Label => "is_order",
-            Self::HistoryStart => "history_start",
-            Self::HistoryLength => "history_length",
-            Self::Actions => "actions",
-            Self::ActionTypes => "action_types",
-        }
-    }
+    /// Another column of actions, newest first, by its place among [`Contents::of_actions`].
+    OfActions(usize),
 }
 
 /// How many values a column has.
@@ -96,8 +96,10 @@ pub enum Extent {
 }
 
 /// A column: a tensor of a shard, or a column of a Parquet part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
+    /// Its name, the same in every format.
+    pub name: String,
     /// What it holds.
     pub role: Role,
     /// The type of its elements.
@@ -118,36 +120,47 @@ impl Column {
 ///
 /// Tensors stand by descending width of their elements, so that each lies on a multiple of its width whatever N, K and A are.
 #[must_use]
-pub fn columns(format: Format, item: ItemDtype) -> Vec<Column> {
+pub fn columns(format: Format, item: ItemDtype, contents: &Contents) -> Vec<Column> {
     let item = Dtype::from(item);
-    let column = |role, dtype, extent| Column { role, dtype, extent };
-    let mut columns = match format {
-        Format::Parquet => {
-            return vec![
-                column(Role::Customer, Dtype::I64, Extent::Samples),
-                column(Role::Item, item, Extent::Samples),
-                column(Role::Label, Dtype::Bool, Extent::Samples),
-                column(Role::Actions, item, Extent::Histories),
-                column(Role::ActionTypes, Dtype::I32, Extent::Histories),
-            ];
-        }
-        Format::Dense => vec![
-            column(Role::Customer, Dtype::I64, Extent::Samples),
-            column(Role::Item, item, Extent::Samples),
-            column(Role::Actions, item, Extent::Histories),
-            column(Role::ActionTypes, Dtype::U8, Extent::Histories),
-            column(Role::Label, Dtype::Bool, Extent::Samples),
-        ],
-        Format::Jagged => vec![
-            column(Role::Customer, Dtype::I64, Extent::Samples),
-            column(Role::HistoryStart, Dtype::I64, Extent::Samples),
-            column(Role::HistoryLength, Dtype::I32, Extent::Samples),
-            column(Role::Item, item, Extent::Samples),
-            column(Role::Actions, item, Extent::Actions),
-            column(Role::ActionTypes, Dtype::U8, Extent::Actions),
-            column(Role::Label, Dtype::Bool, Extent::Samples),
-        ],
+    let column = |name: &str, role, dtype, extent| Column { name: name.to_owned(), role, dtype, extent };
+    let of_samples = || {
+        let fields = contents.of_samples().enumerate();
+        fields.map(|(place, field)| column(&field.name, Role::OfSamples(place), field.dtype, Extent::Samples))
     };
+    let of_actions = |extent| {
+        let fields = contents.of_actions().enumerate();
+        fields.map(move |(place, field)| Column {
+            name: field.name,
+            role: Role::OfActions(place),
+            dtype: field.dtype,
+            extent,
+        })
+    };
+    let customer = column(CUSTOMER, Role::Customer, Dtype::I64, Extent::Samples);
+    let shown = column(ITEM, Role::Item, item, Extent::Samples);
+    let actions = |extent| column(ACTIONS, Role::Actions, item, extent);
+    let types = |dtype, extent| column(ACTION_TYPES, Role::ActionTypes, dtype, extent);
+    let mut columns = vec![customer];
+    match format {
+        Format::Parquet => {
+            columns.push(shown);
+            columns.extend(of_samples());
+            columns.extend([actions(Extent::Histories), types(Dtype::I32, Extent::Histories)]);
+            columns.extend(of_actions(Extent::Histories));
+            return columns;
+        }
+        Format::Dense => {
+            columns.extend([shown, actions(Extent::Histories), types(Dtype::U8, Extent::Histories)]);
+            columns.extend(of_actions(Extent::Histories));
+        }
+        Format::Jagged => {
+            columns.push(column(HISTORY_START, Role::HistoryStart, Dtype::I64, Extent::Samples));
+            columns.push(column(HISTORY_LENGTH, Role::HistoryLength, Dtype::I32, Extent::Samples));
+            columns.extend([shown, actions(Extent::Actions), types(Dtype::U8, Extent::Actions)]);
+            columns.extend(of_actions(Extent::Actions));
+        }
+    }
+    columns.extend(of_samples());
     // Stable: among equals they stay as above.
     columns.sort_by_key(|column| std::cmp::Reverse(column.dtype.width()));
     columns

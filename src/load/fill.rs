@@ -222,7 +222,7 @@ pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: 
                 let view = &views[shard];
                 found[place] = stored(view, row).ok_or_else(|| bad_window(day, shard, row))?;
                 impressions[place] = item(view.item_ids().get(row).invariant("a row that was found is in its shard")?)?;
-                is_order[place] = view.is_order()[row];
+                is_order[place] = view.label().get(row).copied().unwrap_or_default();
             }
             let wide = actions.chunks_exact_mut(width).zip(types.chunks_exact_mut(width));
             for ((history, length), (actions, types)) in found.iter().zip(lengths).zip(wide) {

@@ -16,6 +16,7 @@ use crate::config::Format;
 use crate::error::{Invariant, Result};
 use crate::fsio::Written;
 use crate::layout::wrong_version;
+use crate::schema::Contents;
 
 pub use crate::layout::FORMAT_VERSION;
 
@@ -48,6 +49,8 @@ pub struct Manifest {
     pub item_dtype: String,
     /// The types of actions: the number of each name.
     pub types: BTreeMap<String, u8>,
+    /// The columns of samples and of actions beside those that every day has.
+    pub contents: Contents,
     /// The time zone in which the days of timestamps counted, where one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day_zone: Option<String>,
@@ -111,10 +114,8 @@ pub struct Rejected {
 pub struct Statistics {
     /// The rows of all shards.
     pub samples: u64,
-    /// Samples whose label is true.
-    pub positives: u64,
-    /// `positives / samples`; null without samples.
-    pub positive_rate: Option<f64>,
+    /// For each label that is true or false how many samples have it.
+    pub labels: BTreeMap<String, LabelFigures>,
     /// Distinct customers.
     pub customers: u64,
     /// Customers whose history is empty.
@@ -126,6 +127,24 @@ pub struct Statistics {
     /// The smallest gap between the start of the day and the newest action used, in microseconds; negative where a late
     /// clock puts an action of an earlier day into this one; null without any timed action.
     pub smallest_gap_micros: Option<i64>,
+}
+
+/// How many samples have a label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelFigures {
+    /// Samples whose label is true.
+    pub positives: u64,
+    /// `positives / samples`; null without samples.
+    pub rate: Option<f64>,
+}
+
+impl LabelFigures {
+    /// Of so many samples so many are positive.
+    #[must_use]
+    pub fn new(positives: u64, samples: u64) -> Self {
+        Self { positives, rate: (samples > 0).then(|| positives as f64 / samples as f64) }
+    }
 }
 
 /// How many customers have a history of a length within a range.

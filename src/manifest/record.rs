@@ -11,6 +11,7 @@ use crate::config::{Format, Plan};
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
+use crate::schema::Contents;
 use crate::unify::{Actions, IMPRESSIONS, Impressions};
 use crate::zone::Zone;
 
@@ -75,7 +76,7 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`Error::Internal`] when it cannot be printed.
     pub fn new(plan: &'a Plan, day: Day, seen: Seen, shards: &[Figures]) -> Result<Self> {
-        let statistics = of_day(day, plan.options(), shards)?;
+        let statistics = of_day(day, plan, shards)?;
         let counted: u64 = statistics.history_lengths.iter().map(|range| range.customers).sum();
         if counted != statistics.customers {
             return Err(Error::internal("every history is at most K long"));
@@ -125,6 +126,7 @@ impl<'a> Record<'a> {
             lookback_days: options.lookback_days,
             item_dtype: options.item_dtype.name().to_owned(),
             types: numbers(self.plan),
+            contents: self.plan.contents().clone(),
             day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
             shards,
@@ -151,6 +153,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         lookback_days: Option<u32>,
         item_dtype: &'a str,
         types: BTreeMap<String, u8>,
+        contents: &'a Contents,
         #[serde(skip_serializing_if = "Option::is_none")]
         day_zone: Option<&'a str>,
         tables: &'a BTreeMap<String, Table>,
@@ -166,6 +169,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         lookback_days: options.lookback_days,
         item_dtype: options.item_dtype.name(),
         types: numbers(plan),
+        contents: plan.contents(),
         day_zone: plan.day_zone().map(Zone::name),
         tables: &seen.tables,
         rejected: seen.rejected.hash(),

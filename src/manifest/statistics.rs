@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::{LengthRange, Statistics, length_range_index, length_ranges};
-use crate::config::Options;
+use super::{LabelFigures, LengthRange, Statistics, length_range_index, length_ranges};
+use crate::config::Plan;
 use crate::cut::ShardRows;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, ItemId, NULL_TIME};
-use crate::schema::ActionTypes;
+use crate::pack::Dtype;
 
 /// The figures of a shard, to be summed up over the shards of a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     samples: u64,
-    positives: u64,
+    /// For each label how many samples have it; 0 of those that are no bools.
+    positives: Vec<u64>,
     customers: u64,
     /// The actions in the histories, by type, in the order of the types' numbers.
     actions: Vec<u64>,
@@ -40,9 +41,10 @@ impl Figures {
 ///
 /// # Errors
 /// [`Error::Internal`] where the figures are of other types of actions than the options.
-pub fn of_day(day: Day, options: &Options, shards: &[Figures]) -> Result<Statistics> {
+pub fn of_day(day: Day, plan: &Plan, shards: &[Figures]) -> Result<Statistics> {
+    let options = plan.options();
     let sum = |figure: &dyn Fn(&Figures) -> u64| shards.iter().map(figure).sum::<u64>();
-    let (samples, positives) = (sum(&|shard| shard.samples), sum(&|shard| shard.positives));
+    let samples = sum(&|shard| shard.samples);
     let newest = shards.iter().map(|shard| shard.newest).max().filter(|&newest| newest != NULL_TIME);
     let lengths = |range: usize| sum(&|shard| shard.lengths.get(range).copied().unwrap_or_default());
     let ranges = length_ranges(options.history as u64).into_iter().enumerate();
@@ -52,10 +54,15 @@ pub fn of_day(day: Day, options: &Options, shards: &[Figures]) -> Result<Statist
         let count = counts.sum::<Option<u64>>().invariant("a shard counts the actions of every type")?;
         actions.insert(name.to_owned(), count);
     }
+    let mut labels = BTreeMap::new();
+    for (place, label) in plan.contents().labels.iter().enumerate().filter(|(_, label)| label.dtype == Dtype::Bool) {
+        let counts = shards.iter().map(|shard| shard.positives.get(place).copied());
+        let positives = counts.sum::<Option<u64>>().invariant("a shard counts every label")?;
+        labels.insert(label.name.clone(), LabelFigures::new(positives, samples));
+    }
     Ok(Statistics {
         samples,
-        positives,
-        positive_rate: (samples > 0).then(|| positives as f64 / samples as f64),
+        labels,
         customers: sum(&|shard| shard.customers),
         customers_without_history: lengths(0),
         actions,
@@ -68,11 +75,14 @@ pub fn of_day(day: Day, options: &Options, shards: &[Figures]) -> Result<Statist
 ///
 /// # Errors
 /// What the spill disk says where pieces were spilled.
-pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, types: &ActionTypes) -> Result<Figures> {
-    let numbers: Vec<u8> = types.iter().map(|(number, _)| number).collect();
+pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figures> {
+    let numbers: Vec<u8> = plan.options().types.iter().map(|(number, _)| number).collect();
+    let contents = plan.contents();
+    let widths: Vec<usize> = contents.of_samples().map(|field| field.dtype.width()).collect();
+    let columns_of_actions = contents.of_actions().count();
     let mut figures = Figures {
         samples: 0,
-        positives: 0,
+        positives: vec![0; contents.labels.len()],
         customers: 0,
         actions: vec![0; numbers.len()],
         lengths: Vec::new(),
@@ -82,8 +92,14 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, types: &ActionTypes) -> Resu
     let mut content = Xxh3Default::new();
     for block in rows.blocks() {
         let block = block?;
-        figures.positives += block.labels().iter().map(|&label| u64::from(label)).sum::<u64>();
-        let (mut items, mut labels) = (block.items(), block.labels());
+        let columns = widths.iter().enumerate().map(|(column, &width)| block.column(column, width));
+        let mut columns = columns.collect::<Result<Vec<_>>>()?;
+        for ((positives, label), column) in figures.positives.iter_mut().zip(&contents.labels).zip(&columns) {
+            if label.dtype == Dtype::Bool {
+                *positives += column.iter().map(|&label| u64::from(label)).sum::<u64>();
+            }
+        }
+        let mut items = block.items();
         for (customer, window, count) in block.customers() {
             let (history, types) = block.history(&window)?;
             let range = length_range_index(types.len() as u64);
@@ -98,13 +114,19 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, types: &ActionTypes) -> Resu
             for number in [customer.cast_unsigned(), count as u64, types.len() as u64] {
                 content.update(&number.to_le_bytes());
             }
-            let (own_items, own_labels);
+            let own_items;
             (own_items, items) = items.split_at(count);
-            (own_labels, labels) = labels.split_at(count);
             content.update(bytemuck::cast_slice(own_items));
-            content.update(own_labels);
+            for (column, width) in columns.iter_mut().zip(&widths) {
+                let own;
+                (own, *column) = column.split_at(count * width);
+                content.update(own);
+            }
             content.update(bytemuck::cast_slice(history));
             content.update(types);
+            for column in 0..columns_of_actions {
+                content.update(block.piece().values.column(column)?.history(&window)?);
+            }
         }
     }
     if (figures.samples, figures.customers) != (rows.rows, rows.customers) {

@@ -7,8 +7,9 @@ use super::wrong_history;
 use crate::config::Format;
 use crate::error::Result;
 use crate::event::{Day, ItemDtype};
-use crate::layout::{ALIGNMENT, Dtype, Header, LENGTH_BYTES, METADATA, Role, Tensor, wrong_version};
+use crate::layout::{ALIGNMENT, Dtype, Header, ITEM, LENGTH_BYTES, METADATA, Tensor, wrong_version};
 use crate::manifest::is_hash;
+use crate::schema::Contents;
 
 /// Longer than any header of this format: what says more is not read.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -22,6 +23,9 @@ impl Header {
         differs("format", found.format.name().to_owned(), self.format.name().to_owned())
             .or_else(|| differs("dt", found.day.to_string(), self.day.to_string()))
             .or_else(|| differs("history", found.history.to_string(), self.history.to_string()))
+            .or_else(|| {
+                (self.contents != found.contents).then(|| "its header has other columns than the manifest".to_owned())
+            })
             .or_else(|| differs("item dtype", found.item_dtype.name().to_owned(), self.item_dtype.name().to_owned()))
             .or_else(|| differs("shard", found.shard.to_string(), self.shard.to_string()))
             .or_else(|| differs("shards", found.shards.to_string(), self.shards.to_string()))
@@ -55,7 +59,7 @@ impl Header {
         let dt = text("dt")?;
         let history = number("history")?;
         wrong_history(history).map_or(Ok(()), |problem| Err(format!("in its header {problem}")))?;
-        let item = header.get(Role::Item.name()).and_then(|tensor| tensor.get("dtype")).and_then(Value::as_str);
+        let item = header.get(ITEM).and_then(|tensor| tensor.get("dtype")).and_then(Value::as_str);
         let item_dtype =
             [ItemDtype::I32, ItemDtype::I64].into_iter().find(|&dtype| item == Some(Dtype::from(dtype).name()));
         Ok(Self {
@@ -70,12 +74,19 @@ impl Header {
                 .filter(|content| is_hash(content))
                 .ok_or("`content` in its header is no hash")?
                 .to_owned(),
+            contents: read_contents(text("contents")?)?,
             item_dtype: item_dtype.ok_or_else(|| {
                 let found = item.unwrap_or("missing");
-                format!("`{}` in its header is {found}, expected I32 or I64", Role::Item.name())
+                format!("`{ITEM}` in its header is {found}, expected I32 or I64")
             })?,
         })
     }
+}
+
+fn read_contents(text: &str) -> Result<Contents, String> {
+    let contents: Contents =
+        serde_json::from_str(text).map_err(|error| format!("`contents` in its header cannot be read: {error}"))?;
+    contents.problem().map_or(Ok(contents), |problem| Err(format!("`contents` in its header: {problem}")))
 }
 
 /// Checks the header and the length of a file; the ranges of its tensors are those in the file.

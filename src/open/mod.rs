@@ -25,7 +25,7 @@ use crate::event::{Day, ItemDtype};
 use crate::fsio::{FolderHandle, STAGING_FOLDER};
 use crate::layout::Header;
 use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE, Shard as Entry};
-use crate::schema::{ActionTypes, MAX_HISTORY};
+use crate::schema::{ActionTypes, Contents, MAX_HISTORY};
 
 pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
 
@@ -227,6 +227,12 @@ impl DayFolder {
         &self.types
     }
 
+    /// The columns of its samples and actions.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.manifest.contents
+    }
+
     /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
@@ -281,7 +287,7 @@ impl DayFolder {
     /// As [`Part::open`].
     pub fn part(&self, part: u32) -> Result<Part> {
         let file = self.handle()?.file(self.format.shard_file(part))?;
-        Part::of_file(file, &self.shard_path(part))
+        Part::of_file(file, &self.shard_path(part), &self.manifest.contents)
     }
 
     fn expected_header(&self, shard: u32, entry: &Entry) -> Header {
@@ -294,6 +300,7 @@ impl DayFolder {
             rows: entry.rows,
             actions: None,
             item_dtype: self.item_dtype,
+            contents: self.manifest.contents.clone(),
             content: entry.content.clone(),
         }
     }
@@ -321,6 +328,7 @@ impl Meaning {
             .into_iter()
             .find(|dtype| dtype.name() == manifest.item_dtype)
             .ok_or_else(|| format!("unknown item dtype: {}", manifest.item_dtype))?;
+        manifest.contents.problem().map_or(Ok(()), |problem| Err(format!("`contents`: {problem}")))?;
         let types = ActionTypes::new(manifest.types.iter().map(|(name, &number)| (name.as_str(), number.into())));
         Ok(Self { format, day, item_dtype, types: types.map_err(|error| error.to_string())? })
     }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Fields, Float32Type, Float64Type, Int32Type, Int64Type};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -17,9 +17,10 @@ use super::{Items, corrupt};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
-use crate::layout::{Column, Dtype, Extent, Role, columns};
+use crate::layout::{ACTION_TYPES, ACTIONS, CUSTOMER, Column, Dtype, Extent, ITEM, columns};
 use crate::parquet_file::ParquetFile;
 use crate::read::guard;
+use crate::schema::Contents;
 
 /// Rows decoded at once: with K = 1000 a batch is 8 to 12 MB.
 const BATCH_ROWS: usize = 1024;
@@ -31,26 +32,28 @@ pub struct Part {
     file: ParquetFile,
     metadata: ArrowReaderMetadata,
     item_dtype: ItemDtype,
+    contents: Contents,
     rows: u64,
 }
 
 impl Part {
-    /// Opens a part: reads its footer and checks its columns.
+    /// Opens a part: reads its footer and checks that it has the columns of `contents`, which its day's manifest says.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be read, [`Error::Corrupt`]
     /// when it is no Parquet of these columns.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::of_file(open_file(path)?, path)
+    pub fn open(path: &Path, contents: &Contents) -> Result<Self> {
+        Self::of_file(open_file(path)?, path, contents)
     }
 
-    pub(crate) fn of_file(file: File, path: &Path) -> Result<Self> {
+    pub(crate) fn of_file(file: File, path: &Path, contents: &Contents) -> Result<Self> {
         let file = ParquetFile::new(file).map_err(Error::io("read", path))?;
         // The Arrow schema that a writer may leave in the footer says nothing that the Parquet schema does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || file.metadata(options))?;
-        let item_dtype = check_columns(metadata.schema().fields()).map_err(|problem| corrupt(path, problem))?;
-        let mut part = Self { path: path.to_owned(), file, metadata, item_dtype, rows: 0 };
+        let item_dtype =
+            check_columns(metadata.schema().fields(), contents).map_err(|problem| corrupt(path, problem))?;
+        let mut part = Self { path: path.to_owned(), file, metadata, item_dtype, contents: contents.clone(), rows: 0 };
         let sum = part.row_groups().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(rows).ok()?));
         part.rows = sum.ok_or_else(|| corrupt(path, "its footer says impossible numbers of rows"))?;
         let total = part.metadata.metadata().file_metadata().num_rows();
@@ -78,6 +81,12 @@ impl Part {
         self.item_dtype
     }
 
+    /// The columns of its samples and actions.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     /// The rows of each row group, in order.
     pub fn row_groups(&self) -> impl Iterator<Item = i64> + '_ {
         self.metadata.metadata().row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows)
@@ -89,7 +98,9 @@ impl Part {
     /// [`Error::Io`] when it cannot be read; it, and each batch,
     /// [`Error::Corrupt`] when it cannot be decoded.
     pub fn batches(&self, rows: Range<u64>) -> Result<impl Iterator<Item = Result<PartBatch>>> {
-        Ok(self.read(ProjectionMask::all(), rows)?.map(|batch| batch.and_then(|batch| PartBatch::new(&batch))))
+        Ok(self
+            .read(ProjectionMask::all(), rows)?
+            .map(|batch| batch.and_then(|batch| PartBatch::new(&batch, &self.contents))))
     }
 
     /// `[N]`: the customers, without decoding anything else.
@@ -98,7 +109,7 @@ impl Part {
     /// As [`Part::batches`].
     pub fn customer_ids(&self) -> Result<Vec<i64>> {
         let mut customers = Vec::new();
-        let column = ProjectionMask::columns(self.metadata.parquet_schema(), [Role::Customer.name()]);
+        let column = ProjectionMask::columns(self.metadata.parquet_schema(), [CUSTOMER]);
         for batch in self.read(column, 0..self.rows)? {
             customers.extend_from_slice(batch?.column(0).as_primitive::<Int64Type>().values());
         }
@@ -147,12 +158,11 @@ fn guarded<T, E: guard::Fault>(path: &Path, step: impl FnOnce() -> Result<T, E>)
 }
 
 /// The columns of a part, as Arrow has them.
-fn fields(item: ItemDtype) -> Fields {
+fn fields(item: ItemDtype, contents: &Contents) -> Fields {
     let field = |column: Column| {
         let element = match column.dtype {
-            Dtype::Bool => DataType::Boolean,
-            Dtype::U8 => DataType::UInt8,
-            Dtype::I32 => DataType::Int32,
+            Dtype::Bool if column.extent == Extent::Samples => DataType::Boolean,
+            Dtype::Bool | Dtype::U8 | Dtype::I32 => DataType::Int32,
             Dtype::I64 => DataType::Int64,
             Dtype::F32 => DataType::Float32,
             Dtype::F64 => DataType::Float64,
@@ -161,14 +171,14 @@ fn fields(item: ItemDtype) -> Fields {
             Extent::Samples | Extent::Actions => element,
             Extent::Histories => DataType::List(Arc::new(Field::new("element", element, false))),
         };
-        Field::new(column.role.name(), kind, false)
+        Field::new(column.name, kind, false)
     };
-    columns(Format::Parquet, item).into_iter().map(field).collect()
+    columns(Format::Parquet, item, contents).into_iter().map(field).collect()
 }
 
 /// Compares the columns with those of the format; returns the width of item ids.
-fn check_columns(found: &Fields) -> Result<ItemDtype, String> {
-    if let Some(dtype) = [ItemDtype::I32, ItemDtype::I64].into_iter().find(|&dtype| *found == fields(dtype)) {
+fn check_columns(found: &Fields, contents: &Contents) -> Result<ItemDtype, String> {
+    if let Some(dtype) = [ItemDtype::I32, ItemDtype::I64].into_iter().find(|&dtype| *found == fields(dtype, contents)) {
         return Ok(dtype);
     }
     let list = |fields: &Fields| {
@@ -178,7 +188,7 @@ fn check_columns(found: &Fields) -> Result<ItemDtype, String> {
         };
         fields.iter().map(column).collect::<Vec<_>>().join(", ")
     };
-    let (found, expected) = (list(found), list(&fields(ItemDtype::I32)));
+    let (found, expected) = (list(found), list(&fields(ItemDtype::I32, contents)));
     Err(format!("its columns are: {found}; expected: {expected} (items may be Int64)"))
 }
 
@@ -187,21 +197,37 @@ fn check_columns(found: &Fields) -> Result<ItemDtype, String> {
 pub struct PartBatch {
     customers: ArrayRef,
     items: ArrayRef,
-    is_order: BooleanArray,
+    columns: Vec<Vec<u8>>,
     actions: ListArray,
     types: ListArray,
+    columns_of_actions: Vec<ListColumn>,
+}
+
+/// A column of actions of some rows.
+#[derive(Clone, Debug)]
+struct ListColumn {
+    lists: ListArray,
+    /// The values of all lists, little-endian.
+    bytes: Vec<u8>,
+    width: usize,
 }
 
 impl PartBatch {
     /// Takes the columns of a part, whose types [`check_columns`] has seen.
-    fn new(batch: &RecordBatch) -> Result<Self> {
-        let column = |role: Role| batch.column_by_name(role.name()).invariant("a checked part has its columns");
+    fn new(batch: &RecordBatch, contents: &Contents) -> Result<Self> {
+        let column = |name: &str| batch.column_by_name(name).invariant("a checked part has its columns");
+        let of_samples = contents.of_samples().map(|field| bytes(column(&field.name)?, field.dtype));
+        let of_actions = contents.of_actions().map(|field| {
+            let lists = column(&field.name)?.as_list().clone();
+            Ok(ListColumn { bytes: bytes(lists.values(), field.dtype)?, lists, width: field.dtype.width() })
+        });
         Ok(Self {
-            customers: column(Role::Customer)?.clone(),
-            items: column(Role::Item)?.clone(),
-            is_order: column(Role::Label)?.as_boolean().clone(),
-            actions: column(Role::Actions)?.as_list().clone(),
-            types: column(Role::ActionTypes)?.as_list().clone(),
+            customers: column(CUSTOMER)?.clone(),
+            items: column(ITEM)?.clone(),
+            columns: of_samples.collect::<Result<_>>()?,
+            actions: column(ACTIONS)?.as_list().clone(),
+            types: column(ACTION_TYPES)?.as_list().clone(),
+            columns_of_actions: of_actions.collect::<Result<_>>()?,
         })
     }
 
@@ -229,21 +255,27 @@ impl PartBatch {
         items(&self.items)
     }
 
-    /// A row's label.
+    /// The labels and other columns of samples, `[N]` each, little-endian, as wide as in shards.
     #[must_use]
-    pub fn is_order(&self, row: usize) -> Option<bool> {
-        (row < self.len()).then(|| self.is_order.value(row))
+    pub fn columns(&self) -> &[Vec<u8>] {
+        &self.columns
     }
 
     /// A row's lists as they are stored, with the padding: items and types.
     #[must_use]
     pub fn padded(&self, row: usize) -> Option<(Items<'_>, &[i32])> {
-        let range = |list: &ListArray| {
-            let (start, end) = (*list.value_offsets().get(row)?, *list.value_offsets().get(row + 1)?);
-            Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-        };
         let types = self.types.values().as_primitive::<Int32Type>().values();
-        Some((items(self.actions.values()).slice(range(&self.actions)?)?, types.get(range(&self.types)?)?))
+        let items = items(self.actions.values()).slice(list_range(&self.actions, row)?)?;
+        Some((items, types.get(list_range(&self.types, row)?)?))
+    }
+
+    /// A row's list of another column of actions, by its place among [`Contents::of_actions`], with the padding: little-endian, as
+    /// wide as in shards.
+    #[must_use]
+    pub fn padded_column(&self, column: usize, row: usize) -> Option<&[u8]> {
+        let ListColumn { lists, bytes, width } = self.columns_of_actions.get(column)?;
+        let range = list_range(lists, row)?;
+        bytes.get(range.start.checked_mul(*width)?..range.end.checked_mul(*width)?)
     }
 
     /// A row's history, newest first, without the padding: items and types.
@@ -253,6 +285,32 @@ impl PartBatch {
         let length = types.iter().position(|&kind| kind == i32::from(PADDING)).unwrap_or(types.len());
         Some((items.slice(0..length)?, types.get(..length)?))
     }
+}
+
+/// Where a row's values lie among those of all lists.
+fn list_range(lists: &ListArray, row: usize) -> Option<Range<usize>> {
+    let (start, end) = (*lists.value_offsets().get(row)?, *lists.value_offsets().get(row + 1)?);
+    Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+}
+
+/// The values of a column that [`check_columns`] has seen, as they are in shards.
+fn bytes(array: &ArrayRef, dtype: Dtype) -> Result<Vec<u8>> {
+    const NARROW: &str = "numbers of 8 bits are kept as such";
+    let narrow = |array: &ArrayRef| {
+        let values = array.as_primitive::<Int32Type>().values().iter();
+        values.map(|&value| u8::try_from(value).ok().invariant(NARROW)).collect::<Result<Vec<u8>>>()
+    };
+    Ok(match dtype {
+        Dtype::Bool => match array.as_boolean_opt() {
+            Some(values) => values.values().iter().map(u8::from).collect(),
+            None => narrow(array)?,
+        },
+        Dtype::U8 => narrow(array)?,
+        Dtype::I32 => bytemuck::cast_slice(array.as_primitive::<Int32Type>().values()).to_vec(),
+        Dtype::I64 => bytemuck::cast_slice(array.as_primitive::<Int64Type>().values()).to_vec(),
+        Dtype::F32 => bytemuck::cast_slice(array.as_primitive::<Float32Type>().values()).to_vec(),
+        Dtype::F64 => bytemuck::cast_slice(array.as_primitive::<Float64Type>().values()).to_vec(),
+    })
 }
 
 fn items(array: &ArrayRef) -> Items<'_> {

@@ -12,7 +12,9 @@ use super::{Access, Data, corrupt};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
-use crate::layout::{Header, Role, Tensor};
+use crate::layout::{Dtype, Header, Role, Tensor};
+#[cfg(doc)]
+use crate::schema::Contents;
 
 #[cfg(target_endian = "big")]
 compile_error!("shards are little-endian and are mapped as they are: this machine is big-endian");
@@ -109,7 +111,7 @@ impl Shard {
                 item_ids: self.items(Role::Item),
                 actions: self.items(Role::Actions),
                 action_types: self.bytes(Role::ActionTypes),
-                is_order: self.bytes(Role::Label),
+                label: self.label(),
             }),
             // No shard is opened as Parquet.
             Format::Dense | Format::Parquet => ShardView::Dense(DenseShard {
@@ -118,7 +120,7 @@ impl Shard {
                 item_ids: self.items(Role::Item),
                 actions: self.items(Role::Actions),
                 action_types: self.bytes(Role::ActionTypes),
-                is_order: self.bytes(Role::Label),
+                label: self.label(),
             }),
         }
     }
@@ -127,6 +129,24 @@ impl Shard {
     #[must_use]
     pub fn bytes(&self, role: Role) -> &[u8] {
         self.find(role).unwrap_or_default()
+    }
+
+    /// The labels and other columns of samples, `[N]` each, little-endian, in the order of [`Contents::of_samples`].
+    #[must_use]
+    pub fn columns(&self) -> Vec<&[u8]> {
+        (0..self.header.contents.of_samples().count()).map(|column| self.bytes(Role::OfSamples(column))).collect()
+    }
+
+    /// The other columns of actions, `[A]` or `[N, K]` each, little-endian, in the order of [`Contents::of_actions`].
+    #[must_use]
+    pub fn columns_of_actions(&self) -> Vec<&[u8]> {
+        (0..self.header.contents.of_actions().count()).map(|column| self.bytes(Role::OfActions(column))).collect()
+    }
+
+    /// The first label, where it is a bool.
+    fn label(&self) -> &[u8] {
+        let label = self.header.contents.labels.first().filter(|label| label.dtype == Dtype::Bool);
+        label.map_or(&[], |_| self.bytes(Role::OfSamples(0)))
     }
 
     fn find(&self, role: Role) -> Option<&[u8]> {
@@ -223,8 +243,8 @@ pub struct JaggedShard<'a> {
     pub actions: Items<'a>,
     /// `[A]`
     pub action_types: &'a [u8],
-    /// `[N]`: 0 or 1.
-    pub is_order: &'a [u8],
+    /// `[N]`: the first label, 0 or 1; nothing where there is none, or it is no bool.
+    pub label: &'a [u8],
 }
 
 impl<'a> JaggedShard<'a> {
@@ -279,8 +299,8 @@ pub struct DenseShard<'a> {
     pub actions: Items<'a>,
     /// `[N, K]`
     pub action_types: &'a [u8],
-    /// `[N]`: 0 or 1.
-    pub is_order: &'a [u8],
+    /// `[N]`: the first label, 0 or 1; nothing where there is none, or it is no bool.
+    pub label: &'a [u8],
 }
 
 impl<'a> DenseShard<'a> {
@@ -341,12 +361,12 @@ impl<'a> ShardView<'a> {
         }
     }
 
-    /// `[N]`: the labels, 0 or 1.
+    /// `[N]`: the first label, 0 or 1; nothing where there is none, or it is no bool.
     #[must_use]
-    pub fn is_order(&self) -> &'a [u8] {
+    pub fn label(&self) -> &'a [u8] {
         match self {
-            Self::Jagged(shard) => shard.is_order,
-            Self::Dense(shard) => shard.is_order,
+            Self::Jagged(shard) => shard.label,
+            Self::Dense(shard) => shard.label,
         }
     }
 

@@ -80,13 +80,10 @@ impl<'a, I: ItemId> Content<'a, I> {
         let folders = output.stage(self.day, formats)?;
         let history = self.plan.options().history;
         // As many as 32 bits counted.
-        let layout = DayLayout { day: self.day, history, shards: self.shards.len() as u32 };
+        let layout =
+            DayLayout { day: self.day, history, shards: self.shards.len() as u32, contents: self.plan.contents() };
         // First, as the headers of shards have the hash of what they hold.
-        let figures = self
-            .shards
-            .par_iter()
-            .map(|rows| of_shard(rows, &self.plan.options().types))
-            .collect::<Result<Vec<_>>>()?;
+        let figures = self.shards.par_iter().map(|rows| of_shard(rows, self.plan)).collect::<Result<Vec<_>>>()?;
         if figures.iter().map(Figures::samples).sum::<u64>() != self.samples {
             return Err(Error::internal("a day is written with as many samples as were read of it"));
         }
@@ -195,6 +192,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
                 && manifest.lookback_days == options.lookback_days
                 && manifest.item_dtype == options.item_dtype.name()
                 && manifest.types == numbers(plan)
+                && manifest.contents == *plan.contents()
                 && manifest.day_zone.as_deref() == plan.day_zone().map(Zone::name)
                 && shards.is_ok_and(|shards| shards as usize == manifest.shards.len())
         });

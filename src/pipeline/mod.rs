@@ -27,6 +27,7 @@ use crate::fsio::{Output, SpillFolder};
 use crate::gather::{self, Chosen, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, buckets_for};
 use crate::machine;
+use crate::pack::Packed;
 use crate::read::{self, Room, Source};
 use crate::schema;
 use crate::unify::{self, Actions, Impressions, Progress};
@@ -192,13 +193,13 @@ impl<I: ItemId> Run<'_, I> {
             bytes => bytes / BYTES_PER_ACTION,
         });
         let buckets = buckets_for(actions.fold(0, u64::saturating_add));
-        let spooled = Spool::new(buckets, budget, folder);
+        let spooled = Spool::new(buckets, plan.contents().sample_packing().width(), budget, folder);
         let impressions = self.impressions(plan, impressions_source.as_ref(), &spooled, folder, summary)?;
         // Samples may keep a quarter of the memory, actions half of it; the rest is for working on them.
         let samples = spooled.finish(budget.limit() / 4)?;
         let customers = Customers::new(&samples, HashRange::WHOLE, buckets, budget)?;
         let samples = Samples::new(samples, &customers, plan, budget)?;
-        let spooled = Spool::new(buckets, budget, folder);
+        let spooled = Spool::new(buckets, plan.contents().feature_packing().width(), budget, folder);
         let read = self.actions(plan, action_sources, &customers, &spooled, folder, summary)?;
         budget.give_back(reading);
         let input = histories::Input {
@@ -244,7 +245,7 @@ impl<I: ItemId> Run<'_, I> {
         folder: &SpillFolder,
         summary: &mut Summary,
     ) -> Result<Impressions> {
-        let sink = |samples: &[Sample<I>]| {
+        let sink = |samples: Packed<'_, Sample<I>>| {
             spool.push(samples, |sample: &Sample<I>| HashRange::WHOLE.bucket(sample.customer(), spool.buckets()))
         };
         let impressions = self.stage(Stage::Impressions, source.bytes(), summary, |progress| {
@@ -266,8 +267,9 @@ impl<I: ItemId> Run<'_, I> {
         folder: &SpillFolder,
         summary: &mut Summary,
     ) -> Result<Vec<(String, Actions)>> {
-        let sink =
-            |actions: &[Action<I>]| spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()));
+        let sink = |actions: Packed<'_, Action<I>>| {
+            spool.push(actions, |action: &Action<I>| customers.bucket(action.customer()))
+        };
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);
         let bytes = sources.iter().map(|(_, source)| source.bytes()).sum();
         let tables = self.stage(Stage::Actions, bytes, summary, |progress| {

@@ -8,14 +8,20 @@
 //! Knows names, numbers and units; knows no values, no files' contents and no flags. Nothing here looks at a table: that a column is
 //! there, and of a type that can be what is asked, is found out when it is read.
 
+mod contents;
 mod description;
 mod fields;
 mod names;
 mod table;
 mod types;
 
+pub use contents::{ACTION_TIMES, Contents, Field};
 pub use description::{from_json, from_toml};
 pub use types::ActionTypes;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pack::Dtype;
 
 /// The longest history that a row can have: a row group of such rows is what a Parquet reader can still hold.
 pub(crate) const MAX_HISTORY: usize = 1 << 16;
@@ -197,16 +203,31 @@ pub struct TimeOf {
 }
 
 /// A unit of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     /// Seconds.
+    #[serde(rename = "s")]
     Seconds,
     /// Milliseconds.
+    #[serde(rename = "ms")]
     Milliseconds,
     /// Microseconds.
+    #[serde(rename = "us")]
     Microseconds,
     /// Nanoseconds.
+    #[serde(rename = "ns")]
     Nanoseconds,
+}
+
+impl Unit {
+    /// The type in which times of this unit are kept.
+    #[must_use]
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::Seconds => Dtype::I32,
+            Self::Milliseconds | Self::Microseconds | Self::Nanoseconds => Dtype::I64,
+        }
+    }
 }
 
 /// A label of a sample.

@@ -27,12 +27,31 @@ const OUR_FEATURES: [&str; 2] = ["types", "times"];
 
 /// Checks a name: letters, digits and `_`, so that it is a name in SQL, in Python and in every file format.
 pub(super) fn check(name: &str, field: &Field<'_>) -> Result<()> {
-    let starts = name.starts_with(|first: char| first.is_ascii_alphabetic());
-    if starts && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    if is_plain(name) {
         return Ok(());
     }
     let name = quoted(name);
     Err(field.wrong(format!("{name} cannot be a name: use a letter, then letters, digits and `_`, {LONGEST} at most")))
+}
+
+fn is_plain(name: &str) -> bool {
+    let starts = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    starts && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether a column of samples can have a name.
+pub(super) fn can_be_of_samples(name: &str) -> bool {
+    is_plain(name) && !OURS.contains(&name) && !name.starts_with(OF_ACTIONS)
+}
+
+/// Whether a feature can have a name in the outputs.
+pub(super) fn can_be_of_actions(name: &str) -> bool {
+    name.strip_prefix(OF_ACTIONS).is_some_and(|name| is_plain(name) && !OUR_FEATURES.contains(&name))
+}
+
+/// What the name of a feature is in the outputs.
+pub(super) fn of_actions(name: &str) -> String {
+    format!("{OF_ACTIONS}{name}")
 }
 
 /// Checks the name of a column of samples that stands among `others`.

@@ -15,6 +15,7 @@ use crate::config::{ActionTable, Plan};
 use crate::error::{Error, Reason, Result};
 use crate::event::{Action, Day, ItemId, NULL_TIME};
 use crate::fsio::SpillFolder;
+use crate::pack::Packed;
 use crate::read::{Chunk, Source};
 
 /// What a table of actions holds beside its actions.
@@ -77,7 +78,7 @@ pub fn read_actions<I: ItemId>(
             *rows.entry(day).or_default() += more;
         }
         drop(rows);
-        sink(&found.actions)?;
+        sink(Packed::new(&found.actions, &[], 0)?)?;
         lock(&idle).push(found);
         progress(chunk.bytes)
     })?;

@@ -17,6 +17,7 @@ use crate::config::Plan;
 use crate::error::{Error, Invariant, Reason, Result};
 use crate::event::{Day, ItemId, Sample};
 use crate::fsio::SpillFolder;
+use crate::pack::Packed;
 use crate::read::{Chunk, Source};
 
 /// What the impressions table holds beside its samples.
@@ -125,9 +126,9 @@ pub fn read_impressions<I: ItemId>(
     let rejects = Rejects::new(plan.options().invalid, folder);
     let found = Mutex::new(Impressions::none(plan));
     read_all(source, &|chunk| {
-        let (samples, found_here) = read_chunk(&chunk, plan, &rejects)?;
+        let (samples, labels, found_here) = read_chunk(&chunk, plan, &rejects)?;
         found.lock().unwrap_or_else(PoisonError::into_inner).merge(found_here)?;
-        sink(&samples)?;
+        sink(Packed::new(&samples, &labels, 1)?)?;
         progress(chunk.bytes)
     })?;
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -136,18 +137,21 @@ pub fn read_impressions<I: ItemId>(
     Ok(Impressions { rejects, spilled, ..found })
 }
 
-fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> Result<(Vec<Sample<I>>, Impressions)> {
+/// Samples, their packed rows, and what else was found.
+type Read<I> = (Vec<Sample<I>>, Vec<u8>, Impressions);
+
+fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> Result<Read<I>> {
     let reader = Reader::new(IMPRESSIONS, chunk, plan);
     let table = Table::new(&reader)?;
     let mut found = Impressions::none(plan);
-    let mut samples = Vec::new();
+    let (mut samples, mut labels) = (Vec::new(), Vec::new());
     if chunk.origin.text {
         found.lines = chunk.batch.num_rows() as u64;
         found.shows_nothing = chunk.bare;
     }
     if let Some(plain) = table.plain::<I>() {
-        plain.read(plan, &mut samples, &mut found)?;
-        return Ok((samples, found));
+        plain.read(plan, &mut samples, &mut labels, &mut found)?;
+        return Ok((samples, labels, found));
     }
     for row in 0..chunk.batch.num_rows() {
         let (day, customer) = (table.days.get(row), table.customers.get(row));
@@ -166,7 +170,8 @@ fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> R
                 Ok((item, is_order)) => {
                     if let Some(day) = wanted {
                         // A plan has fewer days than 32 bits count.
-                        samples.push(Sample::new(day as u32, customer, item, is_order));
+                        samples.push(Sample::new(day as u32, customer, item));
+                        labels.push(u8::from(is_order));
                         found.samples[day] += 1;
                     }
                 }
@@ -180,7 +185,7 @@ fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> R
             *rows += 1;
         }
     }
-    Ok((samples, found))
+    Ok((samples, labels, found))
 }
 
 /// The lists of a chunk without any fault or null, all of one day: what nearly all chunks are, and quick to read.
@@ -193,20 +198,26 @@ struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    fn read<I: ItemId>(&self, plan: &Plan, samples: &mut Vec<Sample<I>>, found: &mut Impressions) -> Result<()> {
+    fn read<I: ItemId>(
+        &self,
+        plan: &Plan,
+        samples: &mut Vec<Sample<I>>,
+        labels: &mut Vec<u8>,
+        found: &mut Impressions,
+    ) -> Result<()> {
         found.see(self.day, self.day);
         let Some(day) = plan.day_index(self.day) else { return Ok(()) };
         let mut all_fit = true;
         samples.reserve(self.items.len());
         for (&customer, &(start, end)) in self.customers.iter().zip(self.ranges) {
-            let elements = self.items[start..end].iter().zip(&self.labels[start..end]);
-            samples.extend(elements.map(|(&item, &label)| {
+            labels.extend(self.labels[start..end].iter().map(|&label| u8::from(label != 0)));
+            samples.extend(self.items[start..end].iter().map(|&item| {
                 let item = I::try_from(item).unwrap_or_else(|_| {
                     all_fit = false;
                     I::zeroed()
                 });
                 // A plan has fewer days than 32 bits count.
-                Sample::new(day as u32, customer, item, label != 0)
+                Sample::new(day as u32, customer, item)
             }));
         }
         if !all_fit {

@@ -23,6 +23,7 @@ use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
 use crate::config::ActionTable;
 use crate::error::Result;
+use crate::pack::Packed;
 use crate::read::{Column, Room, Shape, Source, Visitor, Wanted};
 use crate::schema;
 
@@ -38,8 +39,8 @@ pub const IMPRESSIONS: &str = "impressions";
 /// Takes the bytes read since it was last called; its error ends the reading.
 pub type Progress<'a> = dyn Fn(u64) -> Result<()> + Sync + 'a;
 
-/// Takes a batch of what a table holds; several threads call it at once.
-pub type Sink<'a, T> = dyn Fn(&[T]) -> Result<()> + Sync + 'a;
+/// Takes a batch of what a table holds, with the packed rows; several threads call it at once.
+pub type Sink<'a, T> = dyn Fn(Packed<'_, T>) -> Result<()> + Sync + 'a;
 
 /// What the impressions table is read for.
 #[must_use]

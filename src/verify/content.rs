@@ -1,11 +1,13 @@
 //! What every format's rows must hold, and what is counted of them.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
+use crate::error::{Invariant, Result};
 use crate::event::{PADDING, customer_hash, shard_of};
 use crate::layout::Header;
 use crate::manifest::{length_range_index, length_ranges};
-use crate::schema::ActionTypes;
+use crate::pack::{Dtype, Packing};
+use crate::schema::{ActionTypes, Contents};
 
 /// The faults of a file: of each kind the first, and how many more there are.
 #[derive(Default)]
@@ -38,7 +40,8 @@ impl Findings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) samples: u64,
-    pub(super) positives: u64,
+    /// Of each label that is a bool.
+    pub(super) positives: Vec<u64>,
     pub(super) customers: u64,
     pub(super) customers_without_history: u64,
     /// By the number of their type; those of no type are faults and not counted.
@@ -48,10 +51,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(history: u64) -> Self {
+    pub(super) fn new(history: u64, contents: &Contents) -> Self {
         Self {
             samples: 0,
-            positives: 0,
+            positives: vec![0; contents.labels.len()],
             customers: 0,
             customers_without_history: 0,
             actions: [0; 1 << u8::BITS],
@@ -63,7 +66,7 @@ impl Tally {
 impl AddAssign<&Self> for Tally {
     fn add_assign(&mut self, other: &Self) {
         self.samples += other.samples;
-        self.positives += other.positives;
+        self.positives.iter_mut().zip(&other.positives).for_each(|(sum, count)| *sum += count);
         self.customers += other.customers;
         self.customers_without_history += other.customers_without_history;
         self.actions.iter_mut().zip(other.actions).for_each(|(sum, count)| *sum += count);
@@ -77,24 +80,59 @@ pub(super) struct Rows<'a> {
     types: &'a ActionTypes,
     pub(super) findings: Findings,
     pub(super) tally: Tally,
-    /// Hash, item and label of the row before.
-    before: Option<(u64, i64, u8)>,
+    packing: Packing,
+    /// Where the position lies in a packed row; nowhere where it is not kept.
+    position: Range<usize>,
+    /// What orders the row before.
+    before: Option<Key>,
+    /// Its memory, used again.
+    spare: Vec<u8>,
+}
+
+/// What a row is ordered by.
+struct Key {
+    hash: u64,
+    item: i64,
+    packed: Vec<u8>,
+}
+
+impl Key {
+    fn order<'a>(&'a self, position: &Range<usize>) -> impl Ord + 'a {
+        (self.hash, self.packed.get(position.clone()), self.item, self.packed.as_slice())
+    }
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(shard: &'a Header, types: &'a ActionTypes) -> Self {
-        Self { shard, types, findings: Findings::default(), tally: Tally::new(shard.history), before: None }
+        Self {
+            shard,
+            types,
+            findings: Findings::default(),
+            tally: Tally::new(shard.history, &shard.contents),
+            packing: shard.contents.sample_packing(),
+            position: shard.contents.position_range(),
+            before: None,
+            spare: Vec::new(),
+        }
     }
 
-    /// Looks at the next row; returns whether it is the first of its customer.
-    pub(super) fn sample(&mut self, customer: i64, item: i64, label: u8) -> bool {
+    /// Looks at the next row, whose values are at a place of `columns`; returns whether it is the first of its customer.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) where a column is too short.
+    pub(super) fn sample(&mut self, customer: i64, item: i64, columns: &[&[u8]], place: usize) -> Result<bool> {
         let row = self.tally.samples;
         let hash = customer_hash(customer);
-        let now = (hash, item, label);
-        let first = self.before.is_none_or(|(before, ..)| before != hash);
-        if self.before.is_some_and(|before| before > now) {
+        self.labels(columns, place)?;
+        let mut packed = std::mem::take(&mut self.spare);
+        packed.clear();
+        self.packing.pack_columns(columns, place, &mut packed)?;
+        let now = Key { hash, item, packed };
+        let first = self.before.as_ref().is_none_or(|before| before.hash != hash);
+        if self.before.as_ref().is_some_and(|before| before.order(&self.position) > now.order(&self.position)) {
             self.findings.add("order", || {
-                format!("row {row}: out of order: rows ascend by customer hash, then item, then label")
+                let inner = if self.position.is_empty() { "item, then the columns" } else { "position, then item" };
+                format!("row {row}: out of order: rows ascend by customer hash, then {inner}")
             });
         }
         if first {
@@ -104,13 +142,25 @@ impl<'a> Rows<'a> {
                 self.findings.add("shard", || format!("row {row}: customer {customer} belongs in shard {shard}"));
             }
         }
-        if label > 1 {
-            self.findings.add("label", || format!("row {row}: `is_order` is {label}, neither 0 nor 1"));
-        }
-        self.before = Some(now);
+        self.spare = self.before.replace(now).map(|before| before.packed).unwrap_or_default();
         self.tally.samples += 1;
-        self.tally.positives += u64::from(label == 1);
-        first
+        Ok(first)
+    }
+
+    /// Counts the labels of a row, and looks at all columns that can be only 0 or 1.
+    fn labels(&mut self, columns: &[&[u8]], place: usize) -> Result<()> {
+        let row = self.tally.samples;
+        let fields = self.shard.contents.of_samples().zip(columns).enumerate();
+        for (number, (field, column)) in fields.filter(|(_, (field, _))| field.dtype == Dtype::Bool) {
+            let value = *column.get(place).invariant("columns are as long as there are rows")?;
+            if value > 1 {
+                self.findings.add("label", || format!("row {row}: `{}` is {value}, neither 0 nor 1", field.name));
+            }
+            if let Some(positives) = self.tally.positives.get_mut(number) {
+                *positives += u64::from(value == 1);
+            }
+        }
+        Ok(())
     }
 
     /// The number of a type of action; `None` where it is that of none.
@@ -131,17 +181,18 @@ impl<'a> Rows<'a> {
 pub(super) struct PaddedRow<I, T> {
     items: Vec<I>,
     types: Vec<T>,
+    columns: Vec<Vec<u8>>,
 }
 
 impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow<I, T> {
     pub(super) fn new() -> Self {
-        Self { items: Vec::new(), types: Vec::new() }
+        Self { items: Vec::new(), types: Vec::new(), columns: Vec::new() }
     }
 
-    /// Looks at the padded history of the row that [`Rows::sample`] has just seen.
-    pub(super) fn check(&mut self, rows: &mut Rows<'_>, first: bool, items: &[I], types: &[T]) {
+    /// Looks at the padded history of the row that [`Rows::sample`] has just seen; `columns` are the other ones, each with K values.
+    pub(super) fn check(&mut self, rows: &mut Rows<'_>, first: bool, items: &[I], types: &[T], columns: &[&[u8]]) {
         let row = rows.tally.samples.saturating_sub(1);
-        if !first && items == self.items && types == self.types {
+        if !first && items == self.items && types == self.types && columns == self.columns {
             return;
         }
         if !first {
@@ -170,6 +221,13 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
             rows.findings
                 .add("pad item", || format!("row {row}: `actions` {} is not 0 in the padding", length + place));
         }
+        for column in columns {
+            // They are as long as the types, of values of one width.
+            let start = length * (column.len() / types.len().max(1));
+            if column.get(start..).unwrap_or_default().iter().any(|&byte| byte != 0) {
+                rows.findings.add("pad column", || format!("row {row}: a column of actions is not 0 in the padding"));
+            }
+        }
         if first {
             rows.history(length as u64);
             rows.tally.actions.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
@@ -178,5 +236,10 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
         self.items.extend_from_slice(items);
         self.types.clear();
         self.types.extend_from_slice(types);
+        self.columns.resize(columns.len(), Vec::new());
+        for (kept, column) in self.columns.iter_mut().zip(columns) {
+            kept.clear();
+            kept.extend_from_slice(column);
+        }
     }
 }

@@ -15,9 +15,11 @@ use crate::error::Result;
 use crate::fsio::FolderHandle;
 use crate::layout::Header;
 use crate::manifest::{
-    MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, Statistics, is_hash, length_ranges,
+    LabelFigures, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, is_hash,
+    length_ranges,
 };
 use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
+use crate::pack::Dtype;
 use crate::schema::ActionTypes;
 
 /// What looking at a day brought.
@@ -108,7 +110,7 @@ fn check_opened(place: &Place, opened: &Result<FolderHandle>) -> DayOutcome {
     presence(handle, &manifest, meaning.format, &mut day);
     let tally = contents(handle, &manifest, &meaning, &mut day);
     if let Some(tally) = tally {
-        compare(&manifest.statistics, &meaning.types, &tally).into_iter().for_each(|problem| day.add(&path, problem));
+        compare(&manifest, &meaning.types, &tally).into_iter().for_each(|problem| day.add(&path, problem));
     }
     day.manifest = Some((meaning.format, manifest));
     day
@@ -122,10 +124,12 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     if sum != statistics.samples {
         problems.push(format!("its shards have {sum} rows, `samples` is {}", statistics.samples));
     }
-    let rate = (statistics.samples > 0).then(|| statistics.positives as f64 / statistics.samples as f64);
-    if statistics.positive_rate != rate {
-        let show = |rate: Option<f64>| rate.map_or_else(|| "null".to_owned(), |rate| rate.to_string());
-        problems.push(format!("`positive_rate` is {}, expected {}", show(statistics.positive_rate), show(rate)));
+    for (name, label) in &statistics.labels {
+        let expected = LabelFigures::new(label.positives, statistics.samples).rate;
+        if label.rate != expected {
+            let show = |rate: Option<f64>| rate.map_or_else(|| "null".to_owned(), |rate| rate.to_string());
+            problems.push(format!("`labels.{name}.rate` is {}, expected {}", show(label.rate), show(expected)));
+        }
     }
     if manifest.shards.is_empty() {
         problems.push("it names no shard".to_owned());
@@ -201,6 +205,7 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
         rows: entry.rows,
         actions: None,
         item_dtype: meaning.item_dtype,
+        contents: manifest.contents.clone(),
         content: entry.content.clone(),
     };
     let outcomes: Vec<Outcome> = manifest
@@ -209,7 +214,7 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
         .zip(0..shards)
         .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry), &meaning.types))
         .collect();
-    let mut sum = Some(Tally::new(manifest.history));
+    let mut sum = Some(Tally::new(manifest.history, &manifest.contents));
     for ((shard, entry), outcome) in (0..).zip(&manifest.shards).zip(outcomes) {
         if entry.file != meaning.format.shard_file(shard) {
             day.add(&path, wrong_file_name(shard, &entry.file, meaning.format));
@@ -224,7 +229,8 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
 }
 
 /// Compares the figures of a manifest with those of the rows.
-fn compare(statistics: &Statistics, types: &ActionTypes, tally: &Tally) -> Vec<String> {
+fn compare(manifest: &Manifest, types: &ActionTypes, tally: &Tally) -> Vec<String> {
+    let (statistics, labels) = (&manifest.statistics, &manifest.contents.labels);
     let mut problems = Vec::new();
     let mut same = |name: &str, said: u64, found: u64| {
         if said != found {
@@ -232,7 +238,12 @@ fn compare(statistics: &Statistics, types: &ActionTypes, tally: &Tally) -> Vec<S
         }
     };
     same("samples", statistics.samples, tally.samples);
-    same("positives", statistics.positives, tally.positives);
+    let bools = labels.iter().zip(&tally.positives).filter(|(label, _)| label.dtype == Dtype::Bool);
+    for (label, &found) in bools.clone() {
+        if let Some(said) = statistics.labels.get(&label.name) {
+            same(&format!("labels.{}.positives", label.name), said.positives, found);
+        }
+    }
     same("customers", statistics.customers, tally.customers);
     same("customers_without_history", statistics.customers_without_history, tally.customers_without_history);
     for (number, name) in types.iter() {
@@ -243,6 +254,11 @@ fn compare(statistics: &Statistics, types: &ActionTypes, tally: &Tally) -> Vec<S
     }
     for (range, &found) in statistics.history_lengths.iter().zip(&tally.history_lengths) {
         same(&format!("history_lengths {} to {}", range.from, range.to), range.customers, found);
+    }
+    let mut names: Vec<&str> = bools.map(|(label, _)| label.name.as_str()).collect();
+    names.sort_unstable();
+    if !statistics.labels.keys().eq(&names) {
+        problems.push(format!("the names in `labels` are not exactly {}", names.join(", ")));
     }
     let mut names: Vec<&str> = types.iter().map(|(_, name)| name).collect();
     names.sort_unstable();

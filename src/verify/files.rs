@@ -71,7 +71,7 @@ fn look(
             return Ok(());
         }
         drop(data);
-        return part(&Part::of_file(file, path)?, expected, types, outcome);
+        return part(&Part::of_file(file, path, &expected.contents)?, expected, types, outcome);
     }
     let shard = Shard::of_data(path, data)?;
     // The rows of the manifest are compared with those found, for every format alike.
@@ -80,12 +80,16 @@ fn look(
     // Its own K is what its tensors are shaped by; whether that is the day's has just been said.
     let own = Header { history: found.history, ..expected.clone() };
     let mut rows = Rows::new(&own, types);
+    let columns = shard.columns();
     match shard.view() {
-        ShardView::Jagged(shard) => jagged(&shard, &mut rows)?,
-        ShardView::Dense(shard) => match shard.actions {
-            Items::I32(actions) => dense(&shard, actions, &mut rows)?,
-            Items::I64(actions) => dense(&shard, actions, &mut rows)?,
-        },
+        ShardView::Jagged(shard) => jagged(&shard, &columns, &mut rows)?,
+        ShardView::Dense(view) => {
+            let wide = shard.columns_of_actions();
+            match view.actions {
+                Items::I32(actions) => dense(&view, actions, &columns, &wide, &mut rows)?,
+                Items::I64(actions) => dense(&view, actions, &columns, &wide, &mut rows)?,
+            }
+        }
     }
     finish(rows, outcome);
     Ok(())
@@ -97,12 +101,12 @@ fn finish(rows: Rows<'_>, outcome: &mut Outcome) {
 }
 
 /// The windows lie one behind the other, in the order of the customers, without gaps.
-fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) -> Result<()> {
+fn jagged(shard: &JaggedShard<'_>, columns: &[&[u8]], rows: &mut Rows<'_>) -> Result<()> {
     let mut before = None;
     // Where the next customer's history begins; unknown behind a window that is out of range.
     let mut next = Some(0);
-    for (row, (&customer, &label)) in shard.customer_ids.iter().zip(shard.is_order).enumerate() {
-        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, label);
+    for (row, &customer) in shard.customer_ids.iter().enumerate() {
+        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, columns, row)?;
         let window = shard.window(row);
         match &window {
             None => rows.findings.add("window", || shard.describe_bad_window(row)),
@@ -149,13 +153,24 @@ fn jagged(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) -> Result<()> {
 /// What checking a shard's header makes sure of.
 const SAME_LENGTH: &str = "tensors of a shard are as long as its header says";
 
-fn dense<I: ItemId>(shard: &DenseShard<'_>, actions: &[I], rows: &mut Rows<'_>) -> Result<()> {
+fn dense<I: ItemId>(
+    shard: &DenseShard<'_>,
+    actions: &[I],
+    columns: &[&[u8]],
+    wide: &[&[u8]],
+    rows: &mut Rows<'_>,
+) -> Result<()> {
     let mut padded = PaddedRow::new();
-    for (row, (&customer, &label)) in shard.customer_ids.iter().zip(shard.is_order).enumerate() {
-        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, label);
+    for (row, &customer) in shard.customer_ids.iter().enumerate() {
+        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, columns, row)?;
         let range = row * shard.history..(row + 1) * shard.history;
         let items = actions.get(range.clone()).invariant(SAME_LENGTH)?;
-        padded.check(rows, first, items, shard.action_types.get(range).invariant(SAME_LENGTH)?);
+        let types = shard.action_types.get(range.clone()).invariant(SAME_LENGTH)?;
+        let of_row = wide.iter().map(|column| {
+            let width = column.len() / shard.action_types.len().max(1);
+            column.get(range.start * width..range.end * width).invariant(SAME_LENGTH)
+        });
+        padded.check(rows, first, items, types, &of_row.collect::<Result<Vec<_>>>()?);
     }
     Ok(())
 }
@@ -169,17 +184,21 @@ fn part(part: &Part, expected: &Header, types: &ActionTypes, outcome: &mut Outco
     let expected_rows = rows_per_group(usize::try_from(expected.history).unwrap_or(usize::MAX)) as i64;
     outcome.problems.extend(row_groups(&part.row_groups().collect::<Vec<_>>(), expected_rows));
     let mut rows = Rows::new(expected, types);
-    let (mut narrow, mut wide) = (PaddedRow::new(), PaddedRow::new());
+    let (mut items_32, mut items_64) = (PaddedRow::new(), PaddedRow::new());
     for batch in part.batches(0..part.rows())? {
         let batch = batch?;
+        let columns: Vec<&[u8]> = batch.columns().iter().map(Vec::as_slice).collect();
+        let wide = part.contents().of_actions().count();
         for (row, &customer) in batch.customer_ids().iter().enumerate() {
             let item = batch.item_ids().get(row).invariant(SAME_BATCH)?;
-            let first = rows.sample(customer, item, u8::from(batch.is_order(row).invariant(SAME_BATCH)?));
+            let first = rows.sample(customer, item, &columns, row)?;
             let (items, types) = batch.padded(row).invariant(SAME_BATCH)?;
             check_lengths(&mut rows.findings, rows.tally.samples - 1, expected.history, items.len(), types.len());
+            let of_row = (0..wide).map(|column| batch.padded_column(column, row).invariant(SAME_BATCH));
+            let of_row = of_row.collect::<Result<Vec<_>>>()?;
             match items {
-                Items::I32(items) => narrow.check(&mut rows, first, items, types),
-                Items::I64(items) => wide.check(&mut rows, first, items, types),
+                Items::I32(items) => items_32.check(&mut rows, first, items, types, &of_row),
+                Items::I64(items) => items_64.check(&mut rows, first, items, types, &of_row),
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::unify::Progress;
 
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
-    layout: DayLayout,
+    layout: DayLayout<'_>,
     content: &str,
     gather: &dyn Gather<I>,
     folder: &Folder,
@@ -23,13 +23,17 @@ pub(super) fn write<I: ItemId>(
         match tensor.column.role {
             Role::Customer => file.write_customers(rows)?,
             Role::Item => file.write_items(rows)?,
-            Role::Label => file.write_labels(rows)?,
+            Role::OfSamples(column) => file.write_column(rows, column, tensor.column.dtype)?,
             Role::Actions => gather.items(&mut rows.blocks(), layout.history, &mut |padded| {
                 file.write(bytemuck::cast_slice(padded))?;
                 progress((padded.len() / layout.history) as u64)
             })?,
             Role::ActionTypes => {
                 gather.types(&mut rows.blocks(), layout.history, &mut |padded| file.write(padded))?;
+            }
+            Role::OfActions(column) => {
+                let width = tensor.column.dtype.width();
+                gather.column(&mut rows.blocks(), (column, width), layout.history, &mut |padded| file.write(padded))?;
             }
             Role::HistoryStart | Role::HistoryLength => return Err(Error::internal("dense shards have no windows")),
         }

@@ -6,12 +6,13 @@ use crate::cut::ShardRows;
 use crate::error::Result;
 use crate::event::ItemId;
 use crate::fsio::{Folder, Unsynced, Written};
+use crate::histories::{Values, Window};
 use crate::layout::Role;
 use crate::unify::Progress;
 
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
-    layout: DayLayout,
+    layout: DayLayout<'_>,
     content: &str,
     folder: &Folder,
     progress: &Progress<'_>,
@@ -28,9 +29,14 @@ pub(super) fn write<I: ItemId>(
                 Ok(())
             })?,
             Role::Item => file.write_items(rows)?,
-            Role::Label => file.write_labels(rows)?,
-            Role::Actions => write_values(&mut file, rows, |(items, _)| bytemuck::cast_slice(items))?,
-            Role::ActionTypes => write_values(&mut file, rows, |(_, types)| types)?,
+            Role::OfSamples(column) => file.write_column(rows, column, tensor.column.dtype)?,
+            Role::Actions => {
+                write_values(&mut file, rows, |values, window| Ok(bytemuck::cast_slice(values.history(window)?.0)))?;
+            }
+            Role::ActionTypes => write_values(&mut file, rows, |values, window| Ok(values.history(window)?.1))?,
+            Role::OfActions(column) => {
+                write_values(&mut file, rows, |values, window| values.column(column)?.history(window))?;
+            }
         }
     }
     progress(rows.rows)?;
@@ -53,11 +59,11 @@ fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> 
 fn write_values<I: ItemId>(
     file: &mut Reported<'_>,
     rows: &ShardRows<'_, I>,
-    column: impl for<'a> Fn((&'a [I], &'a [u8])) -> &'a [u8],
+    column: impl for<'a> Fn(&'a Values<I>, &Window) -> Result<&'a [u8]>,
 ) -> Result<()> {
     file.write_blocks(rows, |block, out| {
         for (_, window, _) in block.customers() {
-            out.extend_from_slice(column(block.history(&window)?));
+            out.extend_from_slice(column(&block.piece().values, &window)?);
         }
         Ok(())
     })

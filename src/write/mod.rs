@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::gather::Gather;
-use crate::layout::{Header, Tensor};
+use crate::layout::{Dtype, Header, Tensor};
+use crate::schema::Contents;
 use crate::unify::Progress;
 
 // Every format here is little-endian, and values are written as they stand in memory.
@@ -24,16 +25,18 @@ const _: () =
 
 /// What all the files of a day share.
 #[derive(Clone, Copy, Debug)]
-pub struct DayLayout {
+pub struct DayLayout<'a> {
     /// The day.
     pub day: Day,
     /// K, the length of a padded row.
     pub history: usize,
     /// The number of shards.
     pub shards: u32,
+    /// The columns of samples and of actions.
+    pub contents: &'a Contents,
 }
 
-impl DayLayout {
+impl DayLayout<'_> {
     fn header<I: ItemId>(
         &self,
         format: Format,
@@ -50,6 +53,7 @@ impl DayLayout {
             rows: rows.rows,
             actions,
             item_dtype: I::DTYPE,
+            contents: self.contents.clone(),
             content: content.to_owned(),
         }
     }
@@ -64,7 +68,7 @@ impl DayLayout {
 pub fn write_shard<I: ItemId>(
     format: Format,
     rows: &ShardRows<'_, I>,
-    layout: DayLayout,
+    layout: DayLayout<'_>,
     content: &str,
     gather: &dyn Gather<I>,
     folder: &Folder,
@@ -140,9 +144,10 @@ impl<'a> Reported<'a> {
         })
     }
 
-    fn write_labels<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
+    /// Writes a column of samples.
+    fn write_column<I: ItemId>(&mut self, rows: &ShardRows<'_, I>, column: usize, dtype: Dtype) -> Result<()> {
         self.write_blocks(rows, |block, out| {
-            out.extend_from_slice(block.labels());
+            out.extend_from_slice(block.column(column, dtype.width())?);
             Ok(())
         })
     }

@@ -16,7 +16,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use safetensors::SafeTensors;
 use shardback::config::Format;
-use shardback::manifest::{LengthRange, Manifest, Rejected, Shard, Statistics, Table};
+use shardback::manifest::{LabelFigures, LengthRange, Manifest, Rejected, Shard, Statistics, Table};
+use shardback::schema::Contents;
 use xxhash_rust::xxh3::xxh3_128;
 
 pub(crate) const DAY: &str = "2025-08-16";
@@ -166,6 +167,7 @@ fn safetensors(content: &Content, format: Format, dt: &str, shard: u32) -> Vec<u
         ]
     };
     metadata.push(("content", content_hash(content, shard)));
+    metadata.push(("contents", CONTENTS.to_owned()));
     tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.2));
     encode(&metadata, &tensors)
 }
@@ -287,10 +289,15 @@ pub(crate) fn rows(content: &Content, shard: u32) -> Vec<Row> {
     rows_of(&customers).into_iter().map(row).collect()
 }
 
+/// What the header of a shard of the built-in tables says of its columns.
+const CONTENTS: &str =
+    r#"{"labels":[{"name":"is_order","dtype":"BOOL"}],"kept":[],"position":null,"times":null,"features":[]}"#;
+
 fn statistics(content: &Content) -> Statistics {
     let samples: Vec<bool> =
         content.customers.iter().flat_map(|customer| customer.samples.iter().map(|sample| sample.1)).collect();
     let positives = samples.iter().filter(|&&label| label).count() as u64;
+    let rate = (!samples.is_empty()).then(|| positives as f64 / samples.len() as f64);
     let actions = |kind: u8| {
         let types = content.customers.iter().flat_map(|customer| customer.history.iter().map(|action| action.1));
         types.filter(|&found| found == kind).count() as u64
@@ -306,8 +313,7 @@ fn statistics(content: &Content) -> Statistics {
     }
     Statistics {
         samples: samples.len() as u64,
-        positives,
-        positive_rate: (!samples.is_empty()).then(|| positives as f64 / samples.len() as f64),
+        labels: [("is_order".to_owned(), LabelFigures { positives, rate })].into(),
         customers: content.customers.len() as u64,
         customers_without_history: history_lengths[0].customers,
         actions: [("click", 1), ("add_to_cart", 2), ("order", 3)]
@@ -369,6 +375,7 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         lookback_days: None,
         item_dtype: if content.wide_items { "i64" } else { "i32" }.to_owned(),
         types: [("click", 1), ("add_to_cart", 2), ("order", 3)].map(|(name, number)| (name.to_owned(), number)).into(),
+        contents: Contents::built_in(),
         day_zone: None,
         build: hex(b"a build"),
         shards,

@@ -1,6 +1,7 @@
 //! What a person is shown.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use serde_json::Value;
 use shardback::config::Format;
 use shardback::inspect::{Inspection, Wanted, inspect};
 
@@ -61,7 +62,10 @@ fn every_format_shows_the_same_rows() {
         let shown = day(format, Wanted { rows: 100, customer: Some(3) });
         assert_eq!(shown.rows.len(), expected.len());
         for (row, (customer, item, label, history)) in shown.rows.iter().zip(&expected) {
-            assert_eq!((row.customer_id, row.item_id, row.is_order), (*customer, *item, *label));
+            assert_eq!(
+                (row.customer_id, row.item_id, &row.columns["is_order"]),
+                (*customer, *item, &Value::from(*label))
+            );
             assert_eq!(row.history_length as usize, history.len());
             assert!(row.actions.iter().map(|action| action.item_id).eq(history.iter().map(|action| action.0)));
         }

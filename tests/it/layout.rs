@@ -3,6 +3,7 @@
 use shardback::config::Format;
 use shardback::event::ItemDtype;
 use shardback::layout::{Column, Dtype, Extent, columns};
+use shardback::schema::Contents;
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -28,16 +29,16 @@ fn said(narrow: &Column, wide: &Column) -> (String, String, String) {
         Extent::Histories => "N, K",
         Extent::Actions => "A",
     };
-    (narrow.role.name().to_owned(), dtype, shape.to_owned())
+    (narrow.name.clone(), dtype, shape.to_owned())
 }
 
 /// The document has every tensor, and in the order in which it lies in a file with items of 32 bits.
 #[test]
 fn the_tables_of_the_document_are_the_layout() {
     for (format, heading) in [(Format::Dense, "**Dense**"), (Format::Jagged, "**Jagged**")] {
-        let wide = columns(format, ItemDtype::I64);
+        let wide = columns(format, ItemDtype::I64, &Contents::built_in());
         let of_role = |narrow: &Column| wide.iter().find(|wide| wide.role == narrow.role).unwrap();
-        let narrow = columns(format, ItemDtype::I32);
+        let narrow = columns(format, ItemDtype::I32, &Contents::built_in());
         let expected: Vec<_> = narrow.iter().map(|column| said(column, of_role(column))).collect();
         assert_eq!(table(heading), expected, "{format:?}");
     }
@@ -49,13 +50,11 @@ fn the_schema_of_the_document_is_the_layout() {
     let (_, behind) = DOCUMENT.split_once("message {").unwrap();
     let lines = behind.split_once("\n}").unwrap().0.trim().lines();
     let found: Vec<_> = lines.map(|line| line.trim().split("  ").next().unwrap()).collect();
-    let expected: Vec<_> = columns(Format::Parquet, ItemDtype::I32)
+    let expected: Vec<_> = columns(Format::Parquet, ItemDtype::I32, &Contents::built_in())
         .iter()
-        .map(|Column { role, dtype, extent }| {
-            let (name, element) = (
-                role.name(),
-                if *dtype == Dtype::Bool { "boolean".to_owned() } else { format!("int{}", dtype.width() * 8) },
-            );
+        .map(|Column { name, dtype, extent, .. }| {
+            let element =
+                if *dtype == Dtype::Bool { "boolean".to_owned() } else { format!("int{}", dtype.width() * 8) };
             match extent {
                 Extent::Histories => {
                     format!("required group {name} (LIST) {{ repeated group list {{ required {element} element; }} }}")
@@ -72,7 +71,8 @@ fn the_schema_of_the_document_is_the_layout() {
 fn no_tensor_follows_a_narrower_one() {
     for format in [Format::Dense, Format::Jagged] {
         for item in [ItemDtype::I32, ItemDtype::I64] {
-            let widths: Vec<_> = columns(format, item).iter().map(|column| column.dtype.width()).collect();
+            let widths: Vec<_> =
+                columns(format, item, &Contents::built_in()).iter().map(|column| column.dtype.width()).collect();
             assert!(widths.is_sorted_by(|left, right| left >= right), "{format:?} {item:?}: {widths:?}");
         }
     }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use shardback::config::{Format, Options};
-use shardback::manifest::{Manifest, hash_hex, length_ranges};
+use shardback::manifest::{LabelFigures, Manifest, hash_hex, length_ranges};
 use shardback::open::DayFolder;
 
 use crate::fixture::{self, DAY};
@@ -41,9 +41,9 @@ fn every_positive_rate_is_read_back_as_it_was() {
     for samples in 1..400_u64 {
         for positives in [0, 1, samples / 3, samples / 2, samples - 1, samples] {
             let rate = positives as f64 / samples as f64;
-            manifest.statistics.positive_rate = Some(rate);
+            manifest.statistics.labels.insert("is_order".to_owned(), LabelFigures { positives, rate: Some(rate) });
             let read = Manifest::from_bytes(&manifest.to_bytes().unwrap()).unwrap();
-            assert_eq!(read.statistics.positive_rate, Some(rate), "{positives} of {samples}");
+            assert_eq!(read.statistics.labels["is_order"].rate, Some(rate), "{positives} of {samples}");
         }
     }
 }

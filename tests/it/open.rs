@@ -9,6 +9,7 @@ use shardback::error::Error;
 use shardback::layout::Role;
 use shardback::load;
 use shardback::open::{Access, DayFolder, MappedDay, Part, PlaceKind, Shard, ShardView, find_days};
+use shardback::schema::Contents;
 
 use crate::fixture::{self, Content, DAY};
 
@@ -42,7 +43,7 @@ fn rows_are_read_back() {
                     assert_eq!(found.items.iter().zip(types).collect::<Vec<_>>(), *history);
                     assert_eq!(view.customer_ids()[row], *customer);
                     assert_eq!(view.item_ids().get(row), Some(*item));
-                    assert_eq!(view.is_order()[row], u8::from(*label));
+                    assert_eq!(view.label()[row], u8::from(*label));
                 }
                 assert!(view.history(expected.len()).is_none());
             }
@@ -68,7 +69,7 @@ fn parts_are_read_back() {
                     let (items, types) = batch.history(row).unwrap();
                     let history = items.iter().zip(types.iter().map(|&kind| kind as u8)).collect();
                     let item = batch.item_ids().get(row).unwrap();
-                    found.push((batch.customer_ids()[row], item, batch.is_order(row).unwrap(), history));
+                    found.push((batch.customer_ids()[row], item, batch.columns()[0][row] == 1, history));
                     assert_eq!(batch.padded(row).unwrap().1.len(), content.history);
                 }
             }
@@ -251,7 +252,7 @@ fn a_decoder_that_gives_up_is_an_error() {
     let folder = fixture::write_day(out.path(), Format::Parquet, DAY, &fixture::small());
     let path = folder.join("part-00000.parquet");
     fixture::edit(&path, |bytes| bytes[5] = 2);
-    let part = Part::open(&path).unwrap();
+    let part = Part::open(&path, &Contents::built_in()).unwrap();
     let said = part.batches(0..part.rows()).unwrap().find_map(Result::err).unwrap().to_string();
     assert!(said.contains("not readable Parquet: ") && said.contains("damaged: "), "{said}");
 }

@@ -7,6 +7,7 @@ use shardback::config::{Options, Plan};
 use shardback::event::{Action, Day, HashRange, NULL_TIME, Sample};
 use shardback::fsio::SpillFolder;
 use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled};
+use shardback::pack::Packed;
 use tempfile::TempDir;
 
 const BUCKETS: u32 = 3;
@@ -38,12 +39,15 @@ struct Left {
 type OfDay = Vec<(i64, i32, u8, Vec<i32>, Vec<u8>, i64)>;
 
 /// What histories hold, and whether samples, actions and pieces were spilled.
-fn histories(plan: &Plan, samples: &[Sample<i32>], rows: &[Row], left: Left) -> (Vec<OfDay>, [bool; 3]) {
+fn histories(plan: &Plan, samples: &[(Sample<i32>, u8)], rows: &[Row], left: Left) -> (Vec<OfDay>, [bool; 3]) {
     let folder = TempDir::new().unwrap();
     let folder = &SpillFolder::new(folder.path());
     let budget = &Budget::new(Some(MEMORY), 1).unwrap();
     let samples = leaving(budget, left.samples, || {
-        spool(budget, folder, samples, |one| HashRange::WHOLE.bucket(one.customer(), BUCKETS))
+        let (samples, labels): (Vec<_>, Vec<_>) = samples.iter().copied().unzip();
+        spool(budget, folder, Packed::new(&samples, &labels, 1).unwrap(), |one| {
+            HashRange::WHOLE.bucket(one.customer(), BUCKETS)
+        })
     });
     let samples_spilled = samples.is_spilled();
     let customers = &Customers::new(&samples, HashRange::WHOLE, BUCKETS, budget).unwrap();
@@ -56,7 +60,8 @@ fn histories(plan: &Plan, samples: &[Sample<i32>], rows: &[Row], left: Left) -> 
         })
         .collect();
     let bucket = |action: &Action<i32>| customers.bucket(action.customer());
-    let actions = leaving(budget, left.actions, || spool(budget, folder, &actions, bucket));
+    let actions =
+        leaving(budget, left.actions, || spool(budget, folder, Packed::new(&actions, &[], 0).unwrap(), bucket));
     let (actions_spilled, before) = (actions.is_spilled(), folder.bytes());
     let input = Input { samples, actions, customers, plan, folder };
     let days = leaving(budget, left.working, || {
@@ -79,10 +84,10 @@ fn leaving<T>(budget: &Budget, bytes: u64, work: impl FnOnce() -> T) -> T {
 fn spool<'a, T: bytemuck::Pod + Send + Sync>(
     budget: &'a Budget,
     folder: &'a SpillFolder,
-    records: &[T],
+    records: Packed<'_, T>,
     bucket: impl Fn(&T) -> u32,
 ) -> Spooled<'a, T> {
-    let spool = Spool::new(BUCKETS, budget, folder);
+    let spool = Spool::new(BUCKETS, records.width(), budget, folder);
     for chunk in records.chunks(8) {
         spool.push(chunk, &bucket).unwrap();
     }
@@ -101,7 +106,7 @@ fn of_day(histories: &Histories<'_, i32>, day: usize) -> OfDay {
                 rows.push((
                     customer.customer,
                     piece.items[row],
-                    piece.labels[row],
+                    piece.columns[0][row],
                     items.to_vec(),
                     types.to_vec(),
                     newest,
@@ -129,7 +134,7 @@ proptest! {
             ..Options::new("", Day(FIRST), Day(FIRST + DAYS - 1))
         };
         let plan = Plan::new(options).unwrap();
-        let samples: Vec<_> = samples.into_iter().map(|(day, customer, item, label)| Sample::new(day, customer, item, label)).collect();
+        let samples: Vec<_> = samples.into_iter().map(|(day, customer, item, label)| (Sample::new(day, customer, item), u8::from(label))).collect();
         let roomy = Left { samples: u64::MAX, actions: u64::MAX, working: u64::MAX };
         let (expected, spilled) = histories(&plan, &samples, &rows, roomy);
         prop_assert_eq!(spilled, [false; 3]);
@@ -139,7 +144,7 @@ proptest! {
         let (found, spilled) = histories(&plan, &samples, &rows, tight);
         prop_assert_eq!(&found, &expected);
         let more_than_few = |records: usize, bytes: usize| (records * bytes) as u64 > few;
-        let matter = |row: &&Row| samples.iter().any(|sample| sample.customer() == row.0);
+        let matter = |row: &&Row| samples.iter().any(|(sample, _)| sample.customer() == row.0);
         let actions = rows.iter().filter(matter).count();
         prop_assert!(spilled[0] || !more_than_few(samples.len(), size_of::<Sample<i32>>()));
         prop_assert!(spilled[1] || !more_than_few(actions, size_of::<Action<i32>>()));

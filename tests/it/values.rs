@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use shardback::config::{ActionTable, InvalidRows, Options, Plan};
 use shardback::error::{Error, Reason, Result};
 use shardback::event::{Action, Day, ItemId, Sample};
+use shardback::pack::Packed;
 use shardback::read::Batches;
 use shardback::unify::{self, Impressions, Reject};
 
@@ -62,8 +63,8 @@ impl<I: ItemId> Clicks<I> {
         let table = ActionTable::clicks();
         let source = Batches::new(unify::wanted_actions(&table), [Ok(batch)].into_iter());
         let actions = Mutex::new(Vec::new());
-        let sink = |more: &[Action<I>]| {
-            actions.lock().unwrap().extend_from_slice(more);
+        let sink = |more: Packed<'_, Action<I>>| {
+            actions.lock().unwrap().extend_from_slice(more.records());
             Ok(())
         };
         let found =
@@ -91,11 +92,14 @@ fn impressions_of(mut columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
 }
 
-fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<(Vec<Sample<I>>, Impressions)> {
+/// Samples with their labels, and what else was found.
+type Read<I> = (Vec<(Sample<I>, u8)>, Impressions);
+
+fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<Read<I>> {
     let source = Batches::new(unify::wanted_impressions(), [Ok(batch)].into_iter());
     let samples = Mutex::new(Vec::new());
-    let sink = |more: &[Sample<I>]| {
-        samples.lock().unwrap().extend_from_slice(more);
+    let sink = |more: Packed<'_, Sample<I>>| {
+        samples.lock().unwrap().extend(more.records().iter().copied().zip(more.rows().iter().copied()));
         Ok(())
     };
     let found = unify::read_impressions(&source, &plan(), &sink, None, &|_| Ok(()))?;
@@ -110,9 +114,9 @@ fn message<T>(result: Result<T>) -> String {
 }
 
 /// Samples by customer, item and label.
-fn sorted<I: ItemId>(samples: &[Sample<I>]) -> Vec<(i64, i64, bool)> {
+fn sorted<I: ItemId>(samples: &[(Sample<I>, u8)]) -> Vec<(i64, i64, bool)> {
     let mut samples: Vec<_> =
-        samples.iter().map(|sample| (sample.customer(), sample.item().into(), sample.is_order())).collect();
+        samples.iter().map(|(sample, label)| (sample.customer(), sample.item().into(), *label == 1)).collect();
     samples.sort_unstable();
     samples
 }

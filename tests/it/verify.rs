@@ -215,14 +215,14 @@ fn figures_of_a_manifest_are_compared_with_the_files() {
             "`samples` is 8, the files have 9",
         ),
         (
-            |day| fixture::edit_manifest(day, |m| m.statistics.positives = 3),
+            |day| fixture::edit_manifest(day, |m| m.statistics.labels.get_mut("is_order").unwrap().positives = 3),
             "_manifest.json",
-            "`positives` is 3, the files have 2",
+            "`labels.is_order.positives` is 3, the files have 2",
         ),
         (
-            |day| fixture::edit_manifest(day, |m| m.statistics.positive_rate = None),
+            |day| fixture::edit_manifest(day, |m| m.statistics.labels.get_mut("is_order").unwrap().rate = None),
             "_manifest.json",
-            "`positive_rate` is null",
+            "`labels.is_order.rate` is null",
         ),
         (
             |day| fixture::edit_manifest(day, |m| m.statistics.customers = 6),

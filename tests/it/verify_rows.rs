@@ -116,7 +116,11 @@ fn padding_of_dense_shards() {
 fn rows_and_headers_of_mapped_shards() {
     let cases: [Case; 8] = [
         (|day| set(day, FIRST, "is_order", 2, [2]), FIRST, "row 2: `is_order` is 2, neither 0 nor 1"),
-        (|day| set(day, FIRST, "is_order", 0, [1]), "_manifest.json", "`positives` is 2, the files have 3"),
+        (
+            |day| set(day, FIRST, "is_order", 0, [1]),
+            "_manifest.json",
+            "`labels.is_order.positives` is 2, the files have 3",
+        ),
         (
             |day| set(day, FIRST, "item_id", 2, 1000_i32.to_le_bytes()),
             FIRST,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from shardback import _native
-from shardback._native import ACTION_TYPES, ACTIONS, HISTORY_LENGTH, HISTORY_START, ITEM, LABEL
+from shardback._native import ACTION_TYPES, ACTIONS, HISTORY_LENGTH, HISTORY_START, ITEM
 from shardback.days import Array, Day
 from shardback.errors import CorruptError, DeviceError, OptionError
 from shardback.torch.batch import Layout
@@ -70,9 +70,12 @@ class TorchRows:
         self._actions = _upload([*actions, zero.astype(actions[0].dtype)], device)
         self._types = _upload([*(shard[ACTION_TYPES] for shard in day.shards), zero], device)
         self._starts = _upload(starts, device)
-        self._lengths, self._items, self._labels = (
-            _upload([shard[name] for shard in day.shards], device) for name in (HISTORY_LENGTH, ITEM, LABEL)
+        self._lengths, self._items = (
+            _upload([shard[name] for shard in day.shards], device) for name in (HISTORY_LENGTH, ITEM)
         )
+        label = day.native.label
+        labels = [np.zeros(shard.rows, bool) if label is None else shard[label] for shard in day.shards]
+        self._labels = _upload(labels, device)
         if device.type == "cuda":
             # Uploaded on a stream of its own; whoever gathers uses another one.
             torch.cuda.current_stream(device).synchronize()

@@ -65,6 +65,10 @@ impl<I: ItemId> Gather<I> for CudaGather {
     fn types(&self, _: Blocks<'_, I>, _: usize, _: Take<'_, u8>) -> Result<()> {
         match self.none {}
     }
+
+    fn column(&self, _: Blocks<'_, I>, _: (usize, usize), _: usize, _: Take<'_, u8>) -> Result<()> {
+        match self.none {}
+    }
 }
 
 /// Jagged rows in the memory of a CUDA device.

@@ -39,14 +39,14 @@ const ZSTD_LEVEL: i32 = 1;
 
 pub(super) fn write<I: ItemId>(
     rows: &ShardRows<'_, I>,
-    layout: DayLayout,
+    layout: DayLayout<'_>,
     folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
     let name = Format::Parquet.shard_file(rows.shard);
     let path = &folder.path().join(&name);
     let encode = |source| Error::Encode { path: path.to_owned(), source };
-    let columns = columns(Format::Parquet, I::DTYPE);
+    let columns = columns(Format::Parquet, I::DTYPE, layout.contents);
     let schema = schema(&columns).map_err(encode)?;
     let properties = Arc::new(properties().map_err(encode)?);
     let encoder = GroupEncoder {
@@ -77,10 +77,11 @@ pub(super) fn write<I: ItemId>(
 
 fn schema(columns: &[Column]) -> Result<TypePtr, ParquetError> {
     let field = |column: &Column| {
-        let name = column.role.name();
+        let name = &column.name;
         let element = match column.dtype {
-            Dtype::Bool => "boolean",
-            Dtype::U8 | Dtype::I32 => "int32",
+            Dtype::Bool if column.extent == Extent::Samples => "boolean",
+            // Lists are kept by dictionary, which bools have none of.
+            Dtype::Bool | Dtype::U8 | Dtype::I32 => "int32",
             Dtype::I64 => "int64",
             Dtype::F32 => "float",
             Dtype::F64 => "double",

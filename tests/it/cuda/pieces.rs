@@ -17,6 +17,7 @@ pub(crate) fn pieces<I: ItemId>(random: &mut impl Rng, history: usize) -> Vec<Ar
         let values = Values {
             items: (0..actions).filter_map(|_| I::try_from(i64::from(random.random::<i32>())).ok()).collect(),
             types: (0..actions).map(|_| random.random_range(1..=3)).collect(),
+            columns: Vec::new(),
         };
         let (mut customers, mut end) = (Vec::new(), 0);
         for customer in 0..random.random_range(0..30) {
@@ -26,8 +27,8 @@ pub(crate) fn pieces<I: ItemId>(random: &mut impl Rng, history: usize) -> Vec<Ar
             let window = Window { start: start as u64, length, newest: NULL_TIME };
             customers.push(CustomerRows { customer, end, window });
         }
-        let (items, labels) = (vec![I::zeroed(); end as usize], vec![0; end as usize]);
-        pieces.push(Arc::new(Piece { customers, labels, items, values: Arc::new(values) }));
+        let (items, columns) = (vec![I::zeroed(); end as usize], Vec::new());
+        pieces.push(Arc::new(Piece { customers, columns, items, values: Arc::new(values) }));
     }
     pieces
 }

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field};
 use parquet::file::metadata::ParquetMetaDataReader;
 use shardback::open::Part;
 use shardback::read::open;
+use shardback::schema::Contents;
 
 use super::{Table, click_batch, clicks, parquet_bytes, read};
 
@@ -40,7 +41,7 @@ fn said(content: Vec<u8>) -> String {
 fn said_of_part(content: Vec<u8>) -> String {
     soon(move || {
         let table = Table::new().file("part-00000.parquet", content);
-        let part = Part::open(Path::new(&table.path("part-00000.parquet")));
+        let part = Part::open(Path::new(&table.path("part-00000.parquet")), &Contents::built_in());
         part.and_then(|part| part.customer_ids()).unwrap_err().to_string()
     })
 }

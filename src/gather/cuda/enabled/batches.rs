@@ -8,6 +8,7 @@
 //! A lane has two slots, each with a stream and memory of its own: while the device works on one batch, the one before it
 //! is written to disk and the one after it is filled. Each thread that pads takes a lane.
 
+use std::borrow::Cow;
 use std::mem::swap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +20,7 @@ use super::device::CudaDevice;
 use super::driver::out_of_memory;
 use super::kernel::{Batch, Source};
 use super::memory::{DeviceBuffer, PinnedBuffer, copy_from_device, copy_to_device};
-use crate::error::{Invariant, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::gather::cuda::TypeDtype;
 use crate::gather::{Blocks, Gather, Take};
@@ -54,10 +55,10 @@ impl CudaGather {
     }
 
     /// Pads one column of the blocks' rows.
-    fn column<I: ItemId, T: Pod>(
+    fn pad<I: ItemId, T: Pod>(
         &self,
         blocks: Blocks<'_, I>,
-        column: &Column<I, T>,
+        column: &Column<'_, I, T>,
         history: usize,
         take: Take<'_, T>,
     ) -> Result<()> {
@@ -67,6 +68,19 @@ impl CudaGather {
         // After a fault the lane's memory goes, when its streams have come to an end.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
         Ok(())
+    }
+
+    /// Pads a column that is neither items nor types, as bytes.
+    fn pad_bytes<I: ItemId, T: Pod>(
+        &self,
+        blocks: Blocks<'_, I>,
+        column: usize,
+        numbers: Option<ItemDtype>,
+        history: usize,
+        take: Take<'_, u8>,
+    ) -> Result<()> {
+        let column = Column { of: &|values: &Values<I>| values.column(column)?.typed::<T>(), numbers };
+        self.pad(blocks, &column, history, &mut |padded: &[T]| take(bytemuck::cast_slice(padded)))
     }
 
     /// A lane for rows of so many bytes: one that is there, or a new one, as large as there is memory for.
@@ -89,20 +103,35 @@ impl CudaGather {
 
 impl<I: ItemId> Gather<I> for CudaGather {
     fn items(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, I>) -> Result<()> {
-        let column = Column { of: |values| &values.items, is_items: true };
-        self.column(blocks, &column, history, take)
+        let column = Column { of: &|values: &Values<I>| Ok(Cow::Borrowed(&values.items[..])), numbers: Some(I::DTYPE) };
+        self.pad(blocks, &column, history, take)
     }
 
     fn types(&self, blocks: Blocks<'_, I>, history: usize, take: Take<'_, u8>) -> Result<()> {
-        let column = Column { of: |values| &values.types, is_items: false };
-        self.column(blocks, &column, history, take)
+        let column = Column { of: &|values: &Values<I>| Ok(Cow::Borrowed(&values.types[..])), numbers: None };
+        self.pad(blocks, &column, history, take)
+    }
+
+    fn column(&self, blocks: Blocks<'_, I>, column: (usize, usize), history: usize, take: Take<'_, u8>) -> Result<()> {
+        // To the kernel a value of four or eight bytes is an item of that width: it is copied, whatever it means.
+        let (column, width) = column;
+        match width {
+            1 => self.pad_bytes::<I, u8>(blocks, column, None, history, take),
+            4 => self.pad_bytes::<I, u32>(blocks, column, Some(ItemDtype::I32), history, take),
+            8 => self.pad_bytes::<I, u64>(blocks, column, Some(ItemDtype::I64), history, take),
+            _ => Err(Error::internal("values of columns are 1, 4 or 8 bytes wide")),
+        }
     }
 }
 
+/// Finds a column among values.
+type ColumnOf<'a, I, T> = dyn for<'b> Fn(&'b Values<I>) -> Result<Cow<'b, [T]>> + 'a;
+
 /// Which of the values are padded.
-struct Column<I, T> {
-    of: fn(&Values<I>) -> &[T],
-    is_items: bool,
+struct Column<'a, I, T: Clone> {
+    of: &'a ColumnOf<'a, I, T>,
+    /// Whether they are numbers, of which width, or else bytes.
+    numbers: Option<ItemDtype>,
 }
 
 /// Two batches at different points of their way.
@@ -135,7 +164,7 @@ impl Lane {
         &mut self,
         device: &CudaDevice,
         blocks: Blocks<'_, I>,
-        column: &Column<I, T>,
+        column: &Column<'_, I, T>,
         history: usize,
         take: Take<'_, T>,
     ) -> Result<()> {
@@ -145,19 +174,19 @@ impl Lane {
         let mut working = Filling { slot: second, most_rows, history, rows: 0, values: 0 };
         for block in blocks {
             let block = block?;
-            let values = (column.of)(&block.piece().values);
+            let values = (column.of)(&block.piece().values)?;
             for (_, window, mut count) in block.customers() {
                 while count > 0 {
                     if filling.rows == most_rows {
-                        filling.submit::<I, T>(device, column.is_items)?;
+                        filling.submit::<T>(device, column.numbers)?;
                         working.hand_over(take)?;
                         swap(&mut filling, &mut working);
                     }
-                    count -= filling.add(values, &window, count)?;
+                    count -= filling.add(&values, &window, count)?;
                 }
             }
         }
-        filling.submit::<I, T>(device, column.is_items)?;
+        filling.submit::<T>(device, column.numbers)?;
         working.hand_over(take)?;
         filling.hand_over(take)
     }
@@ -229,7 +258,7 @@ impl Filling<'_> {
     }
 
     /// Sends the batch on its way: copied in, padded, copied out.
-    fn submit<I: ItemId, T: Pod>(&mut self, device: &CudaDevice, is_items: bool) -> Result<()> {
+    fn submit<T: Pod>(&mut self, device: &CudaDevice, numbers: Option<ItemDtype>) -> Result<()> {
         if self.rows == 0 {
             return Ok(());
         }
@@ -244,12 +273,11 @@ impl Filling<'_> {
             ..Source::default()
         };
         let mut batch = Batch { count: self.rows as i64, history: self.history as i64, ..Batch::default() };
-        let mut stored = ItemDtype::I32;
-        if is_items {
-            (source.items, batch.items, stored) = (at(values_offset), device_output.address(), I::DTYPE);
-        } else {
-            (source.types, batch.types) = (at(values_offset), device_output.address());
+        match numbers {
+            Some(_) => (source.items, batch.items) = (at(values_offset), device_output.address()),
+            None => (source.types, batch.types) = (at(values_offset), device_output.address()),
         }
+        let stored = numbers.unwrap_or(ItemDtype::I32);
         let input = &input.bytes()[..values_offset + self.values * size_of::<T>()];
         let output = &mut output.bytes_mut()[..self.rows * self.history * size_of::<T>()];
         // SAFETY: the device's buffers are as long as the host's; starts and lengths are of windows inside the values that
