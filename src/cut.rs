@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Invariant, Result};
 use crate::event::{ItemId, customer_hash, shard_of};
-use crate::histories::{Budget, CustomerRows, Histories, Piece, Window};
+use crate::histories::{Budget, Histories, Piece, Request, Window, own_windows};
 
 /// The rows of one shard: customers by hash, each with its samples, as parts of the day's pieces.
 pub struct ShardRows<'a, I> {
@@ -15,28 +15,30 @@ pub struct ShardRows<'a, I> {
     pub shard: u32,
     /// Its rows.
     pub rows: u64,
+    /// Its requests.
+    pub requests: u64,
     /// Its distinct customers.
     pub customers: u64,
-    /// The lengths of the customers' histories, summed up.
+    /// The lengths of the histories, summed up, those that neighbouring requests share once.
     pub actions: u64,
     histories: &'a Histories<'a, I>,
     day: usize,
     parts: Vec<Part>,
 }
 
-/// Some neighbouring customers of a piece.
+/// Some neighbouring requests of a piece.
 #[derive(Clone, Debug)]
 struct Part {
     piece: usize,
-    customers: Range<usize>,
+    requests: Range<usize>,
 }
 
-/// Some neighbouring rows of a shard: customers of one piece, with their samples and histories.
+/// Some neighbouring rows of a shard: requests of one piece, with their samples and histories.
 #[derive(Clone)]
 pub struct Block<I> {
     piece: Arc<Piece<I>>,
-    customers: Range<usize>,
-    /// Rows of the piece; the first and the last customer may have more.
+    requests: Range<usize>,
+    /// Rows of the piece; the first and the last request may have more.
     rows: Range<usize>,
     /// Whether the piece is here only for as long as somebody has it.
     is_read_back: bool,
@@ -47,10 +49,9 @@ impl<I: ItemId> ShardRows<'_, I> {
     pub fn blocks(&self) -> impl Iterator<Item = Result<Block<I>>> {
         self.parts.iter().map(|part| {
             let piece = self.histories.piece(self.day, part.piece)?;
-            let rows =
-                first_row(&piece.customers, part.customers.start)..first_row(&piece.customers, part.customers.end);
+            let rows = first_row(&piece.requests, part.requests.start)..first_row(&piece.requests, part.requests.end);
             let is_read_back = self.histories.is_spilled(self.day, part.piece);
-            Ok(Block { piece, customers: part.customers.clone(), rows, is_read_back })
+            Ok(Block { piece, requests: part.requests.clone(), rows, is_read_back })
         })
     }
 
@@ -65,8 +66,8 @@ impl<I: ItemId> Block<I> {
     /// All rows of a piece.
     #[must_use]
     pub fn whole(piece: Arc<Piece<I>>) -> Self {
-        let (customers, rows) = (0..piece.customers.len(), 0..piece.items.len());
-        Self { piece, customers, rows, is_read_back: false }
+        let (requests, rows) = (0..piece.requests.len(), 0..piece.items.len());
+        Self { piece, requests, rows, is_read_back: false }
     }
 
     /// The bytes that were read from the spill disk for it, which are those of the whole piece.
@@ -109,20 +110,25 @@ impl<I: ItemId> Block<I> {
         &self.piece
     }
 
-    /// The customers in order, each with its window and how many of the rows are its.
-    pub fn customers(&self) -> impl Iterator<Item = (i64, Window, usize)> {
+    /// The requests in order, each with how many of the rows are its.
+    pub fn requests(&self) -> impl Iterator<Item = (&Request, usize)> {
         let mut start = self.rows.start;
-        self.piece.customers[self.customers.clone()].iter().map(move |customer| {
-            let end = (customer.end as usize).min(self.rows.end);
+        self.piece.requests[self.requests.clone()].iter().map(move |request| {
+            let end = (request.end as usize).min(self.rows.end);
             let count = end - start;
             start = end;
-            (customer.customer, customer.window, count)
+            (request, count)
         })
+    }
+
+    /// The windows of the requests, those that neighbours share once.
+    pub fn own_windows(&self) -> impl Iterator<Item = &Window> {
+        own_windows(&self.piece.requests[self.requests.clone()])
     }
 
     /// For each row its window.
     pub fn windows(&self) -> impl Iterator<Item = Window> {
-        self.customers().flat_map(|(_, window, count)| std::iter::repeat_n(window, count))
+        self.requests().flat_map(|(request, count)| std::iter::repeat_n(request.window, count))
     }
 
     /// The items and types of a window, newest first.
@@ -137,26 +143,26 @@ impl<I: ItemId> Block<I> {
     #[must_use]
     pub fn split(&self, rows: usize) -> (Self, Self) {
         let middle = self.rows.start + rows.min(self.len());
-        let customers = &self.piece.customers[self.customers.clone()];
-        let ended = customers.partition_point(|customer| customer.end as usize <= middle);
-        let begun = customers.partition_point(|customer| (customer.end as usize) < middle);
-        // The customer at the cut has rows on both sides, unless it ends there.
-        let head_end = (begun + 1).min(customers.len());
-        let part = |customers: Range<usize>, rows| Self {
+        let requests = &self.piece.requests[self.requests.clone()];
+        let ended = requests.partition_point(|request| request.end as usize <= middle);
+        let begun = requests.partition_point(|request| (request.end as usize) < middle);
+        // The request at the cut has rows on both sides, unless it ends there.
+        let head_end = (begun + 1).min(requests.len());
+        let part = |requests: Range<usize>, rows| Self {
             piece: Arc::clone(&self.piece),
-            customers: self.customers.start + customers.start..self.customers.start + customers.end,
+            requests: self.requests.start + requests.start..self.requests.start + requests.end,
             rows,
             is_read_back: self.is_read_back,
         };
-        (part(0..head_end, self.rows.start..middle), part(ended..customers.len(), middle..self.rows.end))
+        (part(0..head_end, self.rows.start..middle), part(ended..requests.len(), middle..self.rows.end))
     }
 }
 
 const SHAPE: &str = "a piece has the columns of its plan";
 
-/// Where the samples of a piece's customer begin.
-fn first_row(customers: &[CustomerRows], customer: usize) -> usize {
-    customer.checked_sub(1).map_or(0, |before| customers[before].end as usize)
+/// Where the samples of a piece's request begin.
+fn first_row(requests: &[Request], request: usize) -> usize {
+    request.checked_sub(1).map_or(0, |before| requests[before].end as usize)
 }
 
 /// Cuts a day into `shards` ranges of the customer hash.
@@ -164,20 +170,22 @@ fn first_row(customers: &[CustomerRows], customer: usize) -> usize {
 /// # Errors
 /// What the spill disk says where pieces were spilled.
 pub fn cut<'a, I: ItemId>(histories: &'a Histories<'a, I>, day: usize, shards: u32) -> Result<Vec<ShardRows<'a, I>>> {
-    let empty = |shard| ShardRows { shard, rows: 0, customers: 0, actions: 0, histories, day, parts: Vec::new() };
+    let empty =
+        |shard| ShardRows { shard, rows: 0, requests: 0, customers: 0, actions: 0, histories, day, parts: Vec::new() };
     let mut cut: Vec<ShardRows<'a, I>> = (0..shards).map(empty).collect();
     for piece in 0..histories.pieces(day) {
-        let customers = histories.customers(day, piece)?;
+        let requests = histories.requests(day, piece)?;
         let mut start = 0;
-        while let Some(first) = customers.get(start) {
+        while let Some(first) = requests.get(start) {
             let shard = shard_of(customer_hash(first.customer), shards);
-            let same = |customer: &CustomerRows| shard_of(customer_hash(customer.customer), shards) == shard;
-            let end = start + customers[start..].partition_point(same);
+            let same = |request: &Request| shard_of(customer_hash(request.customer), shards) == shard;
+            let end = start + requests[start..].partition_point(same);
             let rows = &mut cut[shard as usize];
-            rows.rows += (first_row(&customers, end) - first_row(&customers, start)) as u64;
-            rows.customers += (end - start) as u64;
-            rows.actions += customers[start..end].iter().map(|customer| customer.window.length).sum::<u64>();
-            rows.parts.push(Part { piece, customers: start..end });
+            rows.rows += (first_row(&requests, end) - first_row(&requests, start)) as u64;
+            rows.requests += (end - start) as u64;
+            rows.customers += requests[start..end].chunk_by(|a, b| a.customer == b.customer).count() as u64;
+            rows.actions += own_windows(&requests[start..end]).map(|window| window.length).sum::<u64>();
+            rows.parts.push(Part { piece, requests: start..end });
             start = end;
         }
     }

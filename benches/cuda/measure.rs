@@ -16,7 +16,7 @@ use shardback::event::{ItemDtype, NULL_TIME};
 use shardback::gather::cuda::raw::{Context, DeviceBuffer, Event, Stream, copy_on_device, copy_to_device};
 use shardback::gather::cuda::{BatchColumns, CudaDevice, CudaGather, JaggedArrays, ResidentRows, RowNumbers};
 use shardback::gather::{Cpu, Gather};
-use shardback::histories::{CustomerRows, Piece, Values, Window};
+use shardback::histories::{Piece, Request, Values, Window};
 
 use super::check::check;
 
@@ -325,14 +325,15 @@ fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<
     let customers: Vec<Window> =
         (0..rows.starts.len()).step_by(rows_per_customer).map(|row| rows.window(row as i64)).collect();
     let piece = |windows: &[Window]| {
-        let of_customer = |(place, &window): (usize, &Window)| CustomerRows {
+        let of_customer = |(place, &window): (usize, &Window)| Request {
             customer: place as i64,
+            id: 0,
             end: ((place + 1) * rows_per_customer) as u64,
             window,
         };
         let items = vec![0; windows.len() * rows_per_customer];
         Arc::new(Piece {
-            customers: windows.iter().enumerate().map(of_customer).collect(),
+            requests: windows.iter().enumerate().map(of_customer).collect(),
             columns: Vec::new(),
             items,
             values: Arc::clone(&values),

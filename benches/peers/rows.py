@@ -75,7 +75,9 @@ def jagged(folder):
         windows = np.stack([tensors["history_start"], tensors["history_length"].astype(np.int64)], axis=1)
         distinct, place = np.unique(windows, axis=0, return_inverse=True)
         histories = hash_windows(*distinct.T, tensors["actions"], tensors["action_types"])
-        yield rows(tensors["customer_id"], tensors["item_id"], tensors["is_order"], histories[place.reshape(-1)])
+        request = tensors["request"]
+        customers, histories = tensors["customer_id"][request], histories[place.reshape(-1)][request]
+        yield rows(customers, tensors["item_id"], tensors["is_order"], histories)
 
 
 def two_files(folder):

@@ -18,14 +18,21 @@ from shardback.manifest import Manifest, Statistics
 Array = npt.NDArray[Any]
 """A numpy array; each function says its shape and dtype."""
 
-_DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1"), "BOOL": np.dtype("bool")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "I64": np.dtype("<i8"),
+    "F64": np.dtype("<f8"),
+    "I32": np.dtype("<i4"),
+    "F32": np.dtype("<f4"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("bool"),
+}
 
 
 class Shard(Mapping[str, Array]):
     """The tensors of one shard by name: read-only views of the mapped file, which copy nothing.
 
-    N is the number of rows, A that of actions, K the length of a padded history. Jagged: `customer_id` int64 [N],
-    `history_start` int64 [N], `history_length` int32 [N], `item_id` int32 [N], `actions` int32 [A], `action_types` uint8
+    N is the number of rows, R that of requests, A that of actions, K the length of a padded history. Jagged: `customer_id` int64 [R],
+    `history_start` int64 [R], `history_length` int32 [R], `request` int32 [N], `item_id` int32 [N], `actions` int32 [A], `action_types` uint8
     [A], `is_order` bool [N]. Dense: `customer_id`, `item_id`, `is_order`, `actions` [N, K], `action_types` [N, K].
     Items are int64 where the day was built so.
     """
@@ -142,6 +149,8 @@ class Day:
         known = self._day.columns
         if name not in known:
             raise OptionError(f"name: `{name}` is none of {', '.join(known)}; other tensors are in each of `shards`")
+        if name in self._day.columns_of_requests:
+            return np.concatenate([shard[name][shard[_native.REQUEST]] for shard in self.shards])
         return np.concatenate([shard[name] for shard in self.shards])
 
     def history(self, row: int) -> tuple[Array, Array]:

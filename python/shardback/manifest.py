@@ -49,16 +49,58 @@ class LengthRange:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelFigures:
+    """How many samples have a label, and their share, where there are samples."""
+
+    positives: int
+    rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of samples or of actions, and its type as safetensors names it."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The columns of a day beside those that every day has.
+
+    Attributes:
+        request: whether requests have ids.
+        labels: the labels.
+        kept: the other columns of samples.
+        position: which of them is the place in the list, by which the samples of a request are ordered.
+        times: `s`, `ms` or `us`, where the times of actions are there.
+        features: the features of actions.
+    """
+
+    request: bool
+    labels: tuple[Column, ...]
+    kept: tuple[Column, ...]
+    position: int | None
+    times: str | None
+    features: tuple[Column, ...]
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Contents:
+        columns = {name: tuple(Column(**column) for column in fields[name]) for name in ("labels", "kept", "features")}
+        return cls(request=fields["request"], position=fields["position"], times=fields["times"], **columns)
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """Figures of a day.
 
-    `actions` counts the actions in the histories by type, each customer's history once. `smallest_gap_micros` is the
+    `labels` has the labels that are true or false. `actions` counts the actions in the histories by type, each customer's history once. `smallest_gap_micros` is the
     time between the newest action used and the start of the day, in microseconds.
     """
 
     samples: int
-    positives: int
-    positive_rate: float | None
+    labels: Mapping[str, LabelFigures]
+    requests: int
     customers: int
     customers_without_history: int
     actions: Mapping[str, int]
@@ -80,6 +122,7 @@ class Manifest:
         lookback_days: how many days back a sample sees, or none for all of them.
         item_dtype: `i32` or `i64`.
         types: the number of each type of action, by its name.
+        contents: the columns beside those that every day has.
         day_zone: the time zone in which the days of timestamps counted, where the build was given one.
         build: the hash of the day's content and options, the same in all formats of one build.
         shards: the files, in order.
@@ -98,6 +141,7 @@ class Manifest:
     lookback_days: int | None
     item_dtype: str
     types: Mapping[str, int]
+    contents: Contents
     day_zone: str | None
     build: str
     shards: tuple[ShardEntry, ...]
@@ -111,6 +155,7 @@ class Manifest:
         """Reads the JSON of a manifest that has been checked."""
         fields: dict[str, Any] = json.loads(text)
         statistics: dict[str, Any] = fields["statistics"]
+        labels = {name: LabelFigures(**figures) for name, figures in statistics.pop("labels").items()}
         ranges = statistics.pop("history_lengths")
         lengths = tuple(LengthRange(entry["from"], entry["to"], entry["customers"]) for entry in ranges)
         rejected = fields["rejected"]
@@ -124,11 +169,12 @@ class Manifest:
             lookback_days=fields["lookback_days"],
             item_dtype=fields["item_dtype"],
             types=fields["types"],
+            contents=Contents.parse(fields["contents"]),
             day_zone=fields.get("day_zone"),
             build=fields["build"],
             shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),
             tables={name: Table(**table) for name, table in fields["tables"].items()},
             rejected=None if rejected is None else RejectedEntry(**rejected),
-            statistics=Statistics(**statistics, history_lengths=lengths),
+            statistics=Statistics(**statistics, labels=labels, history_lengths=lengths),
             hash=fields["hash"],
         )

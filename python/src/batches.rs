@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::buffer::PyBuffer;
 use pyo3::{Bound, Py, PyAny, PyRef, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::error::Error;
-use shardback::load::{self, Ahead, Batch, Block, Content, Dtypes, Epoch, Index, Last, Layout, Ranks};
+use shardback::load::{self, Ahead, Batch, Block, Content, Dtypes, Epoch, Index, Last, Ranks};
 
 use crate::day::Day;
 use crate::error::{raise, to_python};
@@ -16,7 +16,6 @@ use crate::memory::{Lender, Memory};
 #[pyclass(frozen, module = "shardback._native")]
 pub(crate) struct Batches {
     ahead: Mutex<Option<Ahead>>,
-    dtypes: Option<Dtypes>,
     /// The threads are this process's: one that is forked from it has none of them, and would wait for ever.
     process: u32,
 }
@@ -63,7 +62,7 @@ impl Batches {
             allocate: allocate.map(pinned),
         };
         let ahead = Ahead::new(epoch).map_err(|error| to_python(py, &error))?;
-        Ok(Self { ahead: Mutex::new(Some(ahead)), dtypes, process: std::process::id() })
+        Ok(Self { ahead: Mutex::new(Some(ahead)), process: std::process::id() })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -82,7 +81,7 @@ impl Batches {
             match waited {
                 Some(Some(batch)) => {
                     let batch = batch.map_err(|error| to_python(py, &error))?;
-                    return Ok(Some(self.parts(batch)));
+                    return Ok(Some(parts(batch)));
                 }
                 Some(None) => return Ok(None),
                 None => py.check_signals()?,
@@ -106,15 +105,9 @@ const OTHER_PROCESS: &str = "this pass was begun in another process, and a forke
 /// How often a wait asks for signals.
 const TICK: Duration = Duration::from_millis(100);
 
-impl Batches {
-    fn parts(&self, batch: Batch) -> Parts {
-        let Batch { block, rows, width, day, delivered } = batch;
-        let bytes = match self.dtypes {
-            Some(dtypes) => Layout { rows, width, dtypes }.offsets().end,
-            None => rows * size_of::<i64>(),
-        };
-        (Memory(Arc::new(Lent::new(block, bytes))), rows, width, day, delivered)
-    }
+fn parts(batch: Batch) -> Parts {
+    let Batch { block, rows, width, bytes, day, delivered } = batch;
+    (Memory(Arc::new(Lent::new(block, bytes))), rows, width, day, delivered)
 }
 
 pub(crate) fn index(name: &str) -> Index {

@@ -10,7 +10,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::config::Format;
 use shardback::error::Result;
-use shardback::layout::{self, Role, Tensor};
+use shardback::layout::{self, Extent, Role, Tensor};
 use shardback::load::{self, Dtypes, Index, Item, Out};
 use shardback::open::{self, Access, MappedDay, PlaceKind, ShardView};
 use shardback::pack::Dtype;
@@ -85,6 +85,21 @@ impl Day {
         let folder = self.0.folder();
         let columns = layout::columns(folder.format(), folder.item_dtype(), folder.contents()).into_iter();
         columns.filter(layout::Column::is_of_samples).map(|column| column.name).collect()
+    }
+
+    /// Those of them that have a value for each request, and not for each row.
+    #[getter]
+    fn columns_of_requests(&self) -> Vec<String> {
+        let folder = self.0.folder();
+        let columns = layout::columns(folder.format(), folder.item_dtype(), folder.contents()).into_iter();
+        columns.filter(|column| column.extent == Extent::Requests).map(|column| column.name).collect()
+    }
+
+    /// The columns of its batches beside those of every batch: name, dtype as safetensors names it, whether as wide as a history.
+    #[getter]
+    fn extra_columns(&self) -> Vec<(String, &'static str, bool)> {
+        let columns = load::extra_columns(self.0.folder().contents()).into_iter();
+        columns.map(|column| (column.name.clone(), column.dtype.name(), column.is_wide())).collect()
     }
 
     /// The name of the first label, where it is a bool.

@@ -49,9 +49,16 @@ mod _native {
     #[pymodule_export]
     const ITEM: &str = tensors::ITEM;
     #[pymodule_export]
+    const REQUEST: &str = tensors::REQUEST;
+    #[pymodule_export]
     const HISTORY_START: &str = tensors::HISTORY_START;
     #[pymodule_export]
     const HISTORY_LENGTH: &str = tensors::HISTORY_LENGTH;
+    #[pymodule_export]
+    const ACTION_TIMES: &str = shardback::schema::ACTION_TIMES;
+    /// What the names of features begin with in files.
+    #[pymodule_export]
+    const FEATURE: &str = shardback::schema::FEATURE;
     #[pymodule_export]
     const ACTIONS: &str = tensors::ACTIONS;
     #[pymodule_export]

@@ -4,12 +4,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use pyo3::buffer::PyBuffer;
 use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
-use shardback::error::Result;
+use shardback::error::{Error, Result};
 use shardback::event::ItemDtype;
 use shardback::gather::cuda::{
     BatchColumns, CudaDevice, JaggedArrays, ResidentRows, RowNumbers, TypeDtype, resident_bytes,
 };
-use shardback::load::{Dtypes, Index, Layout};
+use shardback::load::{self, Dtypes, Index, Layout};
 use shardback::open::{Items, JaggedShard, MappedDay, ShardView};
 
 use crate::batches::index;
@@ -148,17 +148,33 @@ fn upload<'a, I: shardback::event::ItemId>(
     day: &'a MappedDay,
     items: impl Fn(Items<'a>) -> &'a [I],
 ) -> Result<ResidentRows> {
+    // The kernel wants a window for each row; that of its request.
+    let windows = jagged(day).map(|shard| {
+        let windows = (0..shard.requests.len()).map(|row| {
+            let window = shard.window(row).ok_or_else(|| bad_window(day, &shard))?;
+            // A checked window lies within the actions and is at most K long.
+            Ok((window.start as i64, window.len() as i32))
+        });
+        windows.collect::<Result<(Vec<i64>, Vec<i32>)>>()
+    });
+    let windows = windows.collect::<Result<Vec<_>>>()?;
     let parts: Vec<JaggedArrays<'_, I>> = jagged(day)
-        .map(|shard| JaggedArrays {
+        .zip(&windows)
+        .map(|(shard, (starts, lengths))| JaggedArrays {
             items: items(shard.actions),
             types: shard.action_types,
-            starts: shard.history_starts,
-            lengths: shard.history_lengths,
+            starts,
+            lengths,
             item_ids: items(shard.item_ids),
             is_order: shard.label,
         })
         .collect();
     ResidentRows::upload(device, day.history(), &parts)
+}
+
+fn bad_window(day: &MappedDay, shard: &JaggedShard<'_>) -> Error {
+    let problem = shard.check_windows().err().unwrap_or_else(|| "a window is out of range".to_owned());
+    Error::Corrupt { path: day.folder().folder().to_owned(), problem }
 }
 
 fn jagged(day: &MappedDay) -> impl Iterator<Item = JaggedShard<'_>> {
@@ -175,13 +191,23 @@ pub(crate) fn device_bytes(day: &Day) -> u64 {
     resident_bytes(day.0.folder().item_dtype(), day.0.rows() as u64, actions)
 }
 
-/// Where the tensors of a batch lie: actions, action types, impressions, lengths, labels, and the end of all.
+/// Where the tensors of a batch lie: actions, action types, impressions, lengths, first labels; then the columns that only some
+/// days have, each said by the bytes of its values and whether it is as wide as a history; and the end of all.
 #[pyfunction]
-pub(crate) fn layout(py: Python<'_>, rows: usize, width: usize, dtypes: (String, String)) -> PyResult<[usize; 6]> {
+pub(crate) fn layout(
+    py: Python<'_>,
+    rows: usize,
+    width: usize,
+    dtypes: (String, String),
+    columns: Vec<(usize, bool)>,
+) -> PyResult<([usize; 5], Vec<usize>, usize)> {
     let dtypes = Dtypes { items: index(&dtypes.0), types: index(&dtypes.1) };
     let too_large =
         || -> PyErr { raise(py, "OptionError", format!("batch_size: {rows} rows of {width} are too many")) };
-    rows.checked_mul(width).and_then(|wide| wide.checked_mul(24)).ok_or_else(too_large)?;
+    let most = 24 + 8 * columns.len();
+    rows.checked_mul(width).and_then(|wide| wide.checked_mul(most)).ok_or_else(too_large)?;
     let at = Layout { rows, width, dtypes }.offsets();
-    Ok([at.actions, at.action_types, at.impressions, at.lengths, at.is_order, at.end])
+    let (places, end) = load::places(&columns, at.end, rows, width);
+    let starts = places.into_iter().map(|place| place.start).collect();
+    Ok(([at.actions, at.action_types, at.impressions, at.lengths, at.is_order], starts, end))
 }

@@ -34,7 +34,7 @@ pub use budget::{Budget, Room};
 pub use builder::Input;
 pub use customers::Customers;
 pub use group::prune;
-pub use piece::{ActionColumn, CustomerRows, Piece, Values, Window};
+pub use piece::{ActionColumn, Piece, Request, Values, Window, own_windows};
 pub use samples::{DaySamples, Samples};
 pub use spool::{Spool, Spooled};
 
@@ -139,17 +139,17 @@ impl<'a, I: ItemId> Histories<'a, I> {
         }
     }
 
-    /// The customers of a piece, without its samples and values.
+    /// The requests of a piece, without its samples and values.
     ///
     /// # Errors
     /// What the spill disk says.
     ///
     /// # Panics
     /// When the day is none of the plan, or `piece` is not below [`Histories::pieces`].
-    pub fn customers(&self, day: usize, piece: usize) -> Result<Cow<'_, [CustomerRows]>> {
+    pub fn requests(&self, day: usize, piece: usize) -> Result<Cow<'_, [Request]>> {
         match &self.days[day][piece] {
-            Stored::Memory(piece) => Ok(Cow::Borrowed(&piece.customers)),
-            Stored::Disk(piece) => Ok(Cow::Owned(piece.read_customers()?)),
+            Stored::Memory(piece) => Ok(Cow::Borrowed(&piece.requests)),
+            Stored::Disk(piece) => Ok(Cow::Owned(piece.read_requests()?)),
         }
     }
 }

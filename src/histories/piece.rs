@@ -82,24 +82,36 @@ impl Window {
     }
 }
 
-/// The samples of one customer on one day: neighbours, with one history.
+/// A moment at which items were shown to a customer: the samples that share one history, neighbours in their order.
+///
+/// Where requests have no ids, all samples of a customer on a day are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
-pub struct CustomerRows {
+pub struct Request {
     /// Who.
     pub customer: i64,
-    /// Where its samples end in the piece; they begin where those of the customer before end.
+    /// Its id; 0 where none is given.
+    pub id: i64,
+    /// Where its samples end in the piece; they begin where those of the request before end.
     pub end: u64,
-    /// The history at the start of the day.
+    /// The history.
     pub window: Window,
 }
 
-/// A bucket's part of a day, in canonical order: customers by hash, samples by their place where that is kept, else by item, then by
-/// their columns.
+impl Request {
+    /// Whether the one before is of the same customer and has the very same history, so that its values need to be there once.
+    #[must_use]
+    pub fn shares(&self, before: Option<&Self>) -> bool {
+        before.is_some_and(|before| before.customer == self.customer && before.window == self.window)
+    }
+}
+
+/// A bucket's part of a day, in canonical order: requests by the hash of their customers, then by id, samples by
+/// their place where that is kept, else by item, then by their columns.
 #[derive(Debug)]
 pub struct Piece<I> {
-    /// The customers that have samples.
-    pub customers: Vec<CustomerRows>,
+    /// The requests.
+    pub requests: Vec<Request>,
     /// The samples' items, `[N]`.
     pub items: Vec<I>,
     /// The samples' labels and other columns, `[N]` each, little-endian.
@@ -143,7 +155,7 @@ impl<I: ItemId> Piece<I> {
     /// The bytes of the piece without the values that it may share.
     pub(super) fn own_bytes(&self) -> u64 {
         let columns: usize = self.columns.iter().map(Vec::len).sum();
-        (self.customers.len() * size_of::<CustomerRows>() + self.items.len() * size_of::<I>() + columns) as u64
+        (self.requests.len() * size_of::<Request>() + self.items.len() * size_of::<I>() + columns) as u64
     }
 
     /// The bytes of the piece and its values.
@@ -153,11 +165,18 @@ impl<I: ItemId> Piece<I> {
 
     /// The bytes of the windows' values, were they not shared.
     pub(super) fn window_bytes(&self) -> u64 {
-        self.customers.iter().map(|customer| customer.window.length * self.values.bytes_each()).sum()
+        own_windows(&self.requests).map(|window| window.length * self.values.bytes_each()).sum()
     }
 }
 
-/// A piece on disk: customers, items and columns of samples, then items, types and columns of the windows, one after the other.
+/// The windows of requests, those that neighbours share once.
+pub fn own_windows(requests: &[Request]) -> impl Iterator<Item = &Window> {
+    let before = std::iter::once(None).chain(requests.iter().map(Some));
+    let own = requests.iter().zip(before).filter(|(request, before)| !request.shares(*before));
+    own.map(|(request, _)| &request.window)
+}
+
+/// A piece on disk: requests, items and columns of samples, then items, types and columns of the windows, one after the other.
 #[derive(Debug)]
 pub(super) struct SpilledPiece {
     file: Arc<SpillFile>,
@@ -172,24 +191,26 @@ pub(super) struct SpilledPiece {
 impl SpilledPiece {
     /// Writes a piece, with values of its own.
     pub(super) fn write<I: ItemId>(piece: &Piece<I>, file: &Arc<SpillFile>) -> Result<Self> {
-        let mut start = 0;
-        let customers: Vec<CustomerRows> = piece
-            .customers
+        let (mut start, mut before) = (0, None);
+        let requests: Vec<Request> = piece
+            .requests
             .iter()
-            .map(|customer| {
-                let window = Window { start, ..customer.window };
-                start += window.length;
-                CustomerRows { window, ..*customer }
+            .map(|request| {
+                if !request.shares(before.replace(request)) {
+                    start += request.window.length;
+                }
+                let window = Window { start: start - request.window.length, ..request.window };
+                Request { window, ..*request }
             })
             .collect();
         let mut bytes = Vec::with_capacity((piece.own_bytes() + piece.window_bytes()) as usize);
         let mut ends = Vec::with_capacity(4 + piece.columns.len() + piece.values.columns.len());
-        let of_samples = [bytemuck::cast_slice(&customers), bytemuck::cast_slice(&piece.items)];
+        let of_samples = [bytemuck::cast_slice(&requests), bytemuck::cast_slice(&piece.items)];
         for column in of_samples.into_iter().chain(piece.columns.iter().map(Vec::as_slice)) {
             bytes.extend_from_slice(column);
             ends.push(bytes.len());
         }
-        let windows = || piece.customers.iter().map(|customer| &customer.window);
+        let windows = || own_windows(&piece.requests);
         for window in windows() {
             bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(window)?.0));
         }
@@ -216,17 +237,17 @@ impl SpilledPiece {
     pub(super) fn read<I: ItemId>(&self) -> Result<Piece<I>> {
         let mut blocks = self.blocks.iter();
         let mut next = || blocks.next().invariant(ALL_BLOCKS);
-        let (customers, items) = (self.file.read(next()?)?, self.file.read(next()?)?);
+        let (requests, items) = (self.file.read(next()?)?, self.file.read(next()?)?);
         let columns = (0..self.sample_columns).map(|_| self.file.read(next()?)).collect::<Result<_>>()?;
         let (action_items, types) = (self.file.read(next()?)?, self.file.read(next()?)?);
         let action_columns =
             self.widths.iter().map(|&width| Ok(ActionColumn { width, bytes: self.file.read(next()?)? }));
         let values = Values { items: action_items, types, columns: action_columns.collect::<Result<_>>()? };
-        Ok(Piece { customers, items, columns, values: Arc::new(values) })
+        Ok(Piece { requests, items, columns, values: Arc::new(values) })
     }
 
     /// Reads only who has how many samples, and the lengths of the histories.
-    pub(super) fn read_customers(&self) -> Result<Vec<CustomerRows>> {
+    pub(super) fn read_requests(&self) -> Result<Vec<Request>> {
         self.file.read(self.blocks.first().invariant(ALL_BLOCKS)?)
     }
 }

@@ -12,6 +12,7 @@ use super::spool::Spooled;
 use crate::config::Plan;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemId, Sample};
+use crate::pack::{Dtype, Packing};
 
 /// The samples of all buckets.
 pub enum Samples<'a, I: ItemId> {
@@ -24,11 +25,22 @@ pub enum Samples<'a, I: ItemId> {
 /// A bucket's samples of one day.
 #[derive(Debug)]
 pub struct DaySamples<I> {
-    /// The places of the customers that have any, ascending, each with where its samples end.
-    pub(super) customers: Vec<(u32, usize)>,
+    /// The requests, in their order: by customer, then by id.
+    pub(super) requests: Vec<DayRequest>,
     pub(super) items: Vec<I>,
     /// The columns of the samples, little-endian.
     pub(super) columns: Vec<Vec<u8>>,
+}
+
+/// A request of a bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DayRequest {
+    /// The place of its customer.
+    pub(super) place: u32,
+    /// Its id; 0 where none is given.
+    pub(super) id: i64,
+    /// Where its samples end.
+    pub(super) end: usize,
 }
 
 impl<'a, I: ItemId> Samples<'a, I> {
@@ -78,7 +90,7 @@ impl<'a, I: ItemId> Samples<'a, I> {
 
 fn bytes<I>(days: &[DaySamples<I>]) -> u64 {
     let of_day = |day: &DaySamples<I>| {
-        day.customers.len() * size_of::<(u32, usize)>()
+        day.requests.len() * size_of::<DayRequest>()
             + day.items.len() * size_of::<I>()
             + day.columns.iter().map(Vec::len).sum::<usize>()
     };
@@ -94,12 +106,13 @@ struct Placed<I> {
     row: u32,
 }
 
-/// The order of the samples of a group: by position where that is kept, else by item, then by all columns.
+/// The order of the samples of a group: by request where that is given, by position where that is kept, else by item, then by all
+/// columns.
 struct Order<'a> {
     rows: &'a [u8],
     width: usize,
-    /// Where the position lies in a row; nowhere where it is not kept.
-    position: Range<usize>,
+    /// Where the request and the position lie in a row, those that are there.
+    first: Vec<Range<usize>>,
 }
 
 impl Order<'_> {
@@ -110,12 +123,12 @@ impl Order<'_> {
 
     fn compare<I: ItemId>(&self, a: &Placed<I>, b: &Placed<I>) -> Ordering {
         let rows = || (self.row(a.row), self.row(b.row));
-        let by_position = || {
+        let by_field = |range: &Range<usize>| {
             let (a, b) = rows();
-            a[self.position.clone()].cmp(&b[self.position.clone()])
+            a[range.clone()].cmp(&b[range.clone()])
         };
-        let first = if self.position.is_empty() { Ordering::Equal } else { by_position() };
-        first.then_with(|| a.item.cmp(&b.item)).then_with(|| {
+        let first = self.first.iter().map(by_field).find(|order| order.is_ne());
+        first.unwrap_or(Ordering::Equal).then_with(|| a.item.cmp(&b.item)).then_with(|| {
             let (a, b) = rows();
             a.cmp(b)
         })
@@ -163,8 +176,9 @@ fn pack<I: ItemId>(
     if samples.len() * width != rows.len() || packing.width() != width {
         return Err(Error::internal("samples are packed as the plan says"));
     }
-    let position = plan.contents().position_range();
-    let order = Order { rows: &rows, width, position };
+    let request = plan.contents().request_range();
+    let first = [request.clone(), plan.contents().position_range()].into_iter().filter(|range| !range.is_empty());
+    let order = Order { rows: &rows, width, first: first.collect() };
     let (ordered, ends) = if groups > GROUPS_PER_SAMPLE * samples.len() {
         sorted(samples, &order)
     } else {
@@ -176,16 +190,39 @@ fn pack<I: ItemId>(
         (of_day, rest) = rest.split_at(rest.partition_point(|&(group, _)| group < (day + 1) * places.len()));
         let day_start = start;
         start = of_day.last().map_or(start, |&(_, end)| end);
-        // Below the places of the bucket's customers, which are 32 bits.
-        let place = |group: usize| places.start + (group - day * places.len()) as u32;
         let samples = &ordered[day_start..start];
-        DaySamples {
-            customers: of_day.iter().map(|&(group, end)| (place(group), end - day_start)).collect(),
-            items: samples.iter().map(|sample| sample.item).collect(),
-            columns: packing.unpack(samples.iter().map(|sample| order.row(sample.row))),
+        let mut requests = Vec::with_capacity(of_day.len());
+        let mut end = 0;
+        for &(group, group_end) in of_day {
+            // Below the places of the bucket's customers, which are 32 bits.
+            let place = places.start + (group - day * places.len()) as u32;
+            if request.is_empty() {
+                end = group_end - day_start;
+                requests.push(DayRequest { place, id: 0, end });
+                continue;
+            }
+            let of_customer = &samples[end..group_end - day_start];
+            for of_one in
+                of_customer.chunk_by(|a, b| order.row(a.row)[request.clone()] == order.row(b.row)[request.clone()])
+            {
+                let id = of_one.first().map_or(&[][..], |sample| &order.row(sample.row)[request.clone()]);
+                end += of_one.len();
+                requests.push(DayRequest { place, id: request_id(id), end });
+            }
         }
+        let mut columns = packing.unpack(samples.iter().map(|sample| order.row(sample.row)));
+        // The id of the request is kept with it.
+        columns.drain(..usize::from(!request.is_empty()));
+        DaySamples { requests, items: samples.iter().map(|sample| sample.item).collect(), columns }
     });
     Ok(days.collect())
+}
+
+/// The id of a request out of a packed row; 0 where none is given.
+fn request_id(packed: &[u8]) -> i64 {
+    let id = Packing::new([Dtype::I64]).unpack(std::iter::once(packed).filter(|packed| !packed.is_empty()));
+    let id = id.first().and_then(|id| id.first_chunk()).copied();
+    id.map_or(0, i64::from_le_bytes)
 }
 
 /// Samples in the order of their groups, and for each group that has any where its samples end.

@@ -44,6 +44,11 @@ impl Times {
         Ok(())
     }
 
+    /// The bytes of all of them.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn into_column(mut self) -> ActionColumn {
         self.bytes.shrink_to_fit();
         ActionColumn { width: self.unit.dtype().width(), bytes: self.bytes }

@@ -276,7 +276,7 @@ impl Opened {
                     history: Some(header.history),
                     shard: Some((header.shard, header.shards)),
                     samples: header.rows,
-                    actions: header.actions,
+                    actions: header.stored.map(|stored| stored.actions),
                     item_dtype: header.item_dtype.name(),
                     bytes,
                 }
@@ -316,7 +316,7 @@ impl Opened {
                 let tensors = mapped.view();
                 for row in rows.start..rows.end.min(tensors.len() as u64) {
                     let index = row as usize;
-                    let Some(&customer) = tensors.customer_ids().get(index) else { break };
+                    let Some(customer) = tensors.customer(index) else { break };
                     let history = tensors.history(index).ok_or_else(|| Error::Corrupt {
                         path: mapped.path().to_owned(),
                         problem: format!("row {row}: its history is out of range"),
@@ -349,8 +349,14 @@ impl Opened {
     /// A customer's samples and whole history; rows are in the order of the customers' hashes.
     fn customer(&self, shard: u32, customer: i64) -> Result<Customer> {
         let (start, end) = match &self.file {
-            File::Mapped(mapped) => rows_of(mapped.view().customer_ids(), customer),
-            File::Part(part) => rows_of(&part.customer_ids()?, customer),
+            File::Mapped(mapped) => {
+                let view = mapped.view();
+                rows_of(view.len(), |row| view.customer(row).map(customer_hash), customer)
+            }
+            File::Part(part) => {
+                let customers = part.customer_ids()?;
+                rows_of(customers.len(), |row| customers.get(row).copied().map(customer_hash), customer)
+            }
         };
         // All rows have the same history: one is read whole.
         let history = self.rows(shard, start..end.min(start + 1), usize::MAX)?;
@@ -387,12 +393,18 @@ fn named<'a>(contents: &Contents, columns: impl Iterator<Item = &'a [u8]>, row: 
 /// What the decoder makes sure of.
 const SAME_BATCH: &str = "columns of a batch have the same rows";
 
-/// The first row of a customer, and the one behind the last.
-fn rows_of(customers: &[i64], customer: i64) -> (u64, u64) {
+/// The first row of a customer, and the one behind the last, where rows ascend by the hash of their customers.
+fn rows_of(rows: usize, hash_of: impl Fn(usize) -> Option<u64>, customer: i64) -> (u64, u64) {
     let hash = customer_hash(customer);
-    let start = customers.partition_point(|&other| customer_hash(other) < hash);
-    let end = customers.partition_point(|&other| customer_hash(other) <= hash);
-    (start as u64, end as u64)
+    let first = |is_before: &dyn Fn(u64) -> bool| {
+        let (mut start, mut end) = (0, rows);
+        while start < end {
+            let middle = start + (end - start) / 2;
+            if hash_of(middle).is_some_and(is_before) { start = middle + 1 } else { end = middle }
+        }
+        start as u64
+    };
+    (first(&|other| other < hash), first(&|other| other <= hash))
 }
 
 impl Action {

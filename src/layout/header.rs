@@ -42,8 +42,8 @@ pub struct Header {
     pub shards: u32,
     /// N, its samples.
     pub rows: u64,
-    /// A, the actions of all its histories; only of jagged shards.
-    pub actions: Option<u64>,
+    /// R, its requests, and A, the actions of all its histories; only of jagged shards.
+    pub stored: Option<Stored>,
     /// The width of item ids.
     pub item_dtype: ItemDtype,
     /// The columns of samples and of actions.
@@ -51,6 +51,15 @@ pub struct Header {
     /// The hash of what the shard holds, whatever its format, which the day's manifest has as well: so that shards of two builds are
     /// told apart.
     pub content: String,
+}
+
+/// How much a jagged shard has of what it stores once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// R, its requests.
+    pub requests: u64,
+    /// A, the actions of all its histories.
+    pub actions: u64,
 }
 
 /// A tensor of a shard.
@@ -74,7 +83,8 @@ impl Header {
             let shape = match column.extent {
                 Extent::Samples => vec![self.rows],
                 Extent::Histories => vec![self.rows, self.history],
-                Extent::Actions => vec![self.actions?],
+                Extent::Requests => vec![self.stored?.requests],
+                Extent::Actions => vec![self.stored?.actions],
             };
             let bytes = shape.iter().try_fold(column.dtype.width() as u64, |bytes, &size| bytes.checked_mul(size))?;
             let range = start..start.checked_add(bytes)?;
@@ -95,7 +105,8 @@ impl Header {
         say("shard", self.shard.to_string());
         say("shards", self.shards.to_string());
         say("rows", self.rows.to_string());
-        if let Some(actions) = self.actions {
+        if let Some(Stored { requests, actions }) = self.stored {
+            say("requests", requests.to_string());
             say("actions", actions.to_string());
         }
         say("content", self.content.clone());

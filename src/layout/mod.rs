@@ -6,7 +6,7 @@
 mod header;
 
 pub(crate) use header::{ALIGNMENT, LENGTH_BYTES, METADATA};
-pub use header::{Header, Tensor};
+pub use header::{Header, Stored, Tensor};
 
 use std::cmp::Ordering;
 
@@ -52,6 +52,10 @@ impl From<ItemDtype> for Dtype {
 
 /// The name of the column of customers.
 pub const CUSTOMER: &str = "customer_id";
+/// The name of the column of requests' ids.
+pub const REQUEST_ID: &str = "request_id";
+/// The name of the column that says which request a sample is of.
+pub const REQUEST: &str = "request";
 /// The name of the column of items that were shown.
 pub const ITEM: &str = "item_id";
 /// The name of the column that says where histories begin.
@@ -66,15 +70,19 @@ pub const ACTION_TYPES: &str = "action_types";
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The customer of a sample.
+    /// The customer of a request.
     Customer,
+    /// The id of a request.
+    RequestId,
+    /// The request of a sample, by its place in the shard.
+    Request,
     /// The item that was shown.
     Item,
     /// A label or another column of samples, by its place among [`Contents::of_samples`].
     OfSamples(usize),
-    /// Where the history of a sample begins among the stored actions.
+    /// Where the history of a request begins among the stored actions.
     HistoryStart,
-    /// How many actions the history of a sample has.
+    /// How many actions the history of a request has.
     HistoryLength,
     /// The items of actions, newest first.
     Actions,
@@ -89,6 +97,8 @@ pub enum Role {
 pub enum Extent {
     /// `[N]`: one for each sample.
     Samples,
+    /// `[R]`: one for each request.
+    Requests,
     /// `[N, K]`: a padded history for each sample.
     Histories,
     /// `[A]`: one for each stored action.
@@ -109,10 +119,12 @@ pub struct Column {
 }
 
 impl Column {
-    /// Whether it says something of a sample that holds outside its shard: where a history begins holds only inside.
+    /// Whether it says something of a sample that holds outside its shard: where a history begins, and which request it is, hold
+    /// only inside.
     #[must_use]
     pub fn is_of_samples(&self) -> bool {
-        self.extent == Extent::Samples && self.role != Role::HistoryStart
+        matches!(self.extent, Extent::Samples | Extent::Requests)
+            && !matches!(self.role, Role::HistoryStart | Role::Request)
     }
 }
 
@@ -136,11 +148,15 @@ pub fn columns(format: Format, item: ItemDtype, contents: &Contents) -> Vec<Colu
             extent,
         })
     };
-    let customer = column(CUSTOMER, Role::Customer, Dtype::I64, Extent::Samples);
+    // What a request has, every sample of it has where histories are not stored once.
+    let of_requests = if format == Format::Jagged { Extent::Requests } else { Extent::Samples };
+    let customer = column(CUSTOMER, Role::Customer, Dtype::I64, of_requests);
+    let request_id = contents.request.then(|| column(REQUEST_ID, Role::RequestId, Dtype::I64, of_requests));
     let shown = column(ITEM, Role::Item, item, Extent::Samples);
     let actions = |extent| column(ACTIONS, Role::Actions, item, extent);
     let types = |dtype, extent| column(ACTION_TYPES, Role::ActionTypes, dtype, extent);
     let mut columns = vec![customer];
+    columns.extend(request_id);
     match format {
         Format::Parquet => {
             columns.push(shown);
@@ -154,8 +170,9 @@ pub fn columns(format: Format, item: ItemDtype, contents: &Contents) -> Vec<Colu
             columns.extend(of_actions(Extent::Histories));
         }
         Format::Jagged => {
-            columns.push(column(HISTORY_START, Role::HistoryStart, Dtype::I64, Extent::Samples));
-            columns.push(column(HISTORY_LENGTH, Role::HistoryLength, Dtype::I32, Extent::Samples));
+            columns.push(column(HISTORY_START, Role::HistoryStart, Dtype::I64, of_requests));
+            columns.push(column(HISTORY_LENGTH, Role::HistoryLength, Dtype::I32, of_requests));
+            columns.push(column(REQUEST, Role::Request, Dtype::I32, Extent::Samples));
             columns.extend([shown, actions(Extent::Actions), types(Dtype::U8, Extent::Actions)]);
             columns.extend(of_actions(Extent::Actions));
         }

@@ -13,6 +13,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::block::{Allocate, Block, Pool};
+use super::extra::{self, ExtraColumn, extra_columns, places};
 use super::fill::{Dtypes, Layout, longest};
 use super::order::Order;
 use super::ranks::{Ranks, Step};
@@ -64,6 +65,8 @@ pub struct Batch {
     pub rows: usize,
     /// The width of its rows: K, or with [`Epoch::trim`] less, and at least 1.
     pub width: usize,
+    /// The bytes of its memory that are its own.
+    pub bytes: usize,
     /// The place of its day.
     pub day: usize,
     /// The rows of the day that all ranks together have been given with it.
@@ -170,12 +173,20 @@ fn read_ahead(day: &MappedDay) {
     }
 }
 
+/// The bytes of a value of each column, and whether it is wide.
+fn shapes(columns: &[ExtraColumn]) -> Vec<(usize, bool)> {
+    columns.iter().map(|column| (column.dtype.width(), column.is_wide())).collect()
+}
+
 impl Epoch {
     /// The bytes that the largest batch of a day takes.
     fn block_bytes(&self, day: &MappedDay) -> usize {
         let rows = self.ranks.batch().min(day.rows());
         match self.content {
-            Content::Tensors(dtypes) => Layout { rows, width: day.history(), dtypes }.offsets().end,
+            Content::Tensors(dtypes) => {
+                let start = Layout { rows, width: day.history(), dtypes }.offsets().end;
+                places(&shapes(&extra_columns(day.folder().contents())), start, rows, day.history()).1
+            }
             Content::Rows => rows * size_of::<i64>(),
         }
     }
@@ -190,16 +201,22 @@ impl Epoch {
             false => day.history(),
         };
         let mut block = blocks.take()?;
-        match self.content {
+        let bytes = match self.content {
             Content::Tensors(dtypes) => {
                 let layout = Layout { rows: rows.len(), width, dtypes };
-                layout.write(day, &rows, &mut block.bytes()[..layout.offsets().end])?;
+                let start = layout.offsets().end;
+                layout.write(day, &rows, &mut block.bytes()[..start])?;
+                let columns = extra_columns(day.folder().contents());
+                let (places, end) = places(&shapes(&columns), start, rows.len(), width);
+                extra::write(&columns, &places, day, &rows, width, &mut block.bytes()[..end])?;
+                end
             }
             Content::Rows => {
                 let bytes: &[u8] = bytemuck::cast_slice(&rows);
                 block.bytes()[..bytes.len()].copy_from_slice(bytes);
+                bytes.len()
             }
-        }
-        Ok(Batch { block, rows: rows.len(), width, day: place, delivered: step.delivered })
+        };
+        Ok(Batch { block, rows: rows.len(), width, bytes, day: place, delivered: step.delivered })
     }
 }

@@ -75,9 +75,9 @@ pub struct Offsets {
     pub impressions: usize,
     /// `[rows] i32`: how many actions of a row are no padding.
     pub lengths: usize,
-    /// `[rows] bool`.
+    /// `[rows] bool`: the first label.
     pub is_order: usize,
-    /// Where all of it ends.
+    /// Where all of it ends, and what only some descriptions ask for begins.
     pub end: usize,
 }
 
@@ -130,7 +130,7 @@ impl Layout {
     }
 }
 
-fn aligned(bytes: usize) -> usize {
+pub(super) fn aligned(bytes: usize) -> usize {
     bytes.next_multiple_of(64)
 }
 
@@ -196,7 +196,7 @@ pub struct Out<'a, T, K> {
 }
 
 /// Enough rows that handing them to another core costs little beside copying them.
-const ROWS_PER_TASK: usize = 64;
+pub(super) const ROWS_PER_TASK: usize = 64;
 
 /// Gathers rows of a day, histories padded or cut to `width` (1 or more), in the pool of the caller.
 ///
@@ -278,7 +278,7 @@ fn unpadded(types: &[u8]) -> usize {
     }
 }
 
-fn locate(day: &MappedDay, row: u64) -> Result<(usize, usize)> {
+pub(super) fn locate(day: &MappedDay, row: u64) -> Result<(usize, usize)> {
     let place = usize::try_from(row).ok().and_then(|row| day.locate(row));
     place.ok_or_else(|| Error::Option {
         option: "rows",
@@ -294,7 +294,7 @@ fn does_not_fit(item: i64) -> Error {
     Error::Option { option: "index_dtype", problem: format!("item {item} does not fit 32 bits; ask for 64") }
 }
 
-fn bad_window(day: &MappedDay, shard: usize, row: usize) -> Error {
+pub(super) fn bad_window(day: &MappedDay, shard: usize, row: usize) -> Error {
     let shard = &day.shards()[shard];
     let problem = match shard.view() {
         ShardView::Jagged(view) => view.describe_bad_window(row),

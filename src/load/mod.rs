@@ -11,12 +11,14 @@
 
 mod ahead;
 mod block;
+mod extra;
 mod fill;
 mod order;
 mod ranks;
 
 pub use ahead::{Ahead, Batch, Content, Epoch, pool};
 pub use block::{Allocate, Block, Memory, Pool};
+pub use extra::{ExtraColumn, extra_columns, places};
 pub use fill::{Dtypes, Index, Item, Kind, Layout, Offsets, Out, fill, longest};
 pub use order::Order;
 pub use ranks::{Last, Ranks, Step};

@@ -116,6 +116,8 @@ pub struct Statistics {
     pub samples: u64,
     /// For each label that is true or false how many samples have it.
     pub labels: BTreeMap<String, LabelFigures>,
+    /// The requests: of each customer one, unless they have ids.
+    pub requests: u64,
     /// Distinct customers.
     pub customers: u64,
     /// Customers whose history is empty.

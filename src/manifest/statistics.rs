@@ -10,6 +10,7 @@ use crate::config::Plan;
 use crate::cut::ShardRows;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, ItemId, NULL_TIME};
+use crate::histories::Request;
 use crate::pack::Dtype;
 
 /// The figures of a shard, to be summed up over the shards of a day.
@@ -18,6 +19,7 @@ pub struct Figures {
     samples: u64,
     /// For each label how many samples have it; 0 of those that are no bools.
     positives: Vec<u64>,
+    requests: u64,
     customers: u64,
     /// The actions in the histories, by type, in the order of the types' numbers.
     actions: Vec<u64>,
@@ -63,6 +65,7 @@ pub fn of_day(day: Day, plan: &Plan, shards: &[Figures]) -> Result<Statistics> {
     Ok(Statistics {
         samples,
         labels,
+        requests: sum(&|shard| shard.requests),
         customers: sum(&|shard| shard.customers),
         customers_without_history: lengths(0),
         actions,
@@ -83,6 +86,7 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figur
     let mut figures = Figures {
         samples: 0,
         positives: vec![0; contents.labels.len()],
+        requests: 0,
         customers: 0,
         actions: vec![0; numbers.len()],
         lengths: Vec::new(),
@@ -100,18 +104,26 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figur
             }
         }
         let mut items = block.items();
-        for (customer, window, count) in block.customers() {
-            let (history, types) = block.history(&window)?;
-            let range = length_range_index(types.len() as u64);
-            if figures.lengths.len() <= range {
-                figures.lengths.resize(range + 1, 0);
+        let mut before: Option<&Request> = None;
+        for (request, count) in block.requests() {
+            let window = &request.window;
+            let (history, types) = block.history(window)?;
+            figures.customers += u64::from(before.is_none_or(|before| before.customer != request.customer));
+            if !request.shares(before.replace(request)) {
+                let range = length_range_index(types.len() as u64);
+                if figures.lengths.len() <= range {
+                    figures.lengths.resize(range + 1, 0);
+                }
+                figures.lengths[range] += 1;
+                figures.newest = figures.newest.max(window.newest);
+                count_each(types, &numbers, &mut figures.actions);
             }
-            figures.lengths[range] += 1;
-            figures.customers += 1;
+            figures.requests += 1;
             figures.samples += count as u64;
-            figures.newest = figures.newest.max(window.newest);
-            count_each(types, &numbers, &mut figures.actions);
-            for number in [customer.cast_unsigned(), count as u64, types.len() as u64] {
+            if contents.request {
+                content.update(&request.id.to_le_bytes());
+            }
+            for number in [request.customer.cast_unsigned(), count as u64, types.len() as u64] {
                 content.update(&number.to_le_bytes());
             }
             let own_items;
@@ -125,11 +137,11 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figur
             content.update(bytemuck::cast_slice(history));
             content.update(types);
             for column in 0..columns_of_actions {
-                content.update(block.piece().values.column(column)?.history(&window)?);
+                content.update(block.piece().values.column(column)?.history(window)?);
             }
         }
     }
-    if (figures.samples, figures.customers) != (rows.rows, rows.customers) {
+    if (figures.samples, figures.requests, figures.customers) != (rows.rows, rows.requests, rows.customers) {
         return Err(Error::internal("a shard has the samples and customers that it was cut with"));
     }
     figures.content = format!("{:032x}", content.digest128());

@@ -7,7 +7,7 @@ use super::wrong_history;
 use crate::config::Format;
 use crate::error::Result;
 use crate::event::{Day, ItemDtype};
-use crate::layout::{ALIGNMENT, Dtype, Header, ITEM, LENGTH_BYTES, METADATA, Tensor, wrong_version};
+use crate::layout::{ALIGNMENT, Dtype, Header, ITEM, LENGTH_BYTES, METADATA, Stored, Tensor, wrong_version};
 use crate::manifest::is_hash;
 use crate::schema::Contents;
 
@@ -15,7 +15,7 @@ use crate::schema::Contents;
 const LONGEST_HEADER: u64 = 1 << 20;
 
 impl Header {
-    /// What differs between this, which is expected, and `found`; the number of actions is not compared.
+    /// What differs between this, which is expected, and `found`; how much is stored once is not compared.
     pub(crate) fn difference(&self, found: &Self) -> Option<String> {
         let differs = |name: &str, found: String, expected: String| {
             (found != expected).then(|| format!("its header says {name} {found}, the manifest says {expected}"))
@@ -69,7 +69,10 @@ impl Header {
             shard: small("shard")?,
             shards: small("shards")?,
             rows: number("rows")?,
-            actions: (format == Format::Jagged).then(|| number("actions")).transpose()?,
+            stored: match format {
+                Format::Jagged => Some(Stored { requests: number("requests")?, actions: number("actions")? }),
+                Format::Dense | Format::Parquet => None,
+            },
             content: Some(text("content")?)
                 .filter(|content| is_hash(content))
                 .ok_or("`content` in its header is no hash")?

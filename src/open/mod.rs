@@ -298,7 +298,7 @@ impl DayFolder {
             shard,
             shards: self.shards(),
             rows: entry.rows,
-            actions: None,
+            stored: None,
             item_dtype: self.item_dtype,
             contents: self.manifest.contents.clone(),
             content: entry.content.clone(),

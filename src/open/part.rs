@@ -17,7 +17,7 @@ use super::{Items, corrupt};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
-use crate::layout::{ACTION_TYPES, ACTIONS, CUSTOMER, Column, Dtype, Extent, ITEM, columns};
+use crate::layout::{ACTION_TYPES, ACTIONS, CUSTOMER, Column, Dtype, Extent, ITEM, REQUEST_ID, columns};
 use crate::parquet_file::ParquetFile;
 use crate::read::guard;
 use crate::schema::Contents;
@@ -168,7 +168,7 @@ fn fields(item: ItemDtype, contents: &Contents) -> Fields {
             Dtype::F64 => DataType::Float64,
         };
         let kind = match column.extent {
-            Extent::Samples | Extent::Actions => element,
+            Extent::Samples | Extent::Requests | Extent::Actions => element,
             Extent::Histories => DataType::List(Arc::new(Field::new("element", element, false))),
         };
         Field::new(column.name, kind, false)
@@ -197,6 +197,7 @@ fn check_columns(found: &Fields, contents: &Contents) -> Result<ItemDtype, Strin
 pub struct PartBatch {
     customers: ArrayRef,
     items: ArrayRef,
+    requests: Option<ArrayRef>,
     columns: Vec<Vec<u8>>,
     actions: ListArray,
     types: ListArray,
@@ -224,6 +225,7 @@ impl PartBatch {
         Ok(Self {
             customers: column(CUSTOMER)?.clone(),
             items: column(ITEM)?.clone(),
+            requests: contents.request.then(|| column(REQUEST_ID).cloned()).transpose()?,
             columns: of_samples.collect::<Result<_>>()?,
             actions: column(ACTIONS)?.as_list().clone(),
             types: column(ACTION_TYPES)?.as_list().clone(),
@@ -247,6 +249,12 @@ impl PartBatch {
     #[must_use]
     pub fn customer_ids(&self) -> &[i64] {
         self.customers.as_primitive::<Int64Type>().values()
+    }
+
+    /// The ids of the requests, one per row; nothing where they have none.
+    #[must_use]
+    pub fn request_ids(&self) -> &[i64] {
+        self.requests.as_ref().map_or(&[], |requests| requests.as_primitive::<Int64Type>().values())
     }
 
     /// The items shown, one per row.

@@ -108,6 +108,7 @@ impl Shard {
                 customer_ids: self.numbers(Role::Customer),
                 history_starts: self.numbers(Role::HistoryStart),
                 history_lengths: self.numbers(Role::HistoryLength),
+                requests: self.numbers(Role::Request),
                 item_ids: self.items(Role::Item),
                 actions: self.items(Role::Actions),
                 action_types: self.bytes(Role::ActionTypes),
@@ -129,6 +130,12 @@ impl Shard {
     #[must_use]
     pub fn bytes(&self, role: Role) -> &[u8] {
         self.find(role).unwrap_or_default()
+    }
+
+    /// The ids of requests, `[R]` of a jagged shard and `[N]` of a dense one; nothing where they have none.
+    #[must_use]
+    pub fn request_ids(&self) -> &[i64] {
+        self.numbers(Role::RequestId)
     }
 
     /// The labels and other columns of samples, `[N]` each, little-endian, in the order of [`Contents::of_samples`].
@@ -226,17 +233,19 @@ pub struct History<'a> {
     pub types: &'a [u8],
 }
 
-/// The tensors of a jagged shard of N rows and A actions.
+/// The tensors of a jagged shard of N rows, R requests and A actions.
 #[derive(Clone, Copy, Debug)]
 pub struct JaggedShard<'a> {
     /// K, the longest that a history can be.
     pub history: usize,
-    /// `[N]`
+    /// `[R]`
     pub customer_ids: &'a [i64],
-    /// `[N]`: where the row's history begins in `actions` and `action_types`.
+    /// `[R]`: where the request's history begins in `actions` and `action_types`.
     pub history_starts: &'a [i64],
-    /// `[N]`: how many actions it has.
+    /// `[R]`: how many actions it has.
     pub history_lengths: &'a [i32],
+    /// `[N]`: the request of each row, by its place.
+    pub requests: &'a [i32],
     /// `[N]`
     pub item_ids: Items<'a>,
     /// `[A]`
@@ -248,11 +257,23 @@ pub struct JaggedShard<'a> {
 }
 
 impl<'a> JaggedShard<'a> {
-    /// The row's window into the actions; `None` where there is no such row or its window leaves them.
+    /// The request of a row; `None` where there is no such row, or what it says is no number.
+    #[must_use]
+    pub fn request(&self, row: usize) -> Option<usize> {
+        usize::try_from(*self.requests.get(row)?).ok()
+    }
+
+    /// The row's window into the actions; `None` where there is no such row, it is of no request, or the window leaves them.
     #[must_use]
     pub fn window(&self, row: usize) -> Option<Range<usize>> {
-        let start = usize::try_from(*self.history_starts.get(row)?).ok()?;
-        let length = usize::try_from(*self.history_lengths.get(row)?).ok()?;
+        self.window_of(self.request(row)?)
+    }
+
+    /// The window of a request.
+    #[must_use]
+    pub fn window_of(&self, request: usize) -> Option<Range<usize>> {
+        let start = usize::try_from(*self.history_starts.get(request)?).ok()?;
+        let length = usize::try_from(*self.history_lengths.get(request)?).ok()?;
         let end = start.checked_add(length)?;
         (length <= self.history && end <= self.actions.len()).then_some(start..end)
     }
@@ -264,25 +285,39 @@ impl<'a> JaggedShard<'a> {
         Some(History { items: self.actions.slice(window.clone())?, types: self.action_types.get(window)? })
     }
 
-    /// Checks that every window lies within the actions and is no longer than K, as code that follows them unchecked
-    /// (a kernel) has to know; one pass over the windows.
+    /// Checks that every window lies within the actions and is no longer than K, and every row is of a request, as code that
+    /// follows them unchecked (a kernel) has to know; one pass over the windows and one over the rows.
     ///
     /// # Errors
-    /// Names the first row whose window does not.
+    /// Names the first request whose window does not, or the first row that is of none.
     pub fn check_windows(&self) -> Result<(), String> {
-        match (0..self.customer_ids.len()).find(|&row| self.window(row).is_none()) {
+        let wrong = (0..self.customer_ids.len()).find(|&request| self.window_of(request).is_none());
+        if let Some(request) = wrong {
+            return Err(self.describe_window(&format!("request {request}"), request));
+        }
+        let requests = self.customer_ids.len() as u64;
+        let is_wrong = |request: &i32| u64::try_from(*request).map_or(true, |request| request >= requests);
+        match self.requests.iter().position(is_wrong) {
             Some(row) => Err(self.describe_bad_window(row)),
             None => Ok(()),
         }
     }
 
     pub(crate) fn describe_bad_window(&self, row: usize) -> String {
-        let start = self.history_starts.get(row).copied().unwrap_or_default();
-        let length = self.history_lengths.get(row).copied().unwrap_or_default();
+        match self.request(row).filter(|&request| request < self.customer_ids.len()) {
+            Some(request) => self.describe_window(&format!("row {row}"), request),
+            None => {
+                let request = self.requests.get(row).map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                format!("row {row}: its request is {request}, there are {}", self.customer_ids.len())
+            }
+        }
+    }
+
+    fn describe_window(&self, of: &str, request: usize) -> String {
+        let start = self.history_starts.get(request).copied().unwrap_or_default();
+        let length = self.history_lengths.get(request).copied().unwrap_or_default();
         let (actions, history) = (self.actions.len(), self.history);
-        format!(
-            "row {row}: start {start}, length {length} is out of range: {actions} actions, at most {history} in a row"
-        )
+        format!("{of}: start {start}, length {length} is out of range: {actions} actions, at most {history} in a row")
     }
 }
 
@@ -334,7 +369,10 @@ impl<'a> ShardView<'a> {
     /// Its samples.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.customer_ids().len()
+        match self {
+            Self::Jagged(shard) => shard.requests.len(),
+            Self::Dense(shard) => shard.customer_ids.len(),
+        }
     }
 
     /// Whether it has none.
@@ -343,12 +381,12 @@ impl<'a> ShardView<'a> {
         self.len() == 0
     }
 
-    /// `[N]`: the customers.
+    /// The customer of a row; `None` where there is no such row, or it is of no request.
     #[must_use]
-    pub fn customer_ids(&self) -> &'a [i64] {
+    pub fn customer(&self, row: usize) -> Option<i64> {
         match self {
-            Self::Jagged(shard) => shard.customer_ids,
-            Self::Dense(shard) => shard.customer_ids,
+            Self::Jagged(shard) => shard.customer_ids.get(shard.request(row)?).copied(),
+            Self::Dense(shard) => shard.customer_ids.get(row).copied(),
         }
     }
 

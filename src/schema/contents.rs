@@ -25,6 +25,8 @@ pub struct Field {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contents {
+    /// Whether requests have ids.
+    pub request: bool,
     /// The labels.
     pub labels: Vec<Field>,
     /// The other columns of samples.
@@ -71,16 +73,24 @@ impl Contents {
         times.into_iter().chain(self.features.iter().cloned())
     }
 
-    /// How the columns of a sample are packed.
+    /// How a sample is packed: the id of its request where requests have any, then its columns.
     #[must_use]
     pub fn sample_packing(&self) -> Packing {
-        Packing::new(self.of_samples().map(|field| field.dtype))
+        let request = self.request.then_some(Dtype::I64);
+        Packing::new(request.into_iter().chain(self.of_samples().map(|field| field.dtype)))
+    }
+
+    /// Where the id of the request lies in a packed sample; nowhere where requests have none.
+    #[must_use]
+    pub fn request_range(&self) -> Range<usize> {
+        if self.request { self.sample_packing().range(0) } else { 0..0 }
     }
 
     /// Where the place in the list lies in a packed sample; nowhere where it is not kept.
     #[must_use]
     pub fn position_range(&self) -> Range<usize> {
-        self.position.map_or(0..0, |kept| self.sample_packing().range(self.labels.len() + kept))
+        self.position
+            .map_or(0..0, |kept| self.sample_packing().range(usize::from(self.request) + self.labels.len() + kept))
     }
 
     /// How the features of an action are packed.

@@ -17,6 +17,7 @@ mod types;
 
 pub use contents::{ACTION_TIMES, Contents, Field};
 pub use description::{from_json, from_toml};
+pub use names::OF_ACTIONS as FEATURE;
 pub use types::ActionTypes;
 
 use serde::{Deserialize, Serialize};

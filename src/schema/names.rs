@@ -20,7 +20,7 @@ const OURS: [&str; 9] = [
 ];
 
 /// What the columns of actions begin with: a feature `price` is `action_price`, beside a column `price` of samples.
-const OF_ACTIONS: &str = "action_";
+pub const OF_ACTIONS: &str = "action_";
 
 /// What the outputs call their own columns of actions, behind [`OF_ACTIONS`].
 const OUR_FEATURES: [&str; 2] = ["types", "times"];

@@ -42,6 +42,7 @@ pub(super) struct Tally {
     pub(super) samples: u64,
     /// Of each label that is a bool.
     pub(super) positives: Vec<u64>,
+    pub(super) requests: u64,
     pub(super) customers: u64,
     pub(super) customers_without_history: u64,
     /// By the number of their type; those of no type are faults and not counted.
@@ -55,6 +56,7 @@ impl Tally {
         Self {
             samples: 0,
             positives: vec![0; contents.labels.len()],
+            requests: 0,
             customers: 0,
             customers_without_history: 0,
             actions: [0; 1 << u8::BITS],
@@ -67,11 +69,27 @@ impl AddAssign<&Self> for Tally {
     fn add_assign(&mut self, other: &Self) {
         self.samples += other.samples;
         self.positives.iter_mut().zip(&other.positives).for_each(|(sum, count)| *sum += count);
+        self.requests += other.requests;
         self.customers += other.customers;
         self.customers_without_history += other.customers_without_history;
         self.actions.iter_mut().zip(other.actions).for_each(|(sum, count)| *sum += count);
         self.history_lengths.iter_mut().zip(&other.history_lengths).for_each(|(sum, count)| *sum += count);
     }
+}
+
+/// Who saw what in a row.
+pub(super) struct Sample {
+    pub(super) customer: i64,
+    /// The id of the request, where requests have any.
+    pub(super) request: Option<i64>,
+    pub(super) item: i64,
+}
+
+/// Where a row stands.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) first_of_customer: bool,
+    pub(super) first_of_request: bool,
 }
 
 /// The rows of a shard, looked at one after the other.
@@ -92,13 +110,14 @@ pub(super) struct Rows<'a> {
 /// What a row is ordered by.
 struct Key {
     hash: u64,
+    request: Option<i64>,
     item: i64,
     packed: Vec<u8>,
 }
 
 impl Key {
     fn order<'a>(&'a self, position: &Range<usize>) -> impl Ord + 'a {
-        (self.hash, self.packed.get(position.clone()), self.item, self.packed.as_slice())
+        (self.hash, self.request, self.packed.get(position.clone()), self.item, self.packed.as_slice())
     }
 }
 
@@ -116,25 +135,34 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Looks at the next row, whose values are at a place of `columns`; returns whether it is the first of its customer.
+    /// Counts a row of which nothing can be known.
+    pub(super) fn pass_over(&mut self) {
+        self.tally.samples += 1;
+    }
+
+    /// Looks at the next row, whose values are at a place of `columns`.
     ///
     /// # Errors
     /// [`Error::Internal`](crate::error::Error::Internal) where a column is too short.
-    pub(super) fn sample(&mut self, customer: i64, item: i64, columns: &[&[u8]], place: usize) -> Result<bool> {
+    pub(super) fn sample(&mut self, sample: Sample, columns: &[&[u8]], place: usize) -> Result<Seen> {
+        let Sample { customer, request, item } = sample;
         let row = self.tally.samples;
         let hash = customer_hash(customer);
         self.labels(columns, place)?;
         let mut packed = std::mem::take(&mut self.spare);
         packed.clear();
         self.packing.pack_columns(columns, place, &mut packed)?;
-        let now = Key { hash, item, packed };
+        let now = Key { hash, request, item, packed };
         let first = self.before.as_ref().is_none_or(|before| before.hash != hash);
         if self.before.as_ref().is_some_and(|before| before.order(&self.position) > now.order(&self.position)) {
             self.findings.add("order", || {
                 let inner = if self.position.is_empty() { "item, then the columns" } else { "position, then item" };
-                format!("row {row}: out of order: rows ascend by customer hash, then {inner}")
+                let request = if request.is_some() { "request, then " } else { "" };
+                format!("row {row}: out of order: rows ascend by customer hash, then {request}{inner}")
             });
         }
+        let first_of_request = first || self.before.as_ref().is_some_and(|before| before.request != request);
+        self.tally.requests += u64::from(first_of_request);
         if first {
             self.tally.customers += 1;
             let shard = shard_of(hash, self.shard.shards);
@@ -144,7 +172,7 @@ impl<'a> Rows<'a> {
         }
         self.spare = self.before.replace(now).map(|before| before.packed).unwrap_or_default();
         self.tally.samples += 1;
-        Ok(first)
+        Ok(Seen { first_of_customer: first, first_of_request })
     }
 
     /// Counts the labels of a row, and looks at all columns that can be only 0 or 1.
@@ -190,12 +218,13 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
     }
 
     /// Looks at the padded history of the row that [`Rows::sample`] has just seen; `columns` are the other ones, each with K values.
-    pub(super) fn check(&mut self, rows: &mut Rows<'_>, first: bool, items: &[I], types: &[T], columns: &[&[u8]]) {
+    pub(super) fn check(&mut self, rows: &mut Rows<'_>, seen: Seen, items: &[I], types: &[T], columns: &[&[u8]]) {
         let row = rows.tally.samples.saturating_sub(1);
-        if !first && items == self.items && types == self.types && columns == self.columns {
+        let is_same = items == self.items && types == self.types && columns == self.columns;
+        if !seen.first_of_customer && is_same {
             return;
         }
-        if !first {
+        if !seen.first_of_request {
             rows.findings.add("same", || format!("row {row}: its customer has another history in the row before"));
         }
         let padding = i64::from(PADDING);
@@ -228,7 +257,7 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
                 rows.findings.add("pad column", || format!("row {row}: a column of actions is not 0 in the padding"));
             }
         }
-        if first {
+        if seen.first_of_request {
             rows.history(length as u64);
             rows.tally.actions.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }

@@ -203,7 +203,7 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
         shard,
         shards,
         rows: entry.rows,
-        actions: None,
+        stored: None,
         item_dtype: meaning.item_dtype,
         contents: manifest.contents.clone(),
         content: entry.content.clone(),
@@ -244,6 +244,7 @@ fn compare(manifest: &Manifest, types: &ActionTypes, tally: &Tally) -> Vec<Strin
             same(&format!("labels.{}.positives", label.name), said.positives, found);
         }
     }
+    same("requests", statistics.requests, tally.requests);
     same("customers", statistics.customers, tally.customers);
     same("customers_without_history", statistics.customers_without_history, tally.customers_without_history);
     for (number, name) in types.iter() {

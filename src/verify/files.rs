@@ -1,6 +1,6 @@
 //! The files of a day, one by one: bytes against the manifest, structure against the format.
 
-use super::content::{Findings, PaddedRow, Rows, Tally};
+use super::content::{Findings, PaddedRow, Rows, Sample, Tally};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::ItemId;
@@ -80,14 +80,14 @@ fn look(
     // Its own K is what its tensors are shaped by; whether that is the day's has just been said.
     let own = Header { history: found.history, ..expected.clone() };
     let mut rows = Rows::new(&own, types);
-    let columns = shard.columns();
+    let (columns, ids) = (shard.columns(), shard.request_ids());
     match shard.view() {
-        ShardView::Jagged(shard) => jagged(&shard, &columns, &mut rows)?,
+        ShardView::Jagged(shard) => jagged(&shard, &columns, ids, &mut rows)?,
         ShardView::Dense(view) => {
             let wide = shard.columns_of_actions();
             match view.actions {
-                Items::I32(actions) => dense(&view, actions, &columns, &wide, &mut rows)?,
-                Items::I64(actions) => dense(&view, actions, &columns, &wide, &mut rows)?,
+                Items::I32(actions) => dense(&view, actions, &columns, &wide, ids, &mut rows)?,
+                Items::I64(actions) => dense(&view, actions, &columns, &wide, ids, &mut rows)?,
             }
         }
     }
@@ -100,36 +100,60 @@ fn finish(rows: Rows<'_>, outcome: &mut Outcome) {
     outcome.tally = Some(rows.tally);
 }
 
-/// The windows lie one behind the other, in the order of the customers, without gaps.
-fn jagged(shard: &JaggedShard<'_>, columns: &[&[u8]], rows: &mut Rows<'_>) -> Result<()> {
+/// The windows lie one behind the other, in the order of the requests, without gaps; those that neighbours share are there once.
+fn jagged(shard: &JaggedShard<'_>, columns: &[&[u8]], ids: &[i64], rows: &mut Rows<'_>) -> Result<()> {
     let mut before = None;
-    // Where the next customer's history begins; unknown behind a window that is out of range.
+    // Where the next history begins; unknown behind a window that is out of range.
     let mut next = Some(0);
-    for (row, &customer) in shard.customer_ids.iter().enumerate() {
-        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, columns, row)?;
+    let mut requests = 0;
+    for row in 0..shard.requests.len() {
+        let request = shard.request(row).filter(|&request| request < shard.customer_ids.len());
+        let Some((request, &customer)) = request.and_then(|place| Some((place, shard.customer_ids.get(place)?))) else {
+            rows.findings.add("window", || shard.describe_bad_window(row));
+            rows.pass_over();
+            continue;
+        };
+        if request != requests && request + 1 != requests {
+            rows.findings.add("request", || {
+                let before = requests.checked_sub(1).map(|before| format!("{before} or ")).unwrap_or_default();
+                format!("row {row}: its request is {request}, expected {before}{requests}")
+            });
+        }
+        requests = request + 1;
+        let key = Sample {
+            customer,
+            request: ids.get(request).copied(),
+            item: shard.item_ids.get(row).invariant(SAME_LENGTH)?,
+        };
+        let seen = rows.sample(key, columns, row)?;
         let window = shard.window(row);
-        match &window {
-            None => rows.findings.add("window", || shard.describe_bad_window(row)),
-            Some(window) if first => {
-                if let Some(next) = next.filter(|&next| next != window.start) {
-                    rows.findings.add("gap", || {
-                        let start = window.start;
-                        format!("row {row}: the history of customer {customer} begins at {start}, expected {next}")
-                    });
-                }
-                rows.history(window.len() as u64);
-            }
-            Some(window) => {
-                if before.as_ref().is_some_and(|before| before != window) {
-                    rows.findings
-                        .add("same", || format!("row {row}: customer {customer} has another window in the row before"));
-                }
-            }
+        let Some(found) = window.clone() else {
+            rows.findings.add("window", || shard.describe_bad_window(row));
+            (next, before) = (None, None);
+            continue;
+        };
+        if !seen.first_of_customer && before == window {
+            continue;
         }
-        if first {
-            next = window.as_ref().map(|window| window.end);
-            before = window;
+        if !seen.first_of_request {
+            if before.is_some() {
+                rows.findings
+                    .add("same", || format!("row {row}: customer {customer} has another window in the row before"));
+            }
+            continue;
         }
+        if let Some(next) = next.filter(|&next| next != found.start) {
+            rows.findings.add("gap", || {
+                let start = found.start;
+                format!("row {row}: the history of customer {customer} begins at {start}, expected {next}")
+            });
+        }
+        rows.history(found.len() as u64);
+        (next, before) = (Some(found.end), window);
+    }
+    if requests != shard.customer_ids.len() {
+        let there = shard.customer_ids.len();
+        rows.findings.add("requests", || format!("the rows are of {requests} requests, there are {there}"));
     }
     let actions = shard.actions.len();
     if let Some(next) = next.filter(|&next| next != actions) {
@@ -158,11 +182,14 @@ fn dense<I: ItemId>(
     actions: &[I],
     columns: &[&[u8]],
     wide: &[&[u8]],
+    ids: &[i64],
     rows: &mut Rows<'_>,
 ) -> Result<()> {
     let mut padded = PaddedRow::new();
     for (row, &customer) in shard.customer_ids.iter().enumerate() {
-        let first = rows.sample(customer, shard.item_ids.get(row).invariant(SAME_LENGTH)?, columns, row)?;
+        let key =
+            Sample { customer, request: ids.get(row).copied(), item: shard.item_ids.get(row).invariant(SAME_LENGTH)? };
+        let seen = rows.sample(key, columns, row)?;
         let range = row * shard.history..(row + 1) * shard.history;
         let items = actions.get(range.clone()).invariant(SAME_LENGTH)?;
         let types = shard.action_types.get(range.clone()).invariant(SAME_LENGTH)?;
@@ -170,7 +197,7 @@ fn dense<I: ItemId>(
             let width = column.len() / shard.action_types.len().max(1);
             column.get(range.start * width..range.end * width).invariant(SAME_LENGTH)
         });
-        padded.check(rows, first, items, types, &of_row.collect::<Result<Vec<_>>>()?);
+        padded.check(rows, seen, items, types, &of_row.collect::<Result<Vec<_>>>()?);
     }
     Ok(())
 }
@@ -191,14 +218,15 @@ fn part(part: &Part, expected: &Header, types: &ActionTypes, outcome: &mut Outco
         let wide = part.contents().of_actions().count();
         for (row, &customer) in batch.customer_ids().iter().enumerate() {
             let item = batch.item_ids().get(row).invariant(SAME_BATCH)?;
-            let first = rows.sample(customer, item, &columns, row)?;
+            let key = Sample { customer, request: batch.request_ids().get(row).copied(), item };
+            let seen = rows.sample(key, &columns, row)?;
             let (items, types) = batch.padded(row).invariant(SAME_BATCH)?;
             check_lengths(&mut rows.findings, rows.tally.samples - 1, expected.history, items.len(), types.len());
             let of_row = (0..wide).map(|column| batch.padded_column(column, row).invariant(SAME_BATCH));
             let of_row = of_row.collect::<Result<Vec<_>>>()?;
             match items {
-                Items::I32(items) => items_32.check(&mut rows, first, items, types, &of_row),
-                Items::I64(items) => items_64.check(&mut rows, first, items, types, &of_row),
+                Items::I32(items) => items_32.check(&mut rows, seen, items, types, &of_row),
+                Items::I64(items) => items_64.check(&mut rows, seen, items, types, &of_row),
             }
         }
     }

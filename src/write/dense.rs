@@ -21,7 +21,8 @@ pub(super) fn write<I: ItemId>(
     let (mut file, tensors) = Reported::create(&layout.header(Format::Dense, rows, None, content), folder, progress)?;
     for tensor in tensors {
         match tensor.column.role {
-            Role::Customer => file.write_customers(rows)?,
+            Role::Customer => file.write_of_requests(rows, |request| request.customer)?,
+            Role::RequestId => file.write_of_requests(rows, |request| request.id)?,
             Role::Item => file.write_items(rows)?,
             Role::OfSamples(column) => file.write_column(rows, column, tensor.column.dtype)?,
             Role::Actions => gather.items(&mut rows.blocks(), layout.history, &mut |padded| {
@@ -35,7 +36,9 @@ pub(super) fn write<I: ItemId>(
                 let width = tensor.column.dtype.width();
                 gather.column(&mut rows.blocks(), (column, width), layout.history, &mut |padded| file.write(padded))?;
             }
-            Role::HistoryStart | Role::HistoryLength => return Err(Error::internal("dense shards have no windows")),
+            Role::Request | Role::HistoryStart | Role::HistoryLength => {
+                return Err(Error::internal("dense shards have no windows"));
+            }
         }
     }
     file.finish()

@@ -1,13 +1,15 @@
 //! Histories once, and a window into them for each row, as safetensors.
 
+use bytemuck::Pod;
+
 use super::{DayLayout, Reported};
 use crate::config::Format;
 use crate::cut::ShardRows;
-use crate::error::Result;
+use crate::error::{Invariant, Result};
 use crate::event::ItemId;
 use crate::fsio::{Folder, Unsynced, Written};
-use crate::histories::{Values, Window};
-use crate::layout::Role;
+use crate::histories::{Request, Values, Window};
+use crate::layout::{Role, Stored};
 use crate::unify::Progress;
 
 pub(super) fn write<I: ItemId>(
@@ -17,17 +19,17 @@ pub(super) fn write<I: ItemId>(
     folder: &Folder,
     progress: &Progress<'_>,
 ) -> Result<(Written, Unsynced)> {
+    let stored = Stored { requests: rows.requests, actions: rows.actions };
     let (mut file, tensors) =
-        Reported::create(&layout.header(Format::Jagged, rows, Some(rows.actions), content), folder, progress)?;
+        Reported::create(&layout.header(Format::Jagged, rows, Some(stored), content), folder, progress)?;
     for tensor in tensors {
         match tensor.column.role {
-            Role::Customer => file.write_customers(rows)?,
+            Role::Customer => write_requests(&mut file, rows, |request| request.customer)?,
+            Role::RequestId => write_requests(&mut file, rows, |request| request.id)?,
             Role::HistoryStart => write_starts(&mut file, rows)?,
-            Role::HistoryLength => file.write_blocks(rows, |block, out| {
-                // At most K.
-                out.extend(block.windows().map(|window| window.length as u32));
-                Ok(())
-            })?,
+            // At most K.
+            Role::HistoryLength => write_requests(&mut file, rows, |request| request.window.length as u32)?,
+            Role::Request => write_places(&mut file, rows)?,
             Role::Item => file.write_items(rows)?,
             Role::OfSamples(column) => file.write_column(rows, column, tensor.column.dtype)?,
             Role::Actions => {
@@ -43,27 +45,57 @@ pub(super) fn write<I: ItemId>(
     file.finish()
 }
 
-/// Writes for each row where its history begins in the file: customers follow each other without gaps.
-fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> Result<()> {
-    let mut next = 0;
-    file.write_blocks(rows, |block, out: &mut Vec<u64>| {
-        for (_, window, count) in block.customers() {
+/// Writes something of each request.
+fn write_requests<I: ItemId, T: Pod>(
+    file: &mut Reported<'_>,
+    rows: &ShardRows<'_, I>,
+    value: impl Fn(&Request) -> T,
+) -> Result<()> {
+    file.write_blocks(rows, |block, out| {
+        out.extend(block.requests().map(|(request, _)| value(request)));
+        Ok(())
+    })
+}
+
+/// Writes for each row which request of the shard it is of.
+fn write_places<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> Result<()> {
+    let mut next = 0_u32;
+    file.write_blocks(rows, |block, out: &mut Vec<u32>| {
+        for (_, count) in block.requests() {
             out.extend(std::iter::repeat_n(next, count));
-            next += window.length;
+            next = next.checked_add(1).filter(|&next| next <= MOST_REQUESTS).invariant("requests have 31 bits")?;
         }
         Ok(())
     })
 }
 
-/// Writes each customer's history once.
+/// They are numbered with 32 bits, signed.
+const MOST_REQUESTS: u32 = 1 << 31;
+
+/// Writes for each request where its history begins in the file: histories follow each other without gaps.
+fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> Result<()> {
+    let mut end = 0;
+    file.write_blocks(rows, |block, out: &mut Vec<u64>| {
+        let mut before = None;
+        for (request, _) in block.requests() {
+            if !request.shares(before.replace(request)) {
+                end += request.window.length;
+            }
+            out.push(end - request.window.length);
+        }
+        Ok(())
+    })
+}
+
+/// Writes the values of each history once.
 fn write_values<I: ItemId>(
     file: &mut Reported<'_>,
     rows: &ShardRows<'_, I>,
     column: impl for<'a> Fn(&'a Values<I>, &Window) -> Result<&'a [u8]>,
 ) -> Result<()> {
     file.write_blocks(rows, |block, out| {
-        for (_, window, _) in block.customers() {
-            out.extend_from_slice(column(&block.piece().values, &window)?);
+        for window in block.own_windows() {
+            out.extend_from_slice(column(&block.piece().values, window)?);
         }
         Ok(())
     })

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
 use crate::gather::Gather;
-use crate::layout::{Dtype, Header, Tensor};
+use crate::histories::Request;
+use crate::layout::{Dtype, Header, Stored, Tensor};
 use crate::schema::Contents;
 use crate::unify::Progress;
 
@@ -41,7 +42,7 @@ impl DayLayout<'_> {
         &self,
         format: Format,
         rows: &ShardRows<'_, I>,
-        actions: Option<u64>,
+        stored: Option<Stored>,
         content: &str,
     ) -> Header {
         Header {
@@ -51,7 +52,7 @@ impl DayLayout<'_> {
             shard: rows.shard,
             shards: self.shards,
             rows: rows.rows,
-            actions,
+            stored,
             item_dtype: I::DTYPE,
             contents: self.contents.clone(),
             content: content.to_owned(),
@@ -130,9 +131,10 @@ impl<'a> Reported<'a> {
         self.write(bytemuck::cast_slice(&values))
     }
 
-    fn write_customers<I: ItemId>(&mut self, rows: &ShardRows<'_, I>) -> Result<()> {
+    /// Writes what each request has, once for each of its samples.
+    fn write_of_requests<I: ItemId>(&mut self, rows: &ShardRows<'_, I>, value: impl Fn(&Request) -> i64) -> Result<()> {
         self.write_blocks(rows, |block, out: &mut Vec<i64>| {
-            out.extend(block.customers().flat_map(|(customer, _, count)| std::iter::repeat_n(customer, count)));
+            out.extend(block.requests().flat_map(|(request, count)| std::iter::repeat_n(value(request), count)));
             Ok(())
         })
     }

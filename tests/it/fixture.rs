@@ -144,13 +144,18 @@ fn safetensors(content: &Content, format: Format, dt: &str, shard: u32) -> Vec<u
     let mut tensors: Vec<Tensor> = if format == Format::Jagged {
         let flat: Vec<(i64, u8)> = customers.iter().flat_map(|customer| customer.history.clone()).collect();
         let start = |place: usize| customers[..place].iter().map(|customer| customer.history.len() as i64).sum::<i64>();
-        let starts = rows.iter().flat_map(|row| start(row.3).to_le_bytes()).collect();
-        let lengths = rows.iter().flat_map(|row| (customers[row.3].history.len() as i32).to_le_bytes()).collect();
+        let r = customers.len();
+        let ids = customers.iter().flat_map(|customer| customer.id.to_le_bytes()).collect();
+        let starts = (0..r).flat_map(|place| start(place).to_le_bytes()).collect();
+        let lengths = customers.iter().flat_map(|customer| (customer.history.len() as i32).to_le_bytes()).collect();
+        let requests = rows.iter().flat_map(|row| (row.3 as i32).to_le_bytes()).collect();
+        metadata.push(("requests", r.to_string()));
         metadata.push(("actions", flat.len().to_string()));
         vec![
-            ("customer_id", "I64", 8, vec![n], customer_id),
-            ("history_start", "I64", 8, vec![n], starts),
-            ("history_length", "I32", 4, vec![n], lengths),
+            ("customer_id", "I64", 8, vec![r], ids),
+            ("history_start", "I64", 8, vec![r], starts),
+            ("history_length", "I32", 4, vec![r], lengths),
+            ("request", "I32", 4, vec![n], requests),
             ("item_id", item, width, vec![n], item_id),
             ("actions", item, width, vec![flat.len()], items(content, flat.iter().map(|action| action.0))),
             ("action_types", "U8", 1, vec![flat.len()], flat.iter().map(|action| action.1).collect()),
@@ -189,7 +194,8 @@ fn content_hash(content: &Content, shard: u32) -> String {
 }
 
 fn encode(metadata: &[(&str, String)], tensors: &[Tensor]) -> Vec<u8> {
-    let pairs: Vec<String> = metadata.iter().map(|(key, value)| format!(r#""{key}":"{value}""#)).collect();
+    let pairs: Vec<String> =
+        metadata.iter().map(|(key, value)| format!(r#""{key}":"{}""#, value.replace('"', "\\\""))).collect();
     let mut header = format!(r#"{{"__metadata__":{{{}}}"#, pairs.join(","));
     let mut start = 0;
     for (name, dtype, _, shape, bytes) in tensors {
@@ -290,8 +296,7 @@ pub(crate) fn rows(content: &Content, shard: u32) -> Vec<Row> {
 }
 
 /// What the header of a shard of the built-in tables says of its columns.
-const CONTENTS: &str =
-    r#"{"labels":[{"name":"is_order","dtype":"BOOL"}],"kept":[],"position":null,"times":null,"features":[]}"#;
+const CONTENTS: &str = r#"{"request":false,"labels":[{"name":"is_order","dtype":"BOOL"}],"kept":[],"position":null,"times":null,"features":[]}"#;
 
 fn statistics(content: &Content) -> Statistics {
     let samples: Vec<bool> =
@@ -314,6 +319,7 @@ fn statistics(content: &Content) -> Statistics {
     Statistics {
         samples: samples.len() as u64,
         labels: [("is_order".to_owned(), LabelFigures { positives, rate })].into(),
+        requests: content.customers.len() as u64,
         customers: content.customers.len() as u64,
         customers_without_history: history_lengths[0].customers,
         actions: [("click", 1), ("add_to_cart", 2), ("order", 3)]

@@ -22,7 +22,7 @@ fn a_day_as_text() {
     jagged of 2025-08-16
       history          K = 4, of all days before, items i32
       files            2 shards, 8.3 KiB
-      samples          9, 2 ordered (22.22 %)
+      samples          9, 2 is_order (22.22 %)
       customers        5, 1 without history
       actions          click 6, cart 2, order 2
       newest action    1 h 2 min before the day begins
@@ -36,18 +36,18 @@ fn a_day_as_text() {
                   2-3 ████████████████████████████████████████ 2
                     4 ████████████████████ 1
 
-      shard    row             customer         item ordered history  newest actions
-          0      0                    3           -1      no       3  click 30, click 31, click 32
-          0      1                    3            2      no       3  click 30, click 31, click 32
-          0      2                    7          100      no       4  click 70, cart 0, order -5, click 70
-          0      3                    7          100     yes       4  click 70, cart 0, order -5, click 70
-          0      4                    7          500      no       4  click 70, cart 0, order -5, click 70
-          1      0                   -8            3      no       0  none
+      shard    row             customer         item is_order history  newest actions
+          0      0                    3           -1       no       3  click 30, click 31, click 32
+          0      1                    3            2       no       3  click 30, click 31, click 32
+          0      2                    7          100       no       4  click 70, cart 0, order -5, click 70
+          0      3                    7          100      yes       4  click 70, cart 0, order -5, click 70
+          0      4                    7          500       no       4  click 70, cart 0, order -5, click 70
+          1      0                   -8            3       no       0  none
 
     customer 7 in shard 0: 3 samples
-      row 2, item 100
-      row 3, item 100, ordered
-      row 4, item 500
+      row 2, item 100, is_order no
+      row 3, item 100, is_order yes
+      row 4, item 500, is_order no
     history of 4 actions, newest first
       click 70, cart 0, order -5, click 70
     ");
@@ -92,10 +92,10 @@ fn a_shard_file_as_text() {
     insta::assert_snapshot!(shown, @r"
     dense of 2025-08-16, shard 1 of 0 to 1, K = 4, items i32: 4 samples, 4.1 KiB
 
-      shard    row             customer         item ordered history  newest actions
-          1      0                   -8            3      no       0  none
-          1      1                   -8            3      no       0  none
-          1      2                    1            9     yes       1  order 11
+      shard    row             customer         item is_order history  newest actions
+          1      0                   -8            3       no       0  none
+          1      1                   -8            3       no       0  none
+          1      2                    1            9      yes       1  order 11
     ");
     let folder = fixture::write_day(out.path(), Format::Parquet, DAY, &fixture::small());
     let shown = inspect(&folder.join("part-00001.parquet"), THREE).unwrap().to_string();

@@ -26,6 +26,7 @@ fn said(narrow: &Column, wide: &Column) -> (String, String, String) {
     };
     let shape = match narrow.extent {
         Extent::Samples => "N",
+        Extent::Requests => "R",
         Extent::Histories => "N, K",
         Extent::Actions => "A",
     };
@@ -59,7 +60,7 @@ fn the_schema_of_the_document_is_the_layout() {
                 Extent::Histories => {
                     format!("required group {name} (LIST) {{ repeated group list {{ required {element} element; }} }}")
                 }
-                Extent::Samples | Extent::Actions => format!("required {element} {name};"),
+                Extent::Samples | Extent::Requests | Extent::Actions => format!("required {element} {name};"),
             }
         })
         .collect();

@@ -99,12 +99,12 @@ fn of_day(histories: &Histories<'_, i32>, day: usize) -> OfDay {
     for piece in 0..histories.pieces(day) {
         let piece = histories.piece(day, piece).unwrap();
         let mut start = 0;
-        for customer in &piece.customers {
-            let (items, types) = piece.values.history(&customer.window).unwrap();
-            for row in start..customer.end as usize {
-                let newest = customer.window.newest;
+        for request in &piece.requests {
+            let (items, types) = piece.values.history(&request.window).unwrap();
+            for row in start..request.end as usize {
+                let newest = request.window.newest;
                 rows.push((
-                    customer.customer,
+                    request.customer,
                     piece.items[row],
                     piece.columns[0][row],
                     items.to_vec(),
@@ -112,7 +112,7 @@ fn of_day(histories: &Histories<'_, i32>, day: usize) -> OfDay {
                     newest,
                 ));
             }
-            start = customer.end as usize;
+            start = request.end as usize;
         }
     }
     rows

@@ -188,16 +188,18 @@ fn read_jagged(path: &Path, history: usize) -> Vec<Row> {
     let (customers, items, labels) = (column("customer_id"), column("item_id"), column("is_order"));
     let (starts, lengths) = (column("history_start"), column("history_length"));
     let (actions, types) = (column("actions"), column("action_types"));
-    (0..customers.len())
+    let requests = column("request");
+    (0..requests.len())
         .map(|row| {
-            let window = starts[row] as usize..(starts[row] + lengths[row]) as usize;
+            let request = requests[row] as usize;
+            let window = starts[request] as usize..(starts[request] + lengths[request]) as usize;
             let padded = |values: &[i64]| {
                 let mut padded = values[window.clone()].to_vec();
                 padded.resize(history, 0);
                 padded
             };
             Row {
-                customer: customers[row],
+                customer: customers[request],
                 item: items[row],
                 is_order: labels[row] != 0,
                 actions: padded(&actions),

@@ -28,21 +28,21 @@ fn the_small_day_is_as_the_cases_below_assume() {
 
 #[test]
 fn windows_of_jagged_shards() {
-    let cases: [Case; 11] = [
+    let cases: [Case; 14] = [
         (
-            |day| set(day, FIRST, "history_start", 2, (-1_i64).to_le_bytes()),
+            |day| set(day, FIRST, "history_start", 1, (-1_i64).to_le_bytes()),
             FIRST,
             "row 2: start -1, length 4 is out of range: 7 actions, at most 4 in a row",
         ),
         (
-            |day| set(day, FIRST, "history_start", 3, i64::MAX.to_le_bytes()),
+            |day| set(day, FIRST, "history_start", 1, i64::MAX.to_le_bytes()),
             FIRST,
-            "row 3: start 9223372036854775807, length 4 is out of range",
+            "row 2: start 9223372036854775807, length 4 is out of range",
         ),
         (
-            |day| set(day, FIRST, "history_length", 4, (-4_i32).to_le_bytes()),
+            |day| set(day, FIRST, "history_length", 1, (-4_i32).to_le_bytes()),
             FIRST,
-            "row 4: start 3, length -4 is out of range",
+            "row 2: start 3, length -4 is out of range",
         ),
         (
             |day| set(day, FIRST, "history_length", 0, 5_i32.to_le_bytes()),
@@ -50,12 +50,15 @@ fn windows_of_jagged_shards() {
             "row 0: start 0, length 5 is out of range",
         ),
         (
-            |day| set(day, FIRST, "history_length", 3, 3_i32.to_le_bytes()),
+            |day| set(day, FIRST, "customer_id", 1, 3_i64.to_le_bytes()),
             FIRST,
-            "row 3: customer 7 has another window in the row before",
+            "row 2: customer 3 has another window in the row before",
         ),
+        (|day| set(day, FIRST, "request", 3, 0_i32.to_le_bytes()), FIRST, "row 3: its request is 0, expected 1 or 2"),
+        (|day| set(day, FIRST, "request", 4, 9_i32.to_le_bytes()), FIRST, "row 4: its request is 9, there are 2"),
+        (|day| set(day, FIRST, "request", 4, (-1_i32).to_le_bytes()), FIRST, "row 4: its request is -1, there are 2"),
         (
-            |day| set(day, FIRST, "history_start", 2, 2_i64.to_le_bytes()),
+            |day| set(day, FIRST, "history_start", 1, 2_i64.to_le_bytes()),
             FIRST,
             "row 2: the history of customer 7 begins at 2, expected 3",
         ),
@@ -65,7 +68,7 @@ fn windows_of_jagged_shards() {
             "row 0: the history of customer -8 begins at 1, expected 0",
         ),
         (
-            |day| set(day, SECOND, "history_length", 3, 1_i32.to_le_bytes()),
+            |day| set(day, SECOND, "history_length", 2, 1_i32.to_le_bytes()),
             SECOND,
             "the histories end at 2, there are 3 actions",
         ),
@@ -124,7 +127,7 @@ fn rows_and_headers_of_mapped_shards() {
         (
             |day| set(day, FIRST, "item_id", 2, 1000_i32.to_le_bytes()),
             FIRST,
-            "row 3: out of order: rows ascend by customer hash, then item, then label",
+            "row 3: out of order: rows ascend by customer hash, then item, then the columns",
         ),
         (
             |day| {

@@ -105,26 +105,30 @@ def test_safetensors_reads_jagged(built, expected, day):
             "customer_id": np.int64,
             "history_start": np.int64,
             "history_length": np.int32,
+            "request": np.int32,
             "item_id": np.int32,
             "actions": np.int32,
             "action_types": np.uint8,
             "is_order": np.bool_,
         }
         rows = len(shard["customer_id"])
+        request = tensors["request"]
+        windows = zip(tensors["history_start"][request], tensors["history_length"][request])
         actions = np.zeros((rows, HISTORY), np.int32)
         types = np.zeros((rows, HISTORY), np.uint8)
-        for row, (start, length) in enumerate(zip(tensors["history_start"], tensors["history_length"])):
+        for row, (start, length) in enumerate(windows):
             assert 0 <= start and 0 <= length <= HISTORY and start + length <= len(tensors["actions"])
             actions[row, :length] = tensors["actions"][start : start + length]
             types[row, :length] = tensors["action_types"][start : start + length]
-        found = {name: tensors[name] for name in ("customer_id", "item_id", "is_order")}
+        found = {name: tensors[name] for name in ("item_id", "is_order")}
+        found["customer_id"] = tensors["customer_id"][request]
         assert_same({**found, "actions": actions, "action_types": types}, shard)
 
 
 @each_day
 @pytest.mark.parametrize("form", ["dense", "jagged"])
 def test_safetensors_headers_are_as_described(built, form, day):
-    windows = ["history_start", "history_length"] if form == "jagged" else []
+    windows = ["history_start", "history_length", "request"] if form == "jagged" else []
     order = ["customer_id", *windows, "item_id", "actions", "action_types", "is_order"]
     for shard, file in enumerate(shard_files(built, form, day)):
         data = file.read_bytes()
@@ -254,8 +258,8 @@ def test_manifests_count_what_the_contract_counts(built, contract, day):
         builds.add(manifest["build"])
         statistics = manifest["statistics"]
         assert sum(shard["rows"] for shard in manifest["shards"]) == statistics["samples"] == len(samples)
-        assert statistics["positives"] == sum(label for _, _, label in samples)
-        assert statistics["customers"] == len(customers)
+        assert statistics["labels"]["is_order"]["positives"] == sum(label for _, _, label in samples)
+        assert statistics["requests"] == statistics["customers"] == len(customers)
         assert statistics["customers_without_history"] == sum(not history for history in histories.values())
         names = {"click": 1, "add_to_cart": 2, "order": 3}
         assert statistics["actions"] == {name: kinds.count(kind) for name, kind in names.items()}

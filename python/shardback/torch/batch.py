@@ -6,28 +6,67 @@ import datetime
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data._utils.collate import default_collate_fn_map
 
 from shardback import _native
+from shardback._native import ACTION_TIMES, FEATURE
 from shardback.errors import OptionError
+
+if TYPE_CHECKING:
+    from shardback.days import Day
 
 NAMES = {torch.uint8: "u8", torch.int32: "i32", torch.int64: "i64"}
 """The dtypes of numbers, as the extension module names them."""
 
+DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+"""The dtypes of columns, as safetensors names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns batches have beside those of every batch.
+
+    Attributes:
+        label: the name of the first label, where it is a bool.
+        labels: the names of all labels, in order.
+        extra: the other columns: their names, dtypes, and whether they are as wide as a history.
+    """
+
+    label: str | None
+    labels: tuple[str, ...]
+    extra: tuple[tuple[str, torch.dtype, bool], ...]
+
+    @classmethod
+    def of(cls, day: Day) -> Columns:
+        extra = tuple((name, DTYPES[dtype], wide) for name, dtype, wide in day.native.extra_columns)
+        return cls(day.native.label, tuple(column.name for column in day.manifest.contents.labels), extra)
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """B samples of one day; unpacks into impressions, actions, action_types, is_order.
+    """B samples of one day; unpacks into impressions, actions, action_types, and the first label, where there is one.
 
-    Not frozen, and with `to`, because that is what tools that move batches to a device look for.
+    `batch["price"]` is a column by its name. Not frozen, and with `to`, because that is what tools that move batches to a device
+    look for.
 
     Attributes:
         impressions: [B] int32, int64 where the day was built so, or the loader's `index_dtype`: the items shown.
         actions: [B, K], as `impressions`: the items of the customer's last actions, newest first, then zeros.
-        action_types: [B, K] uint8, or `index_dtype`: 1 click, 2 add to cart, 3 order, 0 padding.
-        is_order: [B] bool: whether the item was ordered.
+        action_types: [B, K] uint8, or `index_dtype`: the numbers of their types (`day.manifest.types`), 0 padding.
+        labels: [B] each: the labels by name; `is_order` bool of the built-in tables: whether the item was ordered.
+        columns: [B] each: the other columns of samples by name, also `request_id` where requests have ids.
+        action_features: [B, K] each: the features of actions by name, without the `action_` of files, then zeros.
+        action_times: [B, K] int32 or int64: the times of actions, then zeros; none where they are not kept.
         lengths: [B] int32: how many actions of a row are no padding.
         date: the day.
     """
@@ -35,12 +74,29 @@ class Batch:
     impressions: torch.Tensor
     actions: torch.Tensor
     action_types: torch.Tensor
-    is_order: torch.Tensor
+    labels: dict[str, torch.Tensor]
+    columns: dict[str, torch.Tensor]
+    action_features: dict[str, torch.Tensor]
+    action_times: torch.Tensor | None
     lengths: torch.Tensor
     date: datetime.date
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        return iter((self.impressions, self.actions, self.action_types, self.is_order))
+        return iter((self.impressions, self.actions, self.action_types, *list(self.labels.values())[:1]))
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        for known in (self.labels, self.columns):
+            if name in known:
+                return known[name]
+        raise KeyError(f"`{name}` is none of {', '.join((*self.labels, *self.columns)) or 'no columns'}")
+
+    @property
+    def is_order(self) -> torch.Tensor:
+        """[B] bool: the label of the built-in tables."""
+        try:
+            return self.labels["is_order"]
+        except KeyError:
+            raise AttributeError(f"no label `is_order`; there are {', '.join(self.labels) or 'none'}") from None
 
     def __len__(self) -> int:
         return len(self.impressions)
@@ -66,22 +122,26 @@ class Batch:
 
     def to(self, device: torch.device | str | int, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
-        impressions, actions, action_types, is_order, lengths = (
-            tensor.to(device, non_blocking=non_blocking) for tensor in (*self, self.lengths)
+        move = functools.partial(torch.Tensor.to, device=device, non_blocking=non_blocking)
+        moved = [{name: move(tensor) for name, tensor in group.items()} for group in (self.labels, self.columns, self.action_features)]
+        times = None if self.action_times is None else move(self.action_times)
+        return Batch(
+            move(self.impressions), move(self.actions), move(self.action_types), *moved, times, move(self.lengths), self.date
         )
-        return Batch(impressions, actions, action_types, is_order, lengths, self.date)
 
 
 class Layout:
     """The shape and the dtypes of a batch, and where its tensors lie in a block of `bytes` bytes."""
 
-    __slots__ = ("_dtypes", "_places", "bytes", "names", "room", "width")
+    __slots__ = ("_columns", "_dtypes", "_places", "bytes", "names", "room", "width")
 
-    def __init__(self, rows: int, width: int, items: torch.dtype, types: torch.dtype) -> None:
+    def __init__(self, rows: int, width: int, items: torch.dtype, types: torch.dtype, columns: Columns) -> None:
+        self._columns = columns
         self.width = width
         # The dtypes, as the extension module names them.
         self.names = NAMES[items], NAMES[types]
-        actions, action_types, impressions, lengths, is_order, self.bytes = _native.layout(rows, width, self.names)
+        shapes = [(dtype.itemsize, is_wide) for _, dtype, is_wide in columns.extra]
+        (actions, action_types, impressions, lengths, label), starts, self.bytes = _native.layout(rows, width, self.names, shapes)
         # What to allocate on a device: widths vary with `trim`, and a cache of memory needs sizes that come again.
         step = max(64, 1 << max(0, self.bytes.bit_length() - 4))
         self.room = -(-self.bytes // step) * step
@@ -91,8 +151,11 @@ class Layout:
             (impressions, items, one),
             (actions, items, wide),
             (action_types, types, wide),
-            (is_order, torch.bool, one),
             (lengths, torch.int32, one),
+            (label, torch.bool, one),
+        ]
+        tensors += [
+            (start, dtype, wide if is_wide else one) for start, (_, dtype, is_wide) in zip(starts, columns.extra, strict=True)
         ]
         self._dtypes = list(dict.fromkeys(dtype for _, dtype, _ in tensors))
         self._places = [
@@ -101,17 +164,27 @@ class Layout:
 
     def batch(self, block: torch.Tensor, date: datetime.date) -> Batch:
         """The tensors of a block [bytes] uint8 that is not itself a part of another tensor, as views of it."""
+        tensors = self.tensors(block)
+        impressions, actions, action_types, lengths, label, *extra = tensors
+        known = {} if self._columns.label is None else {self._columns.label: label}
+        wide = {}
+        for (name, _, is_wide), tensor in zip(self._columns.extra, extra, strict=True):
+            (wide if is_wide else known)[name] = tensor
+        labels = {name: known.pop(name) for name in self._columns.labels}
+        times = wide.pop(ACTION_TIMES, None)
+        features = {name.removeprefix(FEATURE): tensor for name, tensor in wide.items()}
+        return Batch(impressions, actions, action_types, labels, known, features, times, lengths, date)
+
+    def tensors(self, block: torch.Tensor) -> list[torch.Tensor]:
+        """Those of a block as they lie in it: impressions, actions, types, lengths, the first label, then the extra columns."""
         typed = [block.view(dtype) for dtype in self._dtypes]
-        impressions, actions, action_types, is_order, lengths = [
-            typed[which].as_strided(shape, strides, start) for which, shape, strides, start in self._places
-        ]
-        return Batch(impressions, actions, action_types, is_order, lengths, date)
+        return [typed[which].as_strided(shape, strides, start) for which, shape, strides, start in self._places]
 
 
 @functools.lru_cache(maxsize=4096)
-def layout(rows: int, width: int, items: torch.dtype, types: torch.dtype) -> Layout:
+def layout(rows: int, width: int, items: torch.dtype, types: torch.dtype, columns: Columns) -> Layout:
     """The layout of such a batch: most batches have the same one, and with `trim` one of as many as there are widths."""
-    return Layout(rows, width, items, types)
+    return Layout(rows, width, items, types, columns)
 
 
 def _refuse_to_collate(batches: list[Batch], **_: object) -> Batch:

@@ -17,12 +17,13 @@ from torch.utils.data import IterableDataset
 
 from shardback import _native
 from shardback.days import Day, Days, open
+from shardback.manifest import Contents, Manifest
 from shardback.errors import DeviceError, OptionError, ShardbackError
 from shardback.torch import cuda, ranks, state
-from shardback.torch.batch import NAMES, Batch, Layout, layout
+from shardback.torch.batch import NAMES, Batch, Columns, Layout, layout
 from shardback.torch.plan import DayPlan, Plan, choose
 from shardback.torch.ranks import Ranks
-from shardback.torch.resident import Residents, TorchRows, uploader
+from shardback.torch.resident import Residents, TorchRows, extra_bytes, uploader
 from shardback.torch.state import Position
 
 Source = str | os.PathLike[str] | Day | Days
@@ -101,6 +102,7 @@ class Loader(IterableDataset[Batch]):
         # Which one that is, from the first pass on.
         self._device: torch.device | None = None
         self._history, items = _common(self.days)
+        self._columns = Columns.of(self.days[0])
         if index_dtype not in (None, torch.int32, torch.int64):
             raise OptionError(f"index_dtype: expected torch.int32 or torch.int64, found {index_dtype}")
         self._index_dtype = index_dtype
@@ -185,7 +187,7 @@ class Loader(IterableDataset[Batch]):
     def _plan(self, device_memory: int | None = None, *, by_torch: bool) -> Plan:
         jagged = all(day.format == "jagged" for day in self.days)
         days = tuple(
-            DayPlan(day.date, len(day), _native.device_bytes(day.native) if day.format == "jagged" else 0)
+            DayPlan(day.date, len(day), _native.device_bytes(day.native) + extra_bytes(day) if day.format == "jagged" else 0)
             for day in self.days
         )
         rows = min(self.batch_size, max(len(day) for day in self.days))
@@ -310,7 +312,7 @@ class Loader(IterableDataset[Batch]):
         )
 
     def _layout(self, rows: int, width: int) -> Layout:
-        return layout(rows, width, self._items, self._types)
+        return layout(rows, width, self._items, self._types, self._columns)
 
     def _on_device(self) -> Residents | None:
         """The days on the device, where that gathers."""
@@ -371,7 +373,7 @@ def _days(source: Source | Iterable[Source]) -> Days:
 
 
 def _common(days: Days) -> tuple[int, torch.dtype]:
-    """K and the dtype of items, which all days share."""
+    """K and the dtype of items, which all days share, as they do types of actions and columns."""
     first = days[0].manifest
     for day in days:
         if day.manifest.history != first.history:
@@ -382,7 +384,27 @@ def _common(days: Days) -> tuple[int, torch.dtype]:
             raise OptionError(
                 f"days: items are {first.item_dtype} on {first.date} and {day.manifest.item_dtype} on {day.date}; build them alike"
             )
+        if day.manifest.types != first.types:
+            raise OptionError(
+                f"days: types of actions are {_types(first)} on {first.date} and {_types(day.manifest)} on {day.date}; build them alike"
+            )
+        if day.manifest.contents != first.contents:
+            raise OptionError(
+                f"days: columns are {_named(first.contents)} on {first.date} and {_named(day.manifest.contents)} on {day.date}; "
+                "build them alike"
+            )
     return first.history, torch.int64 if first.item_dtype == "i64" else torch.int32
+
+
+def _types(manifest: Manifest) -> str:
+    return ", ".join(f"{name} {number}" for name, number in manifest.types.items())
+
+
+def _named(contents: Contents) -> str:
+    columns = [f"{column.name} {column.dtype}" for column in (*contents.labels, *contents.kept, *contents.features)]
+    columns += ["request_id"] if contents.request else []
+    columns += [f"times in {contents.times}"] if contents.times else []
+    return ", ".join(columns) or "none"
 
 
 def _last(*, drop_last: bool, uneven: bool) -> str:

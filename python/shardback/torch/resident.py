@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,10 +11,10 @@ import numpy as np
 import torch
 
 from shardback import _native
-from shardback._native import ACTION_TYPES, ACTIONS, HISTORY_LENGTH, HISTORY_START, ITEM
-from shardback.days import Array, Day
+from shardback._native import ACTION_TYPES, ACTIONS, HISTORY_LENGTH, HISTORY_START, ITEM, REQUEST
+from shardback.days import Array, Day, Shard
 from shardback.errors import CorruptError, DeviceError, OptionError
-from shardback.torch.batch import Layout
+from shardback.torch.batch import DTYPES, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Buffer
@@ -37,15 +36,71 @@ class KernelRows:
     def __init__(self, day: Day, device: torch.device, native: _native.Device) -> None:
         self._device = device
         self._rows = _native.Resident(native, day.native)
+        self._extra = _extra_rows(day, device)
 
     def gather(self, rows: Buffer, layout: Layout) -> torch.Tensor:
         block = torch.empty(layout.room, dtype=torch.uint8, device=self._device)
         stream = current_stream(self._device)
         self._rows.gather(rows, layout.width, layout.names, block.data_ptr(), stream)
+        if self._extra is not None:
+            numbers = torch.frombuffer(rows, dtype=torch.int64).to(self._device)
+            self._extra.gather(numbers, layout, block)
         return block
 
     def close(self) -> None:
         self._rows.close()
+        if self._extra is not None:
+            # Batches read it on whatever stream was current, and it belongs to that of the upload.
+            torch.cuda.synchronize(self._device)
+            self._extra = None
+
+
+def extra_bytes(day: Day) -> int:
+    """The device memory of the columns that only some days have."""
+    columns = day.native.extra_columns
+    if not columns:
+        return 0
+    actions = sum(len(shard[ACTIONS]) for shard in day.shards)
+    values = sum(DTYPES[dtype].itemsize * ((actions + 1) if is_wide else len(day)) for _, dtype, is_wide in columns)
+    return values + len(day) * (8 + 4)
+
+
+class ExtraRows:
+    """The columns that only some days have, gathered by operations of PyTorch: few bytes beside the padded items and types."""
+
+    def __init__(self, day: Day, device: torch.device) -> None:
+        self._device = device
+        self._columns: list[tuple[torch.Tensor, bool]] = []
+        starts, lengths, at = [], [], 0
+        for shard in day.shards:
+            starts.append(shard[HISTORY_START][shard[REQUEST]] + at)
+            lengths.append(shard[HISTORY_LENGTH][shard[REQUEST]])
+            at += len(shard[ACTIONS])
+        # Padding points at a zero behind the values.
+        self._padding = at
+        self._starts, self._lengths = _upload(starts, device), _upload(lengths, device)
+        for name, _, is_wide in day.native.extra_columns:
+            if is_wide:
+                values = [shard[name] for shard in day.shards]
+                self._columns.append((_upload([*values, np.zeros(1, values[0].dtype)], device), True))
+            else:
+                self._columns.append((_upload([day.column(name)], device), False))
+        if device.type == "cuda":
+            # Uploaded on a stream of its own; whoever gathers uses another one.
+            torch.cuda.current_stream(device).synchronize()
+
+    def gather(self, numbers: torch.Tensor, layout: Layout, block: torch.Tensor) -> None:
+        """Fills the columns of a batch whose rows have these numbers."""
+        lengths = self._lengths[numbers].clamp(max=layout.width)
+        place = torch.arange(layout.width, device=self._device)
+        index = torch.where(place < lengths[:, None], self._starts[numbers][:, None] + place, self._padding)
+        targets = layout.tensors(block)[-len(self._columns) :]
+        for (values, is_wide), target in zip(self._columns, targets, strict=True):
+            target.copy_(values[index if is_wide else numbers])
+
+
+def _extra_rows(day: Day, device: torch.device) -> ExtraRows | None:
+    return ExtraRows(day, device) if day.native.extra_columns else None
 
 
 class TorchRows:
@@ -55,11 +110,12 @@ class TorchRows:
         self._device = device
         # What is mapped and no longer there would end the process.
         day.native.check()
-        actions, starts, at = [], [], 0
+        actions, starts, lengths, at = [], [], [], 0
         for shard in day.shards:
-            _check(day, shard[HISTORY_START], shard[HISTORY_LENGTH], len(shard[ACTIONS]))
+            _check(day, shard)
             actions.append(shard[ACTIONS])
-            starts.append(shard[HISTORY_START] + at)
+            starts.append(shard[HISTORY_START][shard[REQUEST]] + at)
+            lengths.append(shard[HISTORY_LENGTH][shard[REQUEST]])
             at += len(shard[ACTIONS])
         if index_dtype == torch.int32:
             for values in [*actions, *(shard[ITEM] for shard in day.shards)]:
@@ -70,28 +126,30 @@ class TorchRows:
         self._actions = _upload([*actions, zero.astype(actions[0].dtype)], device)
         self._types = _upload([*(shard[ACTION_TYPES] for shard in day.shards), zero], device)
         self._starts = _upload(starts, device)
-        self._lengths, self._items = (
-            _upload([shard[name] for shard in day.shards], device) for name in (HISTORY_LENGTH, ITEM)
-        )
+        self._lengths = _upload(lengths, device)
+        self._items = _upload([shard[ITEM] for shard in day.shards], device)
         label = day.native.label
         labels = [np.zeros(shard.rows, bool) if label is None else shard[label] for shard in day.shards]
         self._labels = _upload(labels, device)
+        self._extra = _extra_rows(day, device)
         if device.type == "cuda":
             # Uploaded on a stream of its own; whoever gathers uses another one.
             torch.cuda.current_stream(device).synchronize()
 
     def gather(self, rows: Buffer, layout: Layout) -> torch.Tensor:
         block = torch.empty(layout.room, dtype=torch.uint8, device=self._device)
-        batch = layout.batch(block, _NO_DATE)
+        impressions, actions, types, known_lengths, label, *_ = layout.tensors(block)
         numbers = torch.frombuffer(rows, dtype=torch.int64).to(self._device, non_blocking=True)
         lengths = self._lengths[numbers].clamp(max=layout.width)
         place = torch.arange(layout.width, device=self._device)
         index = torch.where(place < lengths[:, None], self._starts[numbers][:, None] + place, self._padding)
-        batch.actions.copy_(self._actions[index])
-        batch.action_types.copy_(self._types[index])
-        batch.impressions.copy_(self._items[numbers])
-        batch.lengths.copy_(lengths)
-        batch.is_order.copy_(self._labels[numbers])
+        actions.copy_(self._actions[index])
+        types.copy_(self._types[index])
+        impressions.copy_(self._items[numbers])
+        known_lengths.copy_(lengths)
+        label.copy_(self._labels[numbers])
+        if self._extra is not None:
+            self._extra.gather(numbers, layout, block)
         return block
 
     @staticmethod
@@ -196,7 +254,6 @@ def _give_back(uploaded: Future[Rows]) -> None:
         uploaded.result().close()
 
 
-_NO_DATE = datetime.date.min
 
 _STAGED = 16 << 20
 """Values that go to the device at a time, through memory of the process."""
@@ -222,11 +279,16 @@ def _upload(parts: Sequence[Array], device: torch.device) -> torch.Tensor:
     return target
 
 
-def _check(day: Day, starts: Array, lengths: Array, actions: int) -> None:
-    """Windows stay inside the actions, and are no longer than K."""
+def _check(day: Day, shard: Shard) -> None:
+    """Windows stay inside the actions, and are no longer than K; rows are of requests that are there."""
+    starts, lengths, requests = shard[HISTORY_START], shard[HISTORY_LENGTH], shard[REQUEST]
+    actions = len(shard[ACTIONS])
     wrong = (starts < 0) | (lengths < 0) | (lengths > day.manifest.history) | (starts > actions - lengths)
     if wrong.any():
-        raise CorruptError(f"`{day.path}`: row {int(wrong.argmax())} of a shard: its history is out of range")
+        raise CorruptError(f"`{day.path}`: request {int(wrong.argmax())} of a shard: its history is out of range")
+    wrong = (requests < 0) | (requests >= len(starts))
+    if wrong.any():
+        raise CorruptError(f"`{day.path}`: row {int(wrong.argmax())} of a shard: it is of no request")
 
 
 def _check_fits(items: Array) -> None:

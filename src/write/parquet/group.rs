@@ -16,7 +16,7 @@ use super::list::{self, ListValue, Need};
 use crate::cut::Block;
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
-use crate::histories::{CustomerRows, Room};
+use crate::histories::{Request, Room};
 use crate::layout::{Column, Dtype, Extent, Role};
 
 /// An encoded column of a row group, and what the file's footer says of it.
@@ -67,13 +67,14 @@ impl<I: ItemId> GroupEncoder<I> {
         let values = rows * self.history;
         let of_actions = |column: &Column| if column.extent == Extent::Histories { column.dtype.width() } else { 0 };
         let wide: usize = self.columns.iter().map(of_actions).sum();
-        let read_back = values * wide + rows * (size_of::<CustomerRows>() + self.flat_bytes());
+        let read_back = values * wide + rows * (size_of::<Request>() + self.flat_bytes());
         self.group_size(rows, values, read_back as u64)
     }
 
     /// What this row group takes to encode.
     pub(super) fn size(&self, blocks: &[Block<I>]) -> GroupSize<I> {
-        let values = |block: &Block<I>| block.customers().map(|(_, window, _)| window.length as usize).sum::<usize>();
+        let values =
+            |block: &Block<I>| block.requests().map(|(request, _)| request.window.length as usize).sum::<usize>();
         self.group_size(
             blocks.iter().map(Block::len).sum(),
             blocks.iter().map(values).sum(),
@@ -97,10 +98,16 @@ impl<I: ItemId> GroupEncoder<I> {
     /// What the encoder says, and [`Error::Memory`](crate::error::Error::Memory) where more room is needed than there is.
     pub(super) fn encode(&self, blocks: &[Block<I>], room: &Room<'_>) -> Result<Vec<ColumnChunk>, ParquetError> {
         let own = self.size(blocks).own_bytes();
-        let customers = || blocks.iter().flat_map(|block| block.customers().map(move |customer| (block, customer)));
+        let requests = || {
+            let of_block = |block| Block::requests(block).map(move |(request, count)| (block, request, count));
+            blocks.iter().flat_map(of_block)
+        };
+        let of_requests = |value: fn(&Request) -> i64| {
+            Flat::I64(requests().flat_map(|(_, request, count)| repeat_n(value(request), count)).collect())
+        };
         let mut histories = Vec::new();
-        for (block, (_, window, count)) in customers() {
-            let history = block.history(&window).map_err(|error| ParquetError::External(Box::new(error)))?;
+        for (block, request, count) in requests() {
+            let history = block.history(&request.window).map_err(|error| ParquetError::External(Box::new(error)))?;
             histories.push((history, count));
         }
         let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
@@ -112,10 +119,8 @@ impl<I: ItemId> GroupEncoder<I> {
                 |bytes: u64| room.need(own + encoded + bytes).map_err(|error| ParquetError::External(Box::new(error)));
             let descriptor = self.descriptors.column(place);
             match column.role {
-                Role::Customer => {
-                    let ids = customers().flat_map(|(_, (customer, _, count))| repeat_n(customer, count));
-                    self.flat(descriptor, Flat::I64(ids.collect()))
-                }
+                Role::Customer => self.flat(descriptor, of_requests(|request| request.customer)),
+                Role::RequestId => self.flat(descriptor, of_requests(|request| request.id)),
                 Role::Item => {
                     self.flat(descriptor, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))
                 }
@@ -126,8 +131,8 @@ impl<I: ItemId> GroupEncoder<I> {
                 Role::Actions => self.items(descriptor, &items, &need),
                 Role::ActionTypes => list::encode(descriptor, &types, self.history, &need),
                 Role::OfActions(place) => {
-                    let histories = customers().map(|(block, (_, window, count))| {
-                        Ok((block.piece().values.column(place)?.history(&window)?, count))
+                    let histories = requests().map(|(block, request, count)| {
+                        Ok((block.piece().values.column(place)?.history(&request.window)?, count))
                     });
                     let histories = histories.collect::<Result<Vec<_>>>();
                     let histories = histories.map_err(|error| ParquetError::External(Box::new(error)))?;
@@ -137,7 +142,7 @@ impl<I: ItemId> GroupEncoder<I> {
                         Dtype::I64 | Dtype::F64 => self.list::<i64>(descriptor, &histories, &need),
                     }
                 }
-                Role::HistoryStart | Role::HistoryLength => {
+                Role::Request | Role::HistoryStart | Role::HistoryLength => {
                     Err(ParquetError::External(Box::new(Error::internal("Parquet parts have no windows"))))
                 }
             }

@@ -87,7 +87,7 @@ fn schema(columns: &[Column]) -> Result<TypePtr, ParquetError> {
             Dtype::F64 => "double",
         };
         match column.extent {
-            Extent::Samples | Extent::Actions => format!("required {element} {name};"),
+            Extent::Samples | Extent::Requests | Extent::Actions => format!("required {element} {name};"),
             Extent::Histories => {
                 format!("required group {name} (LIST) {{ repeated group list {{ required {element} element; }} }}")
             }

@@ -7,7 +7,7 @@ use shardback::cut::Block;
 use shardback::error::Result;
 use shardback::event::{ItemId, NULL_TIME};
 use shardback::gather::Gather;
-use shardback::histories::{CustomerRows, Piece, Values, Window};
+use shardback::histories::{Piece, Request, Values, Window};
 
 /// Pieces of some customers: some without history, some with many rows, windows that overlap.
 pub(crate) fn pieces<I: ItemId>(random: &mut impl Rng, history: usize) -> Vec<Arc<Piece<I>>> {
@@ -25,10 +25,10 @@ pub(crate) fn pieces<I: ItemId>(random: &mut impl Rng, history: usize) -> Vec<Ar
             let start = random.random_range(0..=actions);
             let length = random.random_range(0..=history.min(actions - start)) as u64;
             let window = Window { start: start as u64, length, newest: NULL_TIME };
-            customers.push(CustomerRows { customer, end, window });
+            customers.push(Request { customer, id: 0, end, window });
         }
         let (items, columns) = (vec![I::zeroed(); end as usize], Vec::new());
-        pieces.push(Arc::new(Piece { customers, columns, items, values: Arc::new(values) }));
+        pieces.push(Arc::new(Piece { requests: customers, columns, items, values: Arc::new(values) }));
     }
     pieces
 }

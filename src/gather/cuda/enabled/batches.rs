@@ -175,14 +175,14 @@ impl Lane {
         for block in blocks {
             let block = block?;
             let values = (column.of)(&block.piece().values)?;
-            for (_, window, mut count) in block.customers() {
+            for (request, mut count) in block.requests() {
                 while count > 0 {
                     if filling.rows == most_rows {
                         filling.submit::<T>(device, column.numbers)?;
                         working.hand_over(take)?;
                         swap(&mut filling, &mut working);
                     }
-                    count -= filling.add(&values, &window, count)?;
+                    count -= filling.add(&values, &request.window, count)?;
                 }
             }
         }
