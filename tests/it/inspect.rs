@@ -21,7 +21,7 @@ fn a_day_as_text() {
     insta::assert_snapshot!(shown, @r"
     jagged of 2025-08-16
       history          K = 4, of all days before, items i32
-      files            2 shards, 8.3 KiB
+      files            2 shards, 8.2 KiB
       samples          9, 2 is_order (22.22 %)
       customers        5, 1 without history
       actions          click 6, cart 2, order 2
