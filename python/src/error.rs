@@ -18,7 +18,6 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | Error::UnknownFormat { .. }
         | Error::MissingColumn { .. }
         | Error::ColumnType { .. }
-        | Error::ValueType { .. }
         | Error::BadRow(_)
         | Error::Parquet { .. }
         | Error::Text { .. }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use shardback::config::{self, ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{self, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
+use shardback::schema::Schema;
 
 use super::exit::Exit;
 use super::progress::Progress;
@@ -179,12 +180,9 @@ impl Arguments {
     }
 
     fn tables(self) -> Tables {
-        let actions = [
-            (ActionTable::clicks(), self.clicks),
-            (ActionTable::add_to_carts(), self.add_to_carts),
-            (ActionTable::previous_orders(), self.previous_orders),
-        ];
-        let given = actions.into_iter().filter_map(|(table, path)| Some((table, Input::Path(path?))));
+        let paths = [self.clicks, self.add_to_carts, self.previous_orders];
+        let given = Schema::built_in().actions.into_iter().zip(paths);
+        let given = given.filter_map(|(table, path)| Some((table, Input::Path(path?))));
         Tables { impressions: Input::Path(self.impressions), actions: given.collect() }
     }
 }

@@ -6,6 +6,7 @@ mod cuda;
 mod row;
 mod text;
 
+use std::borrow::Cow;
 use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -101,23 +102,7 @@ pub enum Error {
         /// Its type.
         found: String,
         /// What it can be.
-        expected: &'static str,
-    },
-    /// A value of a text format that is no value of its column's type.
-    #[error("{table}: {}, line {row}, column `{column}`: expected {expected}, found: {}", place(file.as_deref()), quoted(value))]
-    ValueType {
-        /// The table.
-        table: String,
-        /// The file, where the source is one.
-        file: Option<PathBuf>,
-        /// The line.
-        row: u64,
-        /// The column.
-        column: String,
-        /// What it holds.
-        value: String,
-        /// What it should hold.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// A row that breaks the contract, when such rows are not to be left out.
     #[error("{0}")]
@@ -216,7 +201,7 @@ pub enum Error {
     },
     /// Lines of impressions most of which show nothing.
     #[error(
-        "{table}: {rows} of {of} lines have none of the keys `impressions`, `item_id` and `is_order`: most likely theirs have other names; rename them, or give lines that show nothing the key with `null` or `[]`"
+        "{table}: {rows} of {of} lines have none of the keys {keys}: most likely theirs have other names; rename them, or give lines that show nothing the key with `null` or `[]`"
     )]
     NothingShown {
         /// The table.
@@ -225,6 +210,8 @@ pub enum Error {
         rows: u64,
         /// All lines.
         of: u64,
+        /// The keys of which a line that shows something has one.
+        keys: String,
     },
     /// A requested day without any valid sample.
     #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(*rows, .first_and_last.as_ref()))]

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::error::{Error, Invariant, Result};
 use crate::read::ahead::work_ahead;
 use crate::read::discover::{Compression, DataFile};
-use crate::read::layout::{Lists, choose, missing, refuse_two};
+use crate::read::layout::choose_flat;
 use crate::read::records::Records;
 use crate::read::{Chunk, Part, RowNumbers, Visitor, Wanted};
 
@@ -49,16 +49,9 @@ impl CsvFile {
                 file.bad_text(line.unwrap_or(1), "a line break in a column name; end lines with `\\n` or `\\r\\n`")
             );
         }
-        let place = |name: &str| header.iter().position(|present| present == name);
-        let chosen = choose(wanted, file.day.is_some(), Lists::Impossible, |column| place(&column.name).is_some());
-        let columns = match chosen {
-            Ok(columns) => columns,
-            Err(column) => return Err(missing(wanted, Some(file.path.as_path()), column, header)),
-        };
-        refuse_two(wanted, Some(file.path.as_path()), &columns, header.iter().map(String::as_str))?;
-        let places = columns.iter().map(|column| place(&column.name).invariant("a column that was chosen is there"));
-        let places = places.collect::<Result<_>>()?;
-        let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, DataType::Utf8, true)).collect();
+        let columns = choose_flat(wanted, file.day.is_some(), &header, &file.path)?;
+        let places = columns.iter().map(|(place, _)| *place).collect();
+        let fields: Vec<Field> = columns.iter().map(|(_, name)| Field::new(name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
         Ok(Self { file: file.clone(), compression, escape: Self::escape(wanted)?, width: header.len(), places, schema })
     }

@@ -131,9 +131,10 @@ fn unreadable(table: &str, action: &'static str, path: &Path, source: io::Error)
 /// Finds the files of the table at `root`, in the order of their paths, without those whose day `keep` refuses.
 pub(super) fn discover(root: &Path, wanted: &Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Vec<DataFile>> {
     let table: Arc<str> = Arc::from(wanted.table.as_str());
-    let prefix = format!("{}=", wanted.day_column);
+    let prefix = wanted.day_column().map(|column| format!("{column}="));
+    let prefix = prefix.as_deref();
     let unreadable_root = |source| unreadable(&table, "read", root, source);
-    let root_day = root_day(root, &prefix).map_err(unreadable_root)?;
+    let root_day = root_day(root, prefix).map_err(unreadable_root)?;
     refuse_lake_around(root, &table).map_err(unreadable_root)??;
     let mut paths = walk(root, &table)?;
     paths.sort_unstable();
@@ -146,7 +147,7 @@ pub(super) fn discover(root: &Path, wanted: &Wanted, keep: &dyn Fn(Day) -> bool)
             return Err(Error::UnknownFormat { table: table.to_string(), path });
         };
         let below = path.strip_prefix(root).ok().and_then(Path::parent);
-        let day = below.and_then(|below| nearest_day(below, &prefix)).or_else(|| root_day.clone());
+        let day = below.and_then(|below| nearest_day(below, prefix)).or_else(|| root_day.clone());
         if !matches!(day, Some(PathDay::Day(day)) if !keep(day)) {
             let metadata = fs::metadata(&path).map_err(|source| unreadable(&table, "read", &path, source))?;
             let (table, stamp) = (Arc::clone(&table), Stamp::of(&metadata));
@@ -208,7 +209,7 @@ fn is_visible(entry: &DirEntry) -> bool {
 }
 
 /// The day that the folder at `root`, or the folder that holds the file at `root`, gives.
-fn root_day(root: &Path, prefix: &str) -> io::Result<Option<PathDay>> {
+fn root_day(root: &Path, prefix: Option<&str>) -> io::Result<Option<PathDay>> {
     let is_file = !fs::metadata(root)?.is_dir();
     // `.` and a bare file name have a last folder too.
     let root = std::path::absolute(root)?;
@@ -216,12 +217,12 @@ fn root_day(root: &Path, prefix: &str) -> io::Result<Option<PathDay>> {
     Ok(folder.and_then(Path::file_name).and_then(|name| component_day(&name.to_string_lossy(), prefix)))
 }
 
-fn nearest_day(folders: &Path, prefix: &str) -> Option<PathDay> {
+fn nearest_day(folders: &Path, prefix: Option<&str>) -> Option<PathDay> {
     folders.components().rev().find_map(|part| component_day(&part.as_os_str().to_string_lossy(), prefix))
 }
 
-fn component_day(name: &str, prefix: &str) -> Option<PathDay> {
-    let value = name.strip_prefix(prefix)?;
+fn component_day(name: &str, prefix: Option<&str>) -> Option<PathDay> {
+    let value = name.strip_prefix(prefix?)?;
     if value == HIVE_NULL {
         return Some(PathDay::Null);
     }

@@ -13,7 +13,7 @@ use crate::read::discover::{Compression, DataFile};
 use crate::read::layout::all_columns;
 use crate::read::object::{Places, check, read_keys};
 use crate::read::stream::{Block, Blocks};
-use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, RowNumbers, Visitor, Wanted};
 
 /// Bytes of text decoded at a time.
 const BLOCK: usize = 4 << 20;
@@ -31,7 +31,7 @@ pub(super) struct JsonFile {
     file: DataFile,
     compression: Compression,
     columns: Vec<Column>,
-    /// Those that not every layout has: a line with none of them is of no layout.
+    /// Those of the list of items and beside it: a line with none of them shows nothing.
     telling: Places,
     schema: SchemaRef,
 }
@@ -41,9 +41,9 @@ impl JsonFile {
     pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted) -> Self {
         let columns = all_columns(wanted, file.day.is_some());
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        let in_all = |column: &Column| wanted.layouts.iter().all(|layout| layout.contains(column));
-        let in_some = |column: &Column| wanted.layouts.iter().any(|layout| layout.contains(column));
-        let telling = columns.iter().enumerate().filter(|(_, column)| in_some(column) && !in_all(column));
+        let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
+        let tells = |column: &Column| column.is_list || flat().any(|flat| flat == column.name);
+        let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = Places::of(telling.map(|(place, _)| place));
         Self { file: file.clone(), compression, columns, telling, schema }
     }
@@ -70,10 +70,10 @@ impl JsonFile {
         fault.unwrap_or_else(|| self.file.bad_text(block.first_line, "the lines from here on cannot be decoded"))
     }
 
-    /// Decodes whole lines, and counts those with none of the keys by which layouts differ; `None` where all are blank, else
+    /// Decodes whole lines, and counts those with none of the keys of the list of items and beside it; `None` where all are blank, else
     /// what is wrong with one of them.
     fn decode(&self, text: &[u8], lines: usize) -> Result<Option<(RecordBatch, u64)>, String> {
-        let has_layouts = !self.telling.have_none_of(self.telling);
+        let has_items = !self.telling.have_none_of(self.telling);
         let mut bare = 0;
         let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(lines);
         let mut decoder = builder.build_decoder().map_err(problem)?;
@@ -95,7 +95,7 @@ impl JsonFile {
             }
             if decoder.len() > before {
                 let keys = check(line, &self.columns)?;
-                bare += u64::from(has_layouts && keys.have_none_of(self.telling));
+                bare += u64::from(has_items && keys.have_none_of(self.telling));
             }
         }
         Ok(decoder.flush().map_err(problem)?.map(|batch| (batch, bare)))
@@ -116,13 +116,12 @@ impl Part for JsonFile {
 
 /// The type as which a column is decoded: text, whatever it holds.
 fn field(column: &Column) -> Field {
-    let data_type = match column.shape {
-        Shape::Scalar => DataType::Utf8,
-        Shape::Slate => {
-            let fields = SLATE_FIELDS.iter().map(|name| Field::new(*name, DataType::Utf8, true));
-            DataType::new_list(DataType::Struct(fields.collect()), true)
-        }
+    let data_type = if column.fields.is_empty() {
+        DataType::Utf8
+    } else {
+        DataType::Struct(column.fields.iter().map(field).collect())
     };
+    let data_type = if column.is_list { DataType::new_list(data_type, true) } else { data_type };
     Field::new(&column.name, data_type, true)
 }
 

@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::error::Result;
 use crate::read::Wanted;
 use crate::read::discover::{Compression, DataFile};
-use crate::read::layout::{Lists, choose, missing};
+use crate::read::layout::{Lists, by_key, choose, missing};
 use crate::read::object::read_keys;
 use crate::read::stream::Blocks;
 
@@ -47,7 +47,8 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
     }
     let day_in_path = files.iter().all(|looked| looked.file.day.is_some());
     let choose_among = |keys: &Keys<'_>| {
-        choose(wanted, day_in_path, Lists::Possible, |column| keys.names.contains(&column.name)).map(|_| ())
+        let has = |path: &str| by_key(keys.names.iter().map(String::as_str), path).is_some();
+        choose(wanted, day_in_path, Lists::Possible, has).map(|_| ())
     };
     let mut known = Keys::new(wanted);
     files.iter().for_each(|looked| known.take(&looked.keys.names));
@@ -66,7 +67,7 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
         }
     }
     let file = if let [looked] = files { looked.file.path.as_path() } else { path };
-    choose_among(&known).map_err(|column| missing(wanted, Some(file), column, known.names))
+    choose_among(&known).map_err(|path| missing(wanted, Some(file), path, known.names))
 }
 
 impl Looked<'_> {
@@ -83,7 +84,7 @@ impl Looked<'_> {
                 // Where the path has the day the key is not read, so it says nothing of the other files.
                 let day_in_path = self.file.day.is_some();
                 let read = read_keys(line, |key| {
-                    if !(day_in_path && key == self.keys.wanted.day_column) {
+                    if !(day_in_path && self.keys.wanted.day_column() == Some(key)) {
                         self.keys.note(key);
                     }
                 });
@@ -107,15 +108,16 @@ impl<'a> Keys<'a> {
     }
 
     fn note(&mut self, key: &str) {
-        let mut columns = self.wanted.layouts.iter().flatten();
         let is_new = !self.names.iter().any(|name| name == key);
-        if is_new
-            && (self.names.len() < NAMES_LISTED
-                || key == self.wanted.day_column
-                || columns.any(|column| column.name == key))
-        {
+        if is_new && (self.names.len() < NAMES_LISTED || self.is_wanted(key)) {
             self.names.push(key.to_owned());
         }
+    }
+
+    fn is_wanted(&self, key: &str) -> bool {
+        let is_key = |path: &str| by_key(std::iter::once(key), path).is_some();
+        self.wanted.day_column().is_some_and(is_key)
+            || self.wanted.columns.iter().any(|path| is_key(path) || self.wanted.flat(path).is_some_and(is_key))
     }
 
     fn take(&mut self, names: &[String]) {

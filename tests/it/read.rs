@@ -27,7 +27,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::read::{Batches, Chunk, Column, PathDay, Room, Shape, Source, Wanted, open};
+use shardback::read::{Batches, Chunk, PathDay, Room, Source, Wanted, open};
+use shardback::schema::DayOf;
 
 /// A folder for a table, and how to read it.
 struct Table {
@@ -66,23 +67,22 @@ impl Table {
 }
 
 fn clicks() -> Wanted {
-    wanted(&[&["customer_id", "item_id", "click_time"]])
+    wanted(&["customer_id", "item_id", "click_time"])
 }
 
 fn impressions() -> Wanted {
-    let mut wanted = wanted(&[&["customer_id", "impressions"], &["customer_id", "item_id", "is_order"]]);
+    let mut wanted = wanted(&["customer_id", "impressions.item_id", "impressions.is_order"]);
     wanted.table = "impressions".to_owned();
-    wanted.layouts[0][1].shape = Shape::Slate;
+    wanted.list = Some("impressions".to_owned());
     wanted
 }
 
-fn wanted(layouts: &[&[&str]]) -> Wanted {
-    let column = |name: &&str| Column { name: (*name).to_owned(), shape: Shape::Scalar };
-    let layouts = layouts.iter().map(|names| names.iter().map(column).collect()).collect();
+fn wanted(columns: &[&str]) -> Wanted {
     Wanted {
         table: "clicks".to_owned(),
-        day_column: "dt".to_owned(),
-        layouts,
+        day: DayOf::Column { column: "dt".to_owned(), zone: None },
+        columns: columns.iter().map(|&column| column.to_owned()).collect(),
+        list: None,
         source: shardback::schema::Source::default(),
         room: Room::default(),
     }

@@ -77,7 +77,7 @@ fn json_of_many_blocks_keeps_every_line_and_its_number() {
     }
     let expected: Vec<String> =
         (0..120_000).map(|item| format!("{}: customer_id=1 dt=d item_id={item}", item + 1)).collect();
-    let wanted = wanted(&[&["customer_id", "item_id"]]);
+    let wanted = wanted(&["customer_id", "item_id"]);
     for (name, content) in [("a.json", text.clone().into_bytes()), ("a.json.gz", gzip(text.as_bytes()))] {
         let table = Table::new().file(name, &content);
         let files = open(table.folder.path(), wanted.clone(), &|_| true).unwrap();
