@@ -61,20 +61,32 @@ pub enum Error {
         value: String,
     },
     /// A table without any file.
-    #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson or .csv files (names starting with `_` or `.` are not data)", path.display())]
+    #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv files (names starting with `_` or `.` are not data)", path.display())]
     NoFiles {
         /// The table.
         table: String,
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// A file whose name says no known format.
-    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson or .csv (the text formats also as .gz or .zst); move it away, or start its name with `_` to have it passed over", path.display())]
+    /// A file of which neither its name nor the description nor its first bytes say a known format.
+    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv (the text formats also as .gz or .zst); {problem}; move it away, or start its name with `_` to have it passed over", path.display())]
     UnknownFormat {
         /// The table.
         table: String,
         /// The file.
         path: PathBuf,
+        /// What is known of it.
+        problem: &'static str,
+    },
+    /// A path that gives no day, where paths give the day.
+    #[error("{table}: `{}` has no day: nothing in this path is as `{pattern}` says; move the file away, start its name with `_` to have it passed over, or mend the pattern", path.display())]
+    NoDayInPath {
+        /// The table.
+        table: String,
+        /// The file.
+        path: PathBuf,
+        /// What the description says of its path.
+        pattern: String,
     },
     /// A column that a table must have.
     #[error("{table}: no column `{column}` in {}{}; its columns: {}", place(file.as_deref()), no_folder(*from_folder, column), list(present))]

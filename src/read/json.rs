@@ -9,11 +9,12 @@ use arrow::json::ReaderBuilder;
 
 use crate::error::{Error, Result, quoted};
 use crate::read::ahead::work_ahead;
-use crate::read::discover::{Compression, DataFile};
+use crate::read::discover::DataFile;
 use crate::read::layout::all_columns;
 use crate::read::object::{Places, check, read_keys};
 use crate::read::stream::{Block, Blocks};
 use crate::read::{Chunk, Column, Part, RowNumbers, Visitor, Wanted};
+use crate::schema::Compression;
 
 /// Bytes of text decoded at a time.
 const BLOCK: usize = 4 << 20;

@@ -9,10 +9,11 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::Result;
 use crate::read::Wanted;
-use crate::read::discover::{Compression, DataFile};
+use crate::read::discover::DataFile;
 use crate::read::layout::{Lists, by_key, choose, missing};
 use crate::read::object::read_keys;
 use crate::read::stream::Blocks;
+use crate::schema::Compression;
 
 /// Bytes of each file in which keys are looked for at first.
 const FIRST_LOOK: usize = 64 << 10;

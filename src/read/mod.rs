@@ -6,9 +6,11 @@
 mod ahead;
 mod batches;
 mod csv;
+mod dialect;
 mod discover;
 mod files;
 mod folders;
+mod formats;
 pub(crate) mod guard;
 mod gzip;
 mod json;
@@ -16,10 +18,12 @@ mod keys;
 mod layout;
 mod object;
 mod parquet;
+mod path_days;
 mod records;
 mod room;
 mod stamp;
 mod stream;
+mod walk;
 mod weight;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +36,7 @@ use crate::event::Day;
 use crate::schema::{self, DayOf};
 
 pub use batches::Batches;
-pub use files::{Files, open};
+pub use files::{Files, open, open_all};
 pub use guard::panic_becomes_error;
 pub use layout::columns_by_name;
 pub(crate) use layout::{element_type, resolve};
@@ -44,6 +48,7 @@ pub struct Wanted {
     /// The table's name, for messages.
     pub table: String,
     /// The day. Where the path has a part `{column}=…` for the column of the day, that is the day and the column is not read.
+    /// Where paths have it by a pattern, that of each file has to be so.
     pub day: DayOf,
     /// The other columns: names, or paths such as `a.b` into structs and through lists.
     pub columns: Vec<String>,

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memchr::{memchr_iter, memrchr};
 
 use crate::error::Result;
-use crate::read::discover::{Compression, DataFile};
+use crate::read::discover::DataFile;
+use crate::read::formats::PARQUET_MAGIC;
 use crate::read::gzip::{self, Members};
+use crate::schema::Compression;
 
 /// The longest line or record, in bytes. It is asked for while one grows, so that one that never ends takes no more memory.
 pub(super) const LONGEST_RECORD: usize = 64 << 20;
@@ -32,11 +34,7 @@ impl TextStream {
         let unreadable = |source| file.unreadable("read", source);
         let consumed = Arc::new(AtomicU64::new(0));
         let packed = Counted { reader: file.open()?, consumed: Arc::clone(&consumed) };
-        let reader: Box<dyn Read + Send> = match compression {
-            Compression::None => Box::new(packed),
-            Compression::Gzip => Box::new(Members::new(packed)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed).map_err(unreadable)?),
-        };
+        let reader = unpacked(packed, compression).map_err(unreadable)?;
         let action = if compression == Compression::None { "read" } else { DECOMPRESS };
         Ok(Self { reader, action, consumed, first: None })
     }
@@ -70,6 +68,18 @@ impl Read for TextStream {
     }
 }
 
+/// The unpacked bytes of a file.
+pub(super) fn unpacked(
+    packed: impl Read + Send + 'static,
+    compression: Compression,
+) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
+        Compression::None => Box::new(packed),
+        Compression::Gzip => Box::new(Members::new(packed)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),
+    })
+}
+
 /// Refuses content that is plainly something else than text in UTF-8.
 fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
     let is_packed = first.starts_with(gzip::MAGIC) || first.starts_with(ZSTD_MAGIC);
@@ -78,7 +88,7 @@ fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; convert it to UTF-8 (`iconv -f UTF-16 -t UTF-8`)",
         _ if first.starts_with(gzip::MAGIC) => "its content is gzip; let its name end with .gz",
         _ if first.starts_with(ZSTD_MAGIC) => "its content is zstd; let its name end with .zst",
-        _ if first.starts_with(b"PAR1") => "its content is Parquet; let its name end with .parquet",
+        _ if first.starts_with(PARQUET_MAGIC) => "its content is Parquet; let its name end with .parquet",
         _ if first.contains(&0) => "it holds zero bytes: it is UTF-16 or no text; convert it to UTF-8",
         _ => return Ok(()),
     };
@@ -88,7 +98,7 @@ fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
 /// What is tried with a packed file.
 const DECOMPRESS: &str = "decompress";
 
-const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+pub(super) const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// Says how many bytes of the file, still packed, were read since it was last asked.
 pub(super) struct Meter {

@@ -61,19 +61,19 @@ impl Schema {
 /// Where a table lies, and how its files are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Files, folders or patterns; none where the table is handed over.
+    /// Files, folders or patterns of names (`*`, `?`, `[…]`, `**`); none where the table is handed over.
     pub paths: Vec<String>,
-    /// What its files are, where their names do not say it.
+    /// What its files are, where their names do not say it; by their first bytes where this does not either.
     pub format: Option<FileFormat>,
-    /// How they are packed, where neither their names nor their first bytes say it.
+    /// How they are packed, where their names do not say it; by their first bytes where this does not either.
     pub compression: Option<Compression>,
-    /// Between two fields of CSV.
+    /// Between two fields of CSV; a comma where nothing is said, a tab in `.tsv` files.
     pub delimiter: Option<String>,
-    /// Around fields of CSV.
+    /// Around fields of CSV; [`NO_QUOTE`] where none is quoted.
     pub quote: Option<char>,
     /// What comes before a quote within quotes of CSV.
     pub escape: Option<char>,
-    /// Fields of CSV that are null, beside empty ones.
+    /// Fields of CSV that are null, beside empty ones; quoted or not.
     pub nulls: Vec<String>,
     /// The columns of CSV without a header line.
     pub columns: Option<Vec<String>>,
@@ -82,6 +82,9 @@ pub struct Source {
     /// What has to hold of a row; all others are passed over.
     pub filters: Vec<Filter>,
 }
+
+/// The quote of CSV in which no field is quoted and quotes are characters like any other.
+pub const NO_QUOTE: char = '\0';
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+mod csv_dialects;
 mod csv_files;
 mod folders;
 mod foreign;
@@ -14,6 +15,8 @@ mod json_lines;
 mod packed;
 mod parquet_files;
 mod parquet_hangs;
+mod path_days;
+mod sources;
 
 use std::fs;
 use std::io::Write;
@@ -212,11 +215,11 @@ fn links_are_followed_and_a_circle_of_links_is_an_error() {
 fn no_files_unknown_files_and_absent_paths_are_named() {
     assert_eq!(
         Table::new().file("_SUCCESS", "").error(clicks()),
-        "clicks: no data files in `TABLE/`: expected .parquet, .json, .jsonl, .ndjson or .csv files (names starting with \
-         `_` or `.` are not data)"
+        "clicks: no data files in `TABLE/`: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv files (names starting \
+         with `_` or `.` are not data)"
     );
     for name in ["notes.txt", "x.parquet.gz", "x", "x.json.bz2", "dt=2025-08-15/x.gz"] {
-        let error = Table::new().file("a.json", LINE).file(name, "").error(clicks());
+        let error = Table::new().file("a.json", LINE).file(name, "x").error(clicks());
         assert!(error.starts_with(&format!("clicks: `TABLE/{name}` is no table: expected .parquet")), "{error}");
     }
     assert_eq!(
