@@ -9,10 +9,11 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::Result;
 use crate::read::Wanted;
+use crate::read::blocks::Blocks;
 use crate::read::discover::DataFile;
 use crate::read::layout::{Lists, by_key, choose, missing};
+use crate::read::mend::mended;
 use crate::read::object::read_keys;
-use crate::read::stream::Blocks;
 use crate::schema::Compression;
 
 /// Bytes of each file in which keys are looked for at first.
@@ -84,11 +85,13 @@ impl Looked<'_> {
                 any_rows = true;
                 // Where the path has the day the key is not read, so it says nothing of the other files.
                 let day_in_path = self.file.day.is_some();
-                let read = read_keys(line, |key| {
+                let mut note = |key: &str| {
                     if !(day_in_path && self.keys.wanted.day_column() == Some(key)) {
                         self.keys.note(key);
                     }
-                });
+                };
+                // What is wrong with values is for the reading to say.
+                let read = read_keys(line, &mut note).or_else(|_| read_keys(&mended(line, &[]), note));
                 read.map_err(|problem| self.file.bad_text(number, problem))?;
             }
         }

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod batches;
+mod blocks;
 mod csv;
 mod dialect;
 mod discover;
@@ -16,7 +17,9 @@ mod gzip;
 mod json;
 mod keys;
 mod layout;
+mod mend;
 mod object;
+mod objects;
 mod parquet;
 mod path_days;
 mod records;
