@@ -16,7 +16,7 @@ use super::{interrupt, places, print, text};
 
 /// Build a day, or a range of days in one pass.
 ///
-/// A table is a file, a folder, or a hive-partitioned folder, in Parquet, newline-delimited JSON or CSV (the last two also
+/// A table is a file, a folder, a hive-partitioned folder, or a pattern of names, in Parquet, JSON or CSV (the last two also
 /// as .gz or .zst). Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
 #[derive(clap::Args)]
 pub(super) struct Arguments {

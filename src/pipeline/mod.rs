@@ -37,7 +37,7 @@ pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary,
 
 /// Where a table comes from.
 pub enum Input {
-    /// A file, a folder, or a hive-partitioned folder.
+    /// A file, a folder, a hive-partitioned folder, or a pattern of names.
     Path(PathBuf),
     /// Record batches.
     Source(Box<dyn Source>),

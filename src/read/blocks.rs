@@ -40,9 +40,9 @@ impl Block {
         pieces
     }
 
-    /// The objects, with the numbers of the lines on which they begin.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let object = |piece: Piece| Some((piece.line, self.text.get(piece.start..piece.end)?));
+    /// The objects, and where they stand.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Piece, &[u8])> {
+        let object = |piece: Piece| Some((piece, self.text.get(piece.start..piece.end)?));
         self.pieces().into_iter().filter_map(object)
     }
 }

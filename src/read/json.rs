@@ -8,7 +8,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
-use serde::de::IgnoredAny;
 
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
@@ -79,7 +78,7 @@ impl JsonFile {
             Some(pieces) if pieces.len() != batch.num_rows() => return Err(Error::internal("each object is a row")),
             Some(pieces) => RowNumbers::Each(pieces.iter().map(|piece| piece.line).collect()),
             None if batch.num_rows() == block.count => RowNumbers::From(block.first_line),
-            None => RowNumbers::Each(block.rows().map(|(number, _)| number).collect()),
+            None => RowNumbers::Each(block.rows().map(|(piece, _)| piece.line).collect()),
         };
         Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare, bytes: block.bytes }))
     }
@@ -103,7 +102,7 @@ impl JsonFile {
         let fault = pieces.iter().find_map(|piece| {
             let object = text.get(piece.start..piece.end)?;
             let decoded = read_keys(object, |_| ()).and_then(|()| self.decode(object, std::iter::once, 1));
-            let (line, problem) = in_file(piece, object, decoded.err()?);
+            let (line, problem) = piece.in_file(object, decoded.err()?);
             Some(self.file.bad_text(line, problem))
         });
         fault.unwrap_or_else(|| self.file.bad_text(first_line, "the lines from here on cannot be decoded"))
@@ -161,21 +160,6 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 fn objects<'t>(text: &'t str, pieces: &[Piece]) -> impl Iterator<Item = &'t str> {
     pieces.iter().filter_map(move |piece| text.get(piece.start..piece.end))
 }
-
-/// The line in the file on which something is wrong with an object, and what it is, with the column on that line.
-fn in_file(piece: &Piece, object: &[u8], problem: String) -> (u64, String) {
-    let fault = serde_json::from_slice::<IgnoredAny>(object.trim_ascii_end()).err();
-    let below = fault.map_or(0, |fault| fault.line().saturating_sub(1));
-    let on_first_line = problem.rsplit_once(COLUMN).filter(|_| below == 0 && piece.column > 0);
-    let moved = on_first_line.and_then(|(text, column)| {
-        let column = column.parse::<usize>().ok()? + piece.column;
-        Some(format!("{text}{COLUMN}{column}"))
-    });
-    (piece.line + below as u64, moved.unwrap_or(problem))
-}
-
-/// What stands before a column in a problem.
-const COLUMN: &str = ", column ";
 
 impl Part for JsonFile {
     fn bytes(&self) -> u64 {

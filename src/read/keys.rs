@@ -81,7 +81,7 @@ impl Looked<'_> {
         while !enough(&self.keys, any_rows)
             && let Some(block) = blocks.next()?
         {
-            for (number, line) in block.rows() {
+            for (piece, object) in block.rows() {
                 any_rows = true;
                 // Where the path has the day the key is not read, so it says nothing of the other files.
                 let day_in_path = self.file.day.is_some();
@@ -91,8 +91,11 @@ impl Looked<'_> {
                     }
                 };
                 // What is wrong with values is for the reading to say.
-                let read = read_keys(line, &mut note).or_else(|_| read_keys(&mended(line, &[]), note));
-                read.map_err(|problem| self.file.bad_text(number, problem))?;
+                let read = read_keys(object, &mut note).or_else(|_| read_keys(&mended(object, &[]), note));
+                read.map_err(|problem| {
+                    let (line, problem) = piece.in_file(object, problem);
+                    self.file.bad_text(line, problem)
+                })?;
             }
         }
         Ok(any_rows)

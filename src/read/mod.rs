@@ -44,6 +44,7 @@ pub use guard::panic_becomes_error;
 pub use layout::columns_by_name;
 pub(crate) use layout::{element_type, resolve};
 pub use room::Room;
+pub use walk::pattern_meets;
 
 /// What a stage wants to know of a table.
 #[derive(Clone, Debug)]

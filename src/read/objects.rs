@@ -3,6 +3,7 @@
 //! Only brackets and quotes are looked at. Whether what is between them is JSON is for the decoder to say.
 
 use memchr::{memchr_iter, memchr2};
+use serde::de::IgnoredAny;
 
 use crate::error::quoted;
 use crate::read::stream::BYTE_ORDER_MARK;
@@ -17,6 +18,23 @@ pub(super) struct Piece {
     /// The bytes before it on that line.
     pub(super) column: usize,
 }
+
+impl Piece {
+    /// The line of the file on which something is wrong with the object, and what it is, with its column on that line.
+    pub(super) fn in_file(&self, object: &[u8], problem: String) -> (u64, String) {
+        let fault = serde_json::from_slice::<IgnoredAny>(object.trim_ascii_end()).err();
+        let below = fault.map_or(0, |fault| fault.line().saturating_sub(1));
+        let on_first_line = problem.rsplit_once(COLUMN).filter(|_| below == 0 && self.column > 0);
+        let moved = on_first_line.and_then(|(text, column)| {
+            let column = column.parse::<usize>().ok()? + self.column;
+            Some(format!("{text}{COLUMN}{column}"))
+        });
+        (self.line + below as u64, moved.unwrap_or(problem))
+    }
+}
+
+/// What stands before a column in a problem.
+const COLUMN: &str = ", column ";
 
 /// The end of the object that begins at `start`, behind the bracket that closes it; `None` where the text ends before.
 pub(super) fn object_end(text: &[u8], start: usize) -> Option<usize> {

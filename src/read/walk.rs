@@ -51,6 +51,21 @@ fn pattern(path: &Path) -> Option<(PathBuf, PathBuf)> {
     names.to_str()?.contains(['*', '?', '[']).then(|| (folder.to_owned(), names.to_owned()))
 }
 
+/// Whether a path is a pattern that leads to `folder`, into it or to a folder around it. `folder` is absolute and without links.
+pub fn pattern_meets(path: &Path, folder: &Path) -> bool {
+    let Some((base, names)) = pattern(path).filter(|_| fs::metadata(path).is_err()) else { return false };
+    let base = if base.as_os_str().is_empty() { PathBuf::from(".") } else { base };
+    let Ok(below) = base.canonicalize().map_err(drop).and_then(|base| folder.strip_prefix(base).map_err(drop)) else {
+        return false;
+    };
+    let fits = |(name, part): (Component<'_>, Component<'_>)| {
+        let (name, text) = (name.as_os_str(), part.as_os_str().to_string_lossy());
+        let is_read = name == part.as_os_str() || !is_passed_over(part.as_os_str(), true);
+        is_read && Pattern::new(&name.to_string_lossy()).is_ok_and(|name| name.matches(&text))
+    };
+    names.components().take_while(|name| name.as_os_str() != "**").zip(below.components()).all(fits)
+}
+
 /// What a pattern of names below a folder matches. Hidden names are matched by themselves only.
 fn matches(folder: &Path, names: &Path, table: &str) -> Result<Vec<PathBuf>> {
     let path = folder.join(names);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use shardback::read::{Source as _, Wanted, open, open_all};
+use shardback::read::{Source as _, Wanted, open, open_all, pattern_meets};
 use shardback::schema::{Compression, FileFormat, Source};
 
 use super::{LINE, Table, click_batch, clicks, gzip, parquet_bytes, rows, zstandard};
@@ -217,6 +217,34 @@ fn patterns_and_several_paths() {
     assert_eq!(days("b/*/x"), ["1 [2025-08-15]: click_time=t customer_id=1 item_id=2"]);
     assert_eq!(days("b/dt=2025-08-1?/x/1.json"), ["1 [2025-08-15]: click_time=t customer_id=1 item_id=2"]);
     assert_eq!(days("b/dt=2025-08-14/*.json"), ["1 [2025-08-14]: click_time=t customer_id=1 item_id=2"]);
+}
+
+/// A pattern that leads to a folder, into it or to one around it would read what is written there.
+#[test]
+fn patterns_that_meet_a_folder() {
+    let table =
+        Table::new().file("data/out/x.json", LINE).file("data/clicks/x.json", LINE).file("data/[a]/x.json", LINE);
+    let root = table.path("data").canonicalize().unwrap();
+    for (path, folder, meets) in [
+        ("data/*", "out", true),
+        ("data/*", "out/below", true),
+        ("data/o?t", "out", true),
+        ("data/*/*.parquet", "out", true),
+        ("data/**/*.parquet", "out", true),
+        ("data/**/*.parquet", "new/out", true),
+        ("dat*/out/parquet", "out", true),
+        ("data/clicks*", "out", false),
+        ("data/*/clicks", "out/results", false),
+        ("data/*", "_out", false),
+        ("data/_*", "_out", false),
+        ("data/clicks/*", "out", false),
+        ("other/*", "out", false),
+        // What is there is no pattern.
+        ("data/[a]", "a", false),
+        ("data/out", "out", false),
+    ] {
+        assert_eq!(pattern_meets(&table.path(path), &root.join(folder)), meets, "{path} {folder}");
+    }
 }
 
 /// A path of a table that leads to nothing is named, also where others lead to something.
