@@ -65,7 +65,7 @@ fn every_form_has_the_same_rows() {
 fn long_files_in_every_form() {
     let objects: Vec<String> = (0..40_000)
         .map(|item| {
-            let note = if item == 20_000 { "x".repeat(9 << 20) } else { "é\\\"}".repeat(item % 20) };
+            let note = if item == 20_000 { "x".repeat(9 << 20) } else { "é\\\"}".repeat(item % 60) };
             format!("{{\"note\":\"{note}\",\"dt\":\"d\",\n\"customer_id\":1,\"item_id\":{item}}}")
         })
         .collect();
