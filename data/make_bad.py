@@ -101,7 +101,7 @@ def files():
     write("truncated_gz", "clicks.json.gz", packed[: len(packed) // 2])
     write("garbage_gz", "clicks.json.gz", b"this was never compressed\n")
     write("behind_gz", "clicks.json.gz", packed + b"more\n")
-    write("gz_without_suffix", "clicks.json", packed)
+    write("parquet_named_json", "clicks.json", whole)
     write("utf16_csv", "clicks.csv", (header + f"{DAY},1,10,{DAY}T12:00:00Z\n").encode("utf-16"))
     inches = "".join(f'{DAY},{number},10,{DAY}T12:00:00Z,"tv 15\\""\n' for number in (1, 2, 3))
     write("escaped_quotes_csv", "clicks.csv", "dt,customer_id,item_id,click_time,query\n" + inches)

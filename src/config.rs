@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype};
-use crate::schema::{ActionTypes, Contents, MAX_HISTORY};
+use crate::schema::{Contents, MAX_HISTORY, Schema};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -96,51 +96,6 @@ pub enum Device {
     Cuda,
 }
 
-/// A table of actions: what its columns are called and what its rows mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActionTable {
-    /// Its name in messages and manifests.
-    pub name: String,
-    /// The number of the type of action that each of its rows is.
-    pub kind: u8,
-    /// The column with the day on which a row became known.
-    pub day_column: String,
-    /// The column with the item.
-    pub item_column: String,
-    /// The column with the time; `None` where the time is the midnight that begins the day.
-    pub time_column: Option<String>,
-}
-
-impl ActionTable {
-    /// Clicks: `dt`, `customer_id`, `item_id`, `click_time`.
-    #[must_use]
-    pub fn clicks() -> Self {
-        Self::new("clicks", 1, "dt", "item_id", Some("click_time"))
-    }
-
-    /// Add-to-carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
-    #[must_use]
-    pub fn add_to_carts() -> Self {
-        Self::new("add_to_carts", 2, "dt", "config_id", Some("occurred_at"))
-    }
-
-    /// Previous orders: `order_date`, `customer_id`, `config_id`; the time is the day's midnight.
-    #[must_use]
-    pub fn previous_orders() -> Self {
-        Self::new("previous_orders", 3, "order_date", "config_id", None)
-    }
-
-    fn new(name: &str, kind: u8, day: &str, item: &str, time: Option<&str>) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-            day_column: day.to_owned(),
-            item_column: item.to_owned(),
-            time_column: time.map(str::to_owned),
-        }
-    }
-}
-
 /// The options of a run, as given.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -158,8 +113,8 @@ pub struct Options {
     pub lookback_days: Option<u32>,
     /// The width of item ids in the outputs.
     pub item_dtype: ItemDtype,
-    /// The types of actions.
-    pub types: ActionTypes,
+    /// What the build is about: the tables, what their columns mean, and the types of actions.
+    pub schema: Schema,
     /// What happens to rows that break the contract.
     pub invalid: InvalidRows,
     /// The time zone in which the days of timestamps count, by its name in the IANA database; `None` for the one that the
@@ -189,15 +144,16 @@ impl Options {
     /// The defaults, for the days `from` to `to`.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
+        let schema = Schema::built_in();
         Self {
             out: out.into(),
             from,
             to,
             formats: vec![Format::Parquet, Format::Dense],
-            history: 1000,
+            history: schema.history.length,
             lookback_days: None,
             item_dtype: ItemDtype::I32,
-            types: ActionTypes::built_in(),
+            schema,
             invalid: InvalidRows::Fail,
             day_zone: None,
             csv_escape: None,
@@ -258,7 +214,8 @@ impl Plan {
             return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
-        Ok(Self { options, day_zone, contents: Contents::built_in(), days })
+        let contents = Contents::new(&options.schema);
+        Ok(Self { options, day_zone, contents, days })
     }
 
     /// The checked options.

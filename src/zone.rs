@@ -43,6 +43,17 @@ impl Zone {
         &self.name
     }
 
+    /// The instant at which its clocks show what those of UTC show at `clocks`, both in microseconds since the epoch; `None` beyond all
+    /// days.
+    ///
+    /// Where clocks are put forward, the hour that is left out counts on from before; where they are put back, it is the first time
+    /// that they show it.
+    #[must_use]
+    pub fn instant(&self, clocks: i64) -> Option<i64> {
+        let shown = TimeZone::UTC.to_datetime(Timestamp::from_microsecond(clocks).ok()?);
+        Some(self.rules.to_timestamp(shown).ok()?.as_microsecond())
+    }
+
     /// The days of instants, quick where neighbours are near each other in time.
     #[must_use]
     pub fn days(&self) -> Days<'_> {

@@ -1,7 +1,6 @@
 //! Decoding and checking: from the files of a table to batches of actions and samples.
 
 use criterion::{Criterion, Throughput};
-use shardback::config::ActionTable;
 use shardback::event::{Action, Sample};
 use shardback::generate::TableFormat;
 use shardback::pack::Packed;
@@ -19,7 +18,7 @@ pub(crate) fn bench(criterion: &mut Criterion, world: &World) {
 /// Per row of the clicks that the last day sees, 1.6 million, and per byte of their files. A good third is wanted: busy
 /// customers come back, so the few of one day have many of the clicks.
 fn bench_clicks(criterion: &mut Criterion, format: &str, world: &World) {
-    let table = ActionTable::clicks();
+    let table = crate::world::clicks();
     world.customers(|plan, customers| {
         let source = world.actions(&table, plan);
         let pick = |ids: &[i64], rows: &mut Vec<(u32, u32)>| customers.pick(ids, rows);

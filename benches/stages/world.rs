@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use shardback::config::{ActionTable, Options, Plan};
+use shardback::config::{Options, Plan};
 use shardback::event::{Action, Day, HashRange, Sample};
 use shardback::fsio::SpillFolder;
 use shardback::generate::{self, TableFormat, generate};
 use shardback::histories::{Budget, Customers, Histories, Input, Samples, Spool, Spooled, buckets_for};
 use shardback::pack::Packed;
 use shardback::read::{self, Files};
+use shardback::schema::{ActionTable, Schema};
 use shardback::unify;
 use tempfile::TempDir;
 
@@ -24,6 +25,11 @@ const IMPRESSION_ROWS: u64 = 2_000;
 pub(crate) struct World {
     folder: TempDir,
     options: generate::Options,
+}
+
+/// The built-in table of clicks.
+pub(crate) fn clicks() -> ActionTable {
+    Schema::built_in().action("clicks").unwrap().clone()
 }
 
 impl World {
@@ -52,7 +58,8 @@ impl World {
     /// The impressions, opened.
     pub(crate) fn impressions(&self, plan: &Plan) -> Files {
         let keep = |day| plan.day_index(day).is_some();
-        read::open(&self.table(unify::IMPRESSIONS), unify::wanted_impressions(), &keep).unwrap()
+        let samples = Schema::built_in().samples;
+        read::open(&self.table(&samples.name), unify::wanted_samples(&Schema::built_in()), &keep).unwrap()
     }
 
     /// A table of actions, opened.
@@ -83,7 +90,7 @@ impl World {
         let sink = |actions: Packed<'_, Action<i32>>| {
             spool.push(actions, |action: &Action<i32>| customers.bucket(action.customer()))
         };
-        for table in [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()] {
+        for table in Schema::built_in().actions {
             let source = self.actions(&table, plan);
             unify::read_actions(&table, &source, plan, &pick, &sink, None, &|_| Ok(())).unwrap();
         }

@@ -7,11 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
 
 use arbitrary::{Arbitrary, Unstructured};
-use shardback::config::{ActionTable, Options, Plan};
+use shardback::config::{Options, Plan};
 use shardback::error::{Error, Result};
 use shardback::event::{Action, ActionKey, Day, Sample};
 use shardback::read::{Source, open};
-use shardback::unify::{read_actions, read_impressions, wanted_actions, wanted_impressions};
+use shardback::schema::{ActionTable, Schema};
+use shardback::unify::{read_actions, read_impressions, wanted_actions, wanted_samples};
+
+/// The built-in table of clicks.
+pub fn clicks_table() -> ActionTable {
+    Schema::built_in().action("clicks").expect("a built-in table").clone()
+}
 
 /// What a target of files is handed.
 pub enum Given<'a, T> {
@@ -99,7 +105,7 @@ pub fn plan() -> Plan {
 /// The clicks of a file, in order of their values.
 pub fn clicks_of_file(path: &Path) -> Result<Vec<Click>> {
     let plan = plan();
-    clicks_of(&open(path, wanted_actions(&ActionTable::clicks()), &|day| plan.any_sees(day))?)
+    clicks_of(&open(path, wanted_actions(&clicks_table()), &|day| plan.any_sees(day))?)
 }
 
 /// The clicks of a source, in order of their values.
@@ -129,7 +135,7 @@ pub fn clicks_of(source: &dyn Source) -> Result<Vec<Click>> {
         }));
         Ok(())
     };
-    read_actions::<i32>(&ActionTable::clicks(), source, &plan(), &pick, &sink, None, &|_| Ok(()))?;
+    read_actions::<i32>(&clicks_table(), source, &plan(), &pick, &sink, None, &|_| Ok(()))?;
     let mut clicks = clicks.into_inner().expect("no panic");
     clicks.sort();
     Ok(clicks)
@@ -138,7 +144,7 @@ pub fn clicks_of(source: &dyn Source) -> Result<Vec<Click>> {
 /// The samples in a file of impressions.
 fn shown_in_file(path: &Path) -> Result<usize> {
     let plan = plan();
-    let source = open(path, wanted_impressions(), &|day| plan.days().contains(&day))?;
+    let source = open(path, wanted_samples(&Schema::built_in()), &|day| plan.days().contains(&day))?;
     let count = Mutex::new(0);
     let sink = |samples: &[Sample<i32>]| {
         *count.lock().expect("no panic") += samples.len();
@@ -216,7 +222,7 @@ pub fn built(out: &Path, format: shardback::config::Format) -> PathBuf {
     };
     let tables = shardback::pipeline::Tables {
         impressions: shardback::pipeline::Input::Path(tables.join("shown.csv")),
-        actions: vec![(ActionTable::clicks(), shardback::pipeline::Input::Path(tables.join("clicks.csv")))],
+        actions: vec![(clicks_table(), shardback::pipeline::Input::Path(tables.join("clicks.csv")))],
     };
     shardback::pipeline::build(&Plan::new(options).expect("a plan"), tables, &Nobody).expect("a day");
     out.join("out").join(format.name()).join("dt=2025-08-16")

@@ -11,10 +11,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Int32Type, Schema};
 use libfuzzer_sys::fuzz_target;
-use shardback::config::ActionTable;
 use shardback::read::Batches;
 use shardback::unify::wanted_actions;
-use shardback_fuzz::{Click, clicks_of};
+use shardback_fuzz::{Click, clicks_of, clicks_table};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -61,7 +60,7 @@ fuzz_target!(|input: Input| {
     for (clicks, shape) in input.batches {
         let clicks: Vec<Click> = clicks.into_iter().map(Click::tamed).collect();
         let batch = batch(&clicks, &shape);
-        let source = Batches::new(wanted_actions(&ActionTable::clicks()), std::iter::once(Ok(batch)));
+        let source = Batches::new(wanted_actions(&clicks_table()), std::iter::once(Ok(batch)));
         let found = clicks_of(&source).unwrap_or_else(|error| panic!("{error}"));
         expected.extend(clicks);
         expected.sort();

@@ -12,9 +12,9 @@ use arrow::array::{
 use arrow::datatypes::Int32Type;
 use libfuzzer_sys::fuzz_target;
 use shardback::cluster::{Job, Mapper, reduce, schema};
-use shardback::config::{ActionTable, Options, Plan};
+use shardback::config::{Options, Plan};
 use shardback::fsio::Attempt;
-use shardback_fuzz::{plan, told};
+use shardback_fuzz::{clicks_table, plan, told};
 
 type Row = (i32, i32, Vec<u8>);
 
@@ -103,7 +103,7 @@ fn right() -> Vec<Row> {
         ("click_time", Arc::new(TimestampMicrosecondArray::from((0..40).collect::<Vec<i64>>()))),
     ]);
     let mut rows = vec![(ROUTE, 0, Vec::new())];
-    for (task, (table, table_rows)) in [(None, shown), (Some(ActionTable::clicks()), clicks)].into_iter().enumerate() {
+    for (task, (table, table_rows)) in [(None, shown), (Some(clicks_table()), clicks)].into_iter().enumerate() {
         let mut mapper = Mapper::new(Arc::clone(&job), table, task as u64);
         mapper.push(table_rows.expect("a table")).expect("rows");
         rows.extend(mapper.finish().expect("rows").iter().flat_map(unpacked));

@@ -9,11 +9,12 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, FromPyObject, Py, PyAny, PyErr, PyResult, Python, pyfunction};
-use shardback::config::{self, ActionTable, Device, Format, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{self, Device, Format, InvalidRows, Options, Plan, Sharding};
 use shardback::error::Result;
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
 use shardback::read::{Batches, Wanted};
+use shardback::schema::Schema;
 use shardback::unify;
 
 use crate::error::{raise, to_python};
@@ -108,11 +109,8 @@ pub(crate) fn build(
     let Some(impressions) = impressions else {
         return Err(raise(py, "OptionError", "impressions: name the table".to_owned()));
     };
-    let actions = [
-        (ActionTable::clicks(), clicks),
-        (ActionTable::add_to_carts(), add_to_carts),
-        (ActionTable::previous_orders(), previous_orders),
-    ];
+    let schema = Schema::built_in();
+    let actions = schema.actions.iter().cloned().zip([clicks, add_to_carts, previous_orders]);
     let mut given = Vec::new();
     for (table, source) in actions {
         if let Some(source) = source {
@@ -120,7 +118,7 @@ pub(crate) fn build(
             given.push((table, input));
         }
     }
-    let tables = Tables { impressions: input(&impressions, unify::wanted_impressions())?, actions: given };
+    let tables = Tables { impressions: input(&impressions, unify::wanted_samples(&schema))?, actions: given };
     run(py, plan, tables, progress.as_ref())
 }
 

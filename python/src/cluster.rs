@@ -11,10 +11,11 @@ use pyo3::types::PyBytes;
 use pyo3::{Bound, FromPyObject, PyAny, PyResult, Python, pyclass, pyfunction, pymethods};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use shardback::cluster::{self, Job, Report};
-use shardback::config::{ActionTable, Plan};
+use shardback::config::Plan;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
 use shardback::fsio::Attempt;
+use shardback::schema::{ActionTable, Schema};
 use shardback::{read, unify};
 
 use crate::build::Arguments;
@@ -63,21 +64,23 @@ fn plan(py: Python<'_>, arguments: Arguments) -> PyResult<Plan> {
 
 /// The table of an argument's name; none for impressions.
 fn table(py: Python<'_>, name: &str) -> PyResult<Option<ActionTable>> {
-    match name {
-        "impressions" => Ok(None),
-        "clicks" => Ok(Some(ActionTable::clicks())),
-        "add_to_carts" => Ok(Some(ActionTable::add_to_carts())),
-        "previous_orders" => Ok(Some(ActionTable::previous_orders())),
-        _ => Err(raise(py, "OptionError", format!("{name}: no such table"))),
+    let schema = Schema::built_in();
+    if name == schema.samples.name {
+        return Ok(None);
     }
+    let table = schema.action(name).cloned();
+    table.map(Some).ok_or_else(|| raise(py, "OptionError", format!("{name}: no such table")))
 }
 
 /// The name of a table's day column, and of its columns those that are worth reading.
 #[pyfunction]
 pub(crate) fn columns(py: Python<'_>, name: &str, names: Vec<String>) -> PyResult<(String, Vec<String>)> {
-    let wanted = table(py, name)?.as_ref().map_or_else(unify::wanted_impressions, unify::wanted_actions);
+    let table = table(py, name)?;
+    let wanted =
+        table.map_or_else(|| unify::wanted_samples(&Schema::built_in()), |table| unify::wanted_actions(&table));
     let columns = read::columns_by_name(&wanted, &names).map_err(|error| to_python(py, &error))?;
-    Ok((wanted.day_column, columns))
+    let day = wanted.day_column().ok_or_else(|| Error::internal("a built-in table has a column of days"));
+    Ok((day.map_err(|error| to_python(py, &error))?.to_owned(), columns))
 }
 
 /// How many parts days with so many shards make.

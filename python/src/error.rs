@@ -16,9 +16,9 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Io { .. } | Error::Unreadable { .. } => "IoError",
         Error::NoFiles { .. }
         | Error::UnknownFormat { .. }
+        | Error::NoDayInPath { .. }
         | Error::MissingColumn { .. }
         | Error::ColumnType { .. }
-        | Error::ValueType { .. }
         | Error::BadRow(_)
         | Error::Parquet { .. }
         | Error::Text { .. }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use shardback::config::{self, ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{self, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
+use shardback::schema::Schema;
 
 use super::exit::Exit;
 use super::progress::Progress;
@@ -15,7 +16,7 @@ use super::{interrupt, places, print, text};
 
 /// Build a day, or a range of days in one pass.
 ///
-/// A table is a file, a folder, or a hive-partitioned folder, in Parquet, newline-delimited JSON or CSV (the last two also
+/// A table is a file, a folder, a hive-partitioned folder, or a pattern of names, in Parquet, JSON or CSV (the last two also
 /// as .gz or .zst). Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -179,12 +180,9 @@ impl Arguments {
     }
 
     fn tables(self) -> Tables {
-        let actions = [
-            (ActionTable::clicks(), self.clicks),
-            (ActionTable::add_to_carts(), self.add_to_carts),
-            (ActionTable::previous_orders(), self.previous_orders),
-        ];
-        let given = actions.into_iter().filter_map(|(table, path)| Some((table, Input::Path(path?))));
+        let paths = [self.clicks, self.add_to_carts, self.previous_orders];
+        let given = Schema::built_in().actions.into_iter().zip(paths);
+        let given = given.filter_map(|(table, path)| Some((table, Input::Path(path?))));
         Tables { impressions: Input::Path(self.impressions), actions: given.collect() }
     }
 }

@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
-use shardback::config::{ActionTable, Format, Options, Plan};
+use shardback::config::{Format, Options, Plan};
 use shardback::event::Day;
 use shardback::fsio;
 use shardback::pipeline::{self, Input, Tables};
+use shardback::schema::Schema;
 
 use super::build;
 use super::exit::Exit;
@@ -40,9 +41,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let table = |name: &str| Input::Path(tables.join(name));
     let inputs = Tables {
         impressions: table("impressions"),
-        actions: [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()]
+        actions: Schema::built_in()
+            .actions
+            .into_iter()
             .map(|actions| (actions.clone(), table(&actions.name)))
-            .into(),
+            .collect(),
     };
     let summary = pipeline::build(&plan, inputs, &Progress::new(false))?;
     say(build::describe(&summary))?;

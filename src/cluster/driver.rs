@@ -223,7 +223,7 @@ fn run_record(
         rejected: u64,
     }
     let shown = Table {
-        table: crate::unify::IMPRESSIONS,
+        table: &plan.options().schema.samples.name,
         rows: impressions.rows.iter().sum(),
         rejected: impressions.rejected(),
     };

@@ -11,12 +11,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rows::{Kind, Outbox, ROW_BYTES};
 use super::{Job, MEMORY_PER_TASK, REPORTS_ROUTE, changed};
-use crate::config::ActionTable;
 use crate::error::{Error, Result};
 use crate::event::{Action, ItemDtype, ItemId, Sample};
 use crate::histories::prune;
 use crate::pack::Packed;
 use crate::read::{Batches, Wanted};
+use crate::schema::ActionTable;
 use crate::unify::{self, Actions, Impressions};
 
 /// Takes the batches of a task one after the other, and gives rows as they come.
@@ -51,8 +51,10 @@ impl Mapper {
     pub fn new(job: Arc<Job>, actions: Option<ActionTable>, task: u64) -> Self {
         let memory = job.plan.options().memory.unwrap_or(MEMORY_PER_TASK);
         let parts = job.routes.len();
-        let name = actions.as_ref().map_or(unify::IMPRESSIONS, |table| &table.name).to_owned();
-        let wanted = actions.as_ref().map_or_else(unify::wanted_impressions, unify::wanted_actions);
+        let samples = &job.plan.options().schema.samples;
+        let name = actions.as_ref().map_or(&samples.name, |table| &table.name).to_owned();
+        let wanted =
+            actions.as_ref().map_or_else(|| unify::wanted_samples(&job.plan.options().schema), unify::wanted_actions);
         let (table, kind): (Box<dyn Table>, Kind) = match (actions, job.plan.options().item_dtype) {
             (None, ItemDtype::I32) => (Box::new(Shown::<i32>::new(&job)), Kind::Samples),
             (None, ItemDtype::I64) => (Box::new(Shown::<i64>::new(&job)), Kind::Samples),
@@ -82,7 +84,6 @@ impl Mapper {
                 error @ (Error::BadRow(_)
                 | Error::MissingColumn { .. }
                 | Error::ColumnType { .. }
-                | Error::ValueType { .. }
                 | Error::TwoColumns { .. }
                 | Error::DayZone { .. }
                 | Error::Source { .. }

@@ -245,7 +245,7 @@ impl<I: ItemId> Task<'_, I> {
         route: i32,
         rows: &mut Rows<'_>,
     ) -> Result<Spooled<'_, Action<I>>> {
-        let types = &group.plan.options().types;
+        let types = &group.plan.options().schema.types;
         let width = group.plan.contents().feature_packing().width();
         let spool = Spool::new(BUCKETS, width, self.budget, self.folder);
         let push = |actions: &mut Vec<Action<I>>, packed: &mut Vec<u8>| {

@@ -6,6 +6,7 @@ mod cuda;
 mod row;
 mod text;
 
+use std::borrow::Cow;
 use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -60,20 +61,32 @@ pub enum Error {
         value: String,
     },
     /// A table without any file.
-    #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson or .csv files (names starting with `_` or `.` are not data)", path.display())]
+    #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv files (names starting with `_` or `.` are not data)", path.display())]
     NoFiles {
         /// The table.
         table: String,
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// A file whose name says no known format.
-    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson or .csv (the text formats also as .gz or .zst); move it away, or start its name with `_` to have it passed over", path.display())]
+    /// A file of which neither its name nor the description nor its first bytes say a known format.
+    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv (the text formats also as .gz or .zst); {problem}; move it away, or start its name with `_` to have it passed over", path.display())]
     UnknownFormat {
         /// The table.
         table: String,
         /// The file.
         path: PathBuf,
+        /// What is known of it.
+        problem: &'static str,
+    },
+    /// A path that gives no day, where paths give the day.
+    #[error("{table}: `{}` has no day: nothing in this path is as `{pattern}` says; move the file away, start its name with `_` to have it passed over, or mend the pattern", path.display())]
+    NoDayInPath {
+        /// The table.
+        table: String,
+        /// The file.
+        path: PathBuf,
+        /// What the description says of its path.
+        pattern: String,
     },
     /// A column that a table must have.
     #[error("{table}: no column `{column}` in {}{}; its columns: {}", place(file.as_deref()), no_folder(*from_folder, column), list(present))]
@@ -101,23 +114,7 @@ pub enum Error {
         /// Its type.
         found: String,
         /// What it can be.
-        expected: &'static str,
-    },
-    /// A value of a text format that is no value of its column's type.
-    #[error("{table}: {}, line {row}, column `{column}`: expected {expected}, found: {}", place(file.as_deref()), quoted(value))]
-    ValueType {
-        /// The table.
-        table: String,
-        /// The file, where the source is one.
-        file: Option<PathBuf>,
-        /// The line.
-        row: u64,
-        /// The column.
-        column: String,
-        /// What it holds.
-        value: String,
-        /// What it should hold.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// A row that breaks the contract, when such rows are not to be left out.
     #[error("{0}")]
@@ -216,7 +213,7 @@ pub enum Error {
     },
     /// Lines of impressions most of which show nothing.
     #[error(
-        "{table}: {rows} of {of} lines have none of the keys `impressions`, `item_id` and `is_order`: most likely theirs have other names; rename them, or give lines that show nothing the key with `null` or `[]`"
+        "{table}: {rows} of {of} lines have none of the keys {keys}: most likely theirs have other names; rename them, or give lines that show nothing the key with `null` or `[]`"
     )]
     NothingShown {
         /// The table.
@@ -225,6 +222,8 @@ pub enum Error {
         rows: u64,
         /// All lines.
         of: u64,
+        /// The keys of which a line that shows something has one.
+        keys: String,
     },
     /// A requested day without any valid sample.
     #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(*rows, .first_and_last.as_ref()))]

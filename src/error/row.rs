@@ -16,29 +16,53 @@ pub enum Reason {
     UnparsableDay,
     /// The customer is null.
     NullCustomer,
+    /// The customer id is no integer.
+    CustomerNoInteger,
     /// The customer id does not fit 64 bits.
     CustomerOutOfRange,
+    /// The lists of the row are not as long as each other.
+    UnequalLists,
+    /// The type of the action is none of those that are listed.
+    UnknownType,
     /// The item is null.
     NullItem,
+    /// The item id is no integer.
+    ItemNoInteger,
     /// The item id does not fit the output's dtype.
     ItemOutOfRange,
+    /// The request is null.
+    NullRequest,
     /// The label is null.
     NullLabel,
+    /// The label is none that its type has.
+    UnparsableLabel,
     /// The time is no time.
     UnparsableTime,
+    /// What is kept is null.
+    NullValue,
+    /// What is kept is none that its type has.
+    UnparsableValue,
 }
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::NullDay,
         Self::UnparsableDay,
         Self::NullCustomer,
+        Self::CustomerNoInteger,
         Self::CustomerOutOfRange,
+        Self::UnequalLists,
+        Self::UnknownType,
         Self::NullItem,
+        Self::ItemNoInteger,
         Self::ItemOutOfRange,
+        Self::NullRequest,
         Self::NullLabel,
+        Self::UnparsableLabel,
         Self::UnparsableTime,
+        Self::NullValue,
+        Self::UnparsableValue,
     ];
 
     /// The name used in manifests and in `_rejected.jsonl`.
@@ -48,11 +72,19 @@ impl Reason {
             Self::NullDay => "null_day",
             Self::UnparsableDay => "unparsable_day",
             Self::NullCustomer => "null_customer",
+            Self::CustomerNoInteger => "customer_no_integer",
             Self::CustomerOutOfRange => "customer_out_of_range",
+            Self::UnequalLists => "unequal_lists",
+            Self::UnknownType => "unknown_type",
             Self::NullItem => "null_item",
+            Self::ItemNoInteger => "item_no_integer",
             Self::ItemOutOfRange => "item_out_of_range",
+            Self::NullRequest => "null_request",
             Self::NullLabel => "null_label",
+            Self::UnparsableLabel => "unparsable_label",
             Self::UnparsableTime => "unparsable_time",
+            Self::NullValue => "null_value",
+            Self::UnparsableValue => "unparsable_value",
         }
     }
 
@@ -61,22 +93,42 @@ impl Reason {
             Self::NullDay => "the day is null",
             Self::UnparsableDay => "not a day (YYYY-MM-DD)",
             Self::NullCustomer => "the customer is null",
+            Self::CustomerNoInteger => "the customer id is no integer",
             Self::CustomerOutOfRange => "the customer id does not fit 64 bits",
+            Self::UnequalLists => "the lists of the row are not as long as each other",
+            Self::UnknownType => "the type of the action is none of those that are listed",
             Self::NullItem => "the item is null",
+            Self::ItemNoInteger => "the item id is no integer",
             Self::ItemOutOfRange => "the item id does not fit the item dtype",
+            Self::NullRequest => "the request is null",
             Self::NullLabel => "the label is null",
+            Self::UnparsableLabel => "the label is not what its type can hold (of a bool: true, false, 1 or 0)",
             Self::UnparsableTime => "not a time (RFC 3339)",
+            Self::NullValue => "what is kept is null",
+            Self::UnparsableValue => "not what the type can hold in which it is kept",
         }
     }
 
     /// Whether the column holds nothing, so that there is no value to show.
     fn is_null(self) -> bool {
-        matches!(self, Self::NullDay | Self::NullCustomer | Self::NullItem | Self::NullLabel)
+        matches!(
+            self,
+            Self::NullDay
+                | Self::NullCustomer
+                | Self::UnequalLists
+                | Self::NullItem
+                | Self::NullRequest
+                | Self::NullLabel
+                | Self::NullValue
+        )
     }
 
     fn advice(self) -> &'static str {
         match self {
             Self::ItemOutOfRange => "build with `--item-dtype i64`",
+            Self::CustomerNoInteger | Self::ItemNoInteger => "mend the row, or describe such ids with `hash`",
+            Self::UnknownType => "list it, or pass such rows over with `other = \"ignore\"`",
+            Self::NullValue => "say with `null` what stands for it",
             _ => "mend the row",
         }
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
 use crate::schema::Contents;
-use crate::unify::{Actions, IMPRESSIONS, Impressions};
+use crate::unify::{Actions, Impressions};
 use crate::zone::Zone;
 
 /// The program and version that manifests name.
@@ -36,7 +36,8 @@ impl Seen {
     pub fn new(plan: &Plan, index: usize, impressions: &Impressions, actions: &[(String, Actions)]) -> Result<Self> {
         let day = plan.days()[index];
         let rejects = (impressions.rejects.as_slice(), impressions.spilled.as_ref(), Scope::Impressions);
-        let mut tables = BTreeMap::from([(IMPRESSIONS.to_owned(), table(plan, day, impressions.rows[index], rejects))]);
+        let samples = plan.options().schema.samples.name.clone();
+        let mut tables = BTreeMap::from([(samples, table(plan, day, impressions.rows[index], rejects))]);
         let mut all = vec![rejects];
         for (name, read) in actions {
             let rows = read.rows.iter().filter(|&(&at, _)| plan.sees(day, at)).map(|(_, rows)| rows).sum();
@@ -140,7 +141,7 @@ impl<'a> Record<'a> {
 
 /// The types of a plan, by name.
 pub(crate) fn numbers(plan: &Plan) -> BTreeMap<String, u8> {
-    plan.options().types.iter().map(|(number, name)| (name.to_owned(), number)).collect()
+    plan.options().schema.types.iter().map(|(number, name)| (name.to_owned(), number)).collect()
 }
 
 /// The hash of everything that decides the day's bytes, whatever the format.

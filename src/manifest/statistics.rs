@@ -51,7 +51,7 @@ pub fn of_day(day: Day, plan: &Plan, shards: &[Figures]) -> Result<Statistics> {
     let lengths = |range: usize| sum(&|shard| shard.lengths.get(range).copied().unwrap_or_default());
     let ranges = length_ranges(options.history as u64).into_iter().enumerate();
     let mut actions = BTreeMap::new();
-    for (place, (_, name)) in options.types.iter().enumerate() {
+    for (place, (_, name)) in options.schema.types.iter().enumerate() {
         let counts = shards.iter().map(|shard| shard.actions.get(place).copied());
         let count = counts.sum::<Option<u64>>().invariant("a shard counts the actions of every type")?;
         actions.insert(name.to_owned(), count);
@@ -79,7 +79,7 @@ pub fn of_day(day: Day, plan: &Plan, shards: &[Figures]) -> Result<Statistics> {
 /// # Errors
 /// What the spill disk says where pieces were spilled.
 pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figures> {
-    let numbers: Vec<u8> = plan.options().types.iter().map(|(number, _)| number).collect();
+    let numbers: Vec<u8> = plan.options().schema.types.iter().map(|(number, _)| number).collect();
     let contents = plan.contents();
     let widths: Vec<usize> = contents.of_samples().map(|field| field.dtype.width()).collect();
     let columns_of_actions = contents.of_actions().count();

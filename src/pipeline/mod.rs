@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::config::{ActionTable, MAX_THREADS, Plan};
+use crate::config::{MAX_THREADS, Plan};
 use crate::error::{Error, Result};
 use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
 use crate::fsio::{Output, SpillFolder};
@@ -30,13 +30,14 @@ use crate::machine;
 use crate::pack::Packed;
 use crate::read::{self, Room, Source};
 use crate::schema;
+use crate::schema::ActionTable;
 use crate::unify::{self, Actions, Impressions, Progress};
 
 pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
 
 /// Where a table comes from.
 pub enum Input {
-    /// A file, a folder, or a hive-partitioned folder.
+    /// A file, a folder, a hive-partitioned folder, or a pattern of names.
     Path(PathBuf),
     /// Record batches.
     Source(Box<dyn Source>),
@@ -94,12 +95,10 @@ pub(crate) fn refuse_no_actions(tables: usize) -> Result<()> {
 }
 
 fn refuse_unknown_type(plan: &Plan, table: &ActionTable) -> Result<()> {
-    let types = &plan.options().types;
-    if types.name(table.kind).is_some() {
-        return Ok(());
-    }
+    let types = &plan.options().schema.types;
+    let Some(unknown) = table.kind.numbers().find(|&number| types.name(number).is_none()) else { return Ok(()) };
     let known: Vec<String> = types.iter().map(|(number, name)| format!("{name} {number}")).collect();
-    let problem = format!("{} is the number of no type; the types are {}", table.kind, known.join(", "));
+    let problem = format!("{unknown} is the number of no type; the types are {}", known.join(", "));
     Err(Error::Description { place: format!("actions.{}.type", table.name), problem })
 }
 
@@ -254,7 +253,7 @@ impl<I: ItemId> Run<'_, I> {
         impressions.refuse_empty_days(plan)?;
         let rows = impressions.rows.iter().sum();
         let (rejected, nothing) = (impressions.rejected(), impressions.shows_nothing);
-        summary.add_table(unify::IMPRESSIONS, source, rows, rejected, nothing);
+        summary.add_table(&plan.options().schema.samples.name, source, rows, rejected, nothing);
         Ok(impressions)
     }
 
@@ -355,8 +354,8 @@ struct Sources {
 }
 
 fn open_tables(plan: &Plan, tables: Tables, room: &Room) -> Result<Sources> {
-    let impressions =
-        open(plan, tables.impressions, unify::wanted_impressions(), room, &|day| plan.day_index(day).is_some())?;
+    let samples = unify::wanted_samples(&plan.options().schema);
+    let impressions = open(plan, tables.impressions, samples, room, &|day| plan.day_index(day).is_some())?;
     let open_one = |(table, input)| {
         let source = open(plan, input, unify::wanted_actions(&table), room, &|day| plan.any_sees(day))?;
         Ok((table, source))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Input, Tables};
 use crate::config::Format;
 use crate::error::{Error, Result};
+use crate::read::pattern_meets;
 
 /// Refuses an output inside a table, whose results the next run would read, and a table where results are written.
 pub(super) fn check(out: &Path, tables: &Tables) -> Result<()> {
@@ -13,7 +14,8 @@ pub(super) fn check(out: &Path, tables: &Tables) -> Result<()> {
     for (name, input) in std::iter::once(("impressions", &tables.impressions)).chain(named) {
         let Input::Path(path) = input else { continue };
         let table = absolute(path);
-        let is_read = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));
+        let is_below = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));
+        let is_read = is_below || pattern_meets(path, &whole_out);
         let is_written = Format::ALL.iter().any(|format| table.starts_with(whole_out.join(format.name())));
         let problem = match (is_read, is_written) {
             (true, _) => format!("`{}` is in the table {name}, `{}`", out.display(), path.display()),

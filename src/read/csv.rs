@@ -1,16 +1,18 @@
-//! CSV: records in sequence, every value as text, an empty one as null.
+//! CSV: records in sequence, every value as text, an empty one as null, and those that are said to be null.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
-use crate::read::discover::{Compression, DataFile};
-use crate::read::layout::{Lists, choose, missing, refuse_two};
+use crate::read::dialect::Dialect;
+use crate::read::discover::DataFile;
+use crate::read::layout::choose_flat;
 use crate::read::records::Records;
 use crate::read::{Chunk, Part, RowNumbers, Visitor, Wanted};
+use crate::schema::Compression;
 
 /// Records in a batch.
 const RECORDS: usize = 1 << 16;
@@ -22,51 +24,58 @@ const BLOCK: usize = 16 << 20;
 pub(super) struct CsvFile {
     file: DataFile,
     compression: Compression,
-    /// What comes before a quote that does not end its field, where the writer does not double it.
-    escape: Option<u8>,
+    dialect: Dialect,
+    /// Whether the first record is one of names.
+    has_header: bool,
     /// The fields of a record.
     width: usize,
     /// The place in a record of each column of the schema.
     places: Vec<usize>,
+    /// Fields that are null, beside empty ones.
+    nulls: Vec<String>,
     schema: SchemaRef,
 }
 
 impl CsvFile {
-    /// Reads the header.
-    pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Self> {
-        let mut records = Records::open(file, compression, Self::escape(wanted)?)?;
-        let mut header: Vec<String> = Vec::new();
+    /// Reads the header, unless the names of the columns are said. The inner error is that of a file which lacks a header because
+    /// it holds nothing at all.
+    pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Result<Self>> {
+        let dialect = Dialect::of(&file.path, wanted)?;
+        let mut records = Records::open(file, compression, dialect.clone())?;
         let line = records.next()?;
+        let mut first: Vec<String> = Vec::new();
         if line.is_some() {
             let mut scratch = Vec::new();
             for place in 0..records.width() {
                 let name = records.field(place, &mut scratch).invariant("a record has its fields")?;
-                header.push(String::from_utf8_lossy(name).into_owned());
+                first.push(String::from_utf8_lossy(name).into_owned());
             }
         }
-        if header.iter().any(|name| name.contains(['\r', '\n'])) {
-            return Err(
-                file.bad_text(line.unwrap_or(1), "a line break in a column name; end lines with `\\n` or `\\r\\n`")
-            );
+        let said = wanted.source.columns.as_ref();
+        if said == Some(&first) {
+            let problem = "this is a header line, with the names that `columns` says: leave `columns` out";
+            return Err(file.bad_text(line.unwrap_or(1), problem));
         }
-        let place = |name: &str| header.iter().position(|present| present == name);
-        let chosen = choose(wanted, file.day.is_some(), Lists::Impossible, |column| place(&column.name).is_some());
-        let columns = match chosen {
-            Ok(columns) => columns,
-            Err(column) => return Err(missing(wanted, Some(file.path.as_path()), column, header)),
+        let (has_header, header) = (said.is_none(), said.cloned().unwrap_or(first));
+        if has_header && header.iter().any(|name| name.contains(['\r', '\n'])) {
+            let problem = "a line break in a column name; end lines with `\\n` or `\\r\\n`";
+            return Err(file.bad_text(line.unwrap_or(1), problem));
+        }
+        let columns = match choose_flat(wanted, file.day.is_some(), &header, &file.path) {
+            Err(missing @ Error::MissingColumn { .. }) => {
+                return match (line.filter(|_| has_header), another_delimiter(&header)) {
+                    (Some(line), Some(problem)) => Err(file.bad_text(line, problem)),
+                    _ if line.is_none() => Ok(Err(missing)),
+                    _ => Err(missing),
+                };
+            }
+            columns => columns?,
         };
-        refuse_two(wanted, Some(file.path.as_path()), &columns, header.iter().map(String::as_str))?;
-        let places = columns.iter().map(|column| place(&column.name).invariant("a column that was chosen is there"));
-        let places = places.collect::<Result<_>>()?;
-        let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, DataType::Utf8, true)).collect();
+        let places = columns.iter().map(|(place, _)| *place).collect();
+        let fields: Vec<Field> = columns.iter().map(|(_, name)| Field::new(name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { file: file.clone(), compression, escape: Self::escape(wanted)?, width: header.len(), places, schema })
-    }
-
-    /// What comes before a quote that does not end its field.
-    fn escape(wanted: &Wanted) -> Result<Option<u8>> {
-        let byte = |escape| u8::try_from(escape).invariant("an escape is one character of ASCII");
-        wanted.source.escape.map(byte).transpose()
+        let (file, width, nulls) = (file.clone(), header.len(), wanted.source.nulls.clone());
+        Ok(Ok(Self { file, compression, dialect, has_header, width, places, nulls, schema }))
     }
 
     /// The next records as a batch, or `None` after the last.
@@ -102,12 +111,14 @@ impl CsvFile {
     ) -> Result<()> {
         let width = records.width();
         if width != self.width {
-            return Err(self.file.bad_text(line, format!("{width} fields, but the header has {}", self.width)));
+            let said = if self.has_header { "the header has" } else { "`columns` names" };
+            return Err(self.file.bad_text(line, format!("{width} fields, but {said} {}", self.width)));
         }
         for (column, &place) in columns.iter_mut().zip(&self.places) {
             let field = records.field(place, scratch).invariant("a record has as many fields as the header")?;
             match std::str::from_utf8(field) {
                 Ok("") => column.append_null(),
+                Ok(value) if self.nulls.iter().any(|null| null == value) => column.append_null(),
                 Ok(value) => column.append_value(value),
                 Err(_) => return Err(self.file.bad_text(line, format!("field {} is not UTF-8", place + 1))),
             }
@@ -116,14 +127,24 @@ impl CsvFile {
     }
 }
 
+/// What to say of a header that seems to have another delimiter.
+fn another_delimiter(header: &[String]) -> Option<String> {
+    let [only] = header else { return None };
+    let other = [',', ';', '\t', '|'].into_iter().find(|&other| only.contains(other))?;
+    let (shown, other) = (quoted(only), other.escape_default());
+    Some(format!(
+        "the header is one field: {shown}; if `{other}` stands between fields, say so in the description: `delimiter = \"{other}\"`"
+    ))
+}
+
 impl Part for CsvFile {
     fn bytes(&self) -> u64 {
         self.file.stamp.size()
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let mut records = Records::open(&self.file, self.compression, self.escape)?;
-        let header = records.next().map(drop);
+        let mut records = Records::open(&self.file, self.compression, self.dialect.clone())?;
+        let header = if self.has_header { records.next().map(drop) } else { Ok(()) };
         let read = header.and_then(|()| work_ahead(ahead, || self.next_chunk(&mut records), visit));
         self.file.if_unchanged(read)
     }

@@ -1,65 +1,21 @@
-//! The files of a table: which there are, their formats, and the days that their paths give.
+//! The files of a table: which there are, what they are, and the days that their paths give.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memchr::memrchr;
 use parquet::errors::ParquetError;
-use walkdir::{DirEntry, WalkDir};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::{Error, Result};
 use crate::event::Day;
-use crate::read::folders::{Lake, refuse_doubles, refuse_lake_around};
+use crate::read::folders::refuse_doubles;
+use crate::read::formats::{Format, NoFormat, format_of};
+use crate::read::path_days::PathDays;
 use crate::read::stamp::Stamp;
+use crate::read::walk::{Found, find};
 use crate::read::{Origin, PathDay, RowNumbers, Wanted};
-
-/// Hive's name for a partition whose value is null.
-const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// How the bytes of a text file are packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-/// What a file's name says about its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Parquet,
-    Json(Compression),
-    Csv(Compression),
-}
-
-impl Format {
-    fn of(path: &Path) -> Option<Self> {
-        Self::and_stem(path).map(|(format, _)| format)
-    }
-
-    /// The format that a name says, and the name without what says it.
-    pub(super) fn and_stem(path: &Path) -> Option<(Self, &[u8])> {
-        let name = path.file_name()?.as_encoded_bytes();
-        let small = name.to_ascii_lowercase();
-        let (unpacked, compression) = if let Some(name) = small.strip_suffix(b".gz") {
-            (name, Compression::Gzip)
-        } else if let Some(name) = small.strip_suffix(b".zst") {
-            (name, Compression::Zstd)
-        } else {
-            (small.as_slice(), Compression::None)
-        };
-        let dot = memrchr(b'.', unpacked)?;
-        let format = match unpacked.get(dot + 1..)? {
-            b"parquet" | b"parq" | b"pq" if compression == Compression::None => Self::Parquet,
-            b"json" | b"jsonl" | b"ndjson" => Self::Json(compression),
-            b"csv" => Self::Csv(compression),
-            _ => return None,
-        };
-        Some((format, name.get(..dot)?))
-    }
-}
 
 /// A file of a table, not yet opened.
 #[derive(Clone, Debug)]
@@ -124,127 +80,52 @@ impl DataFile {
     }
 }
 
-fn unreadable(table: &str, action: &'static str, path: &Path, source: io::Error) -> Error {
+pub(super) fn unreadable(table: &str, action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Unreadable { table: table.to_owned(), action, path: path.to_owned(), source }
 }
 
-/// Finds the files of the table at `root`, in the order of their paths, without those whose day `keep` refuses.
-pub(super) fn discover(root: &Path, wanted: &Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Vec<DataFile>> {
+/// Finds the files of the table at `paths`, in the order of their paths, without those whose day `keep` refuses.
+pub(super) fn discover(paths: &[PathBuf], wanted: &Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Vec<DataFile>> {
     let table: Arc<str> = Arc::from(wanted.table.as_str());
-    let prefix = format!("{}=", wanted.day_column);
-    let unreadable_root = |source| unreadable(&table, "read", root, source);
-    let root_day = root_day(root, &prefix).map_err(unreadable_root)?;
-    refuse_lake_around(root, &table).map_err(unreadable_root)??;
-    let mut paths = walk(root, &table)?;
-    paths.sort_unstable();
-    if paths.is_empty() {
-        return Err(Error::NoFiles { table: table.to_string(), path: root.to_owned() });
-    }
-    let mut files = Vec::with_capacity(paths.len());
+    let path_days = PathDays::new(wanted);
+    let mut found = Vec::new();
     for path in paths {
-        let Some(format) = Format::of(&path) else {
-            return Err(Error::UnknownFormat { table: table.to_string(), path });
-        };
-        let below = path.strip_prefix(root).ok().and_then(Path::parent);
-        let day = below.and_then(|below| nearest_day(below, &prefix)).or_else(|| root_day.clone());
-        if !matches!(day, Some(PathDay::Day(day)) if !keep(day)) {
-            let metadata = fs::metadata(&path).map_err(|source| unreadable(&table, "read", &path, source))?;
-            let (table, stamp) = (Arc::clone(&table), Stamp::of(&metadata));
-            files.push(DataFile { table, path: Arc::new(path), format, day, stamp });
+        let Found { files, base } = find(path, &table)?;
+        if files.is_empty() {
+            return Err(Error::NoFiles { table: table.to_string(), path: path.clone() });
+        }
+        for file in files {
+            let day = path_days.of(&table, &file, &base)?;
+            found.push((file, day));
         }
     }
-    refuse_doubles(&files)?;
-    Ok(files)
-}
-
-/// Everything at or below `root` that is no folder and not hidden.
-fn walk(root: &Path, table: &str) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    let looked_at = |entry: &DirEntry| is_visible(entry) || Lake::shown_by(entry.path()).is_some();
-    // What was found last, and how far below the root: an error in the middle of a list does not say which folder is listed.
-    let mut last = (root.to_owned(), 0);
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(looked_at) {
-        // A link that leads nowhere is an error before its name can be looked at: editors make hidden ones.
-        let hidden = |error: &walkdir::Error| error.depth() > 0 && error.path().is_some_and(is_hidden);
-        if entry.as_ref().is_err_and(hidden) {
-            continue;
-        }
-        let entry = entry.map_err(|error| {
-            let listed = last.0.ancestors().nth((last.1 + 1_usize).saturating_sub(error.depth()));
-            let path = error.path().or(listed).unwrap_or(root).to_owned();
-            let source = error.into_io_error();
-            let source = source.unwrap_or_else(|| io::Error::other("a link that leads back to a folder above it"));
-            unreadable(table, "read", &path, source)
-        })?;
-        if let Some(lake) = Lake::shown_by(entry.path()) {
-            return Err(lake.refused(table, entry.path()));
-        }
-        last = (entry.path().to_owned(), entry.depth());
-        if entry.file_type().is_file() {
-            paths.push(entry.into_path());
-        } else if !entry.file_type().is_dir() {
-            // A pipe or a device would block or never end.
-            return Err(Error::UnknownFormat { table: table.to_owned(), path: entry.into_path() });
-        }
-    }
-    Ok(paths)
-}
-
-/// Whether what is found below a table's root is part of it. A name that starts with `_` is not, unless it is a partition
-/// whose column has such a name.
-/// Whether a path ends in a name that is passed over.
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
-}
-
-fn is_visible(entry: &DirEntry) -> bool {
-    let name = entry.file_name().as_encoded_bytes();
-    match name.first() {
-        _ if entry.depth() == 0 => true,
-        Some(b'.') => false,
-        Some(b'_') => name.contains(&b'=') && entry.file_type().is_dir(),
-        _ => true,
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    // What two of the paths lead to by one name is meant once.
+    found.dedup_by(|(one, _), (other, _)| one == other);
+    found.retain(|(_, day)| !matches!(day, Some(PathDay::Day(day)) if !keep(*day)));
+    let any_kept = !found.is_empty();
+    // Collected in order, so that the first error does not depend on the threads.
+    let files: Vec<Result<Option<DataFile>>> =
+        found.into_par_iter().map(|(path, day)| look(&table, path, day, wanted)).collect();
+    let files = files.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
+    match (paths.first(), files.is_empty()) {
+        // All of them empty, and nobody says of what.
+        (Some(path), true) if any_kept => Err(Error::NoFiles { table: table.to_string(), path: path.clone() }),
+        _ => refuse_doubles(&files).map(|()| files),
     }
 }
 
-/// The day that the folder at `root`, or the folder that holds the file at `root`, gives.
-fn root_day(root: &Path, prefix: &str) -> io::Result<Option<PathDay>> {
-    let is_file = !fs::metadata(root)?.is_dir();
-    // `.` and a bare file name have a last folder too.
-    let root = std::path::absolute(root)?;
-    let folder = if is_file { root.parent() } else { Some(root.as_path()) };
-    Ok(folder.and_then(Path::file_name).and_then(|name| component_day(&name.to_string_lossy(), prefix)))
-}
-
-fn nearest_day(folders: &Path, prefix: &str) -> Option<PathDay> {
-    folders.components().rev().find_map(|part| component_day(&part.as_os_str().to_string_lossy(), prefix))
-}
-
-fn component_day(name: &str, prefix: &str) -> Option<PathDay> {
-    let value = name.strip_prefix(prefix)?;
-    if value == HIVE_NULL {
-        return Some(PathDay::Null);
-    }
-    let value = percent_decode(value);
-    let unparsable = || PathDay::Unparsable(String::from_utf8_lossy(&value).into_owned());
-    Some(Day::parse(&value).map_or_else(unparsable, PathDay::Day))
-}
-
-/// Undoes the escapes that Hive and Spark write into folder names; what is no escape stays.
-fn percent_decode(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if let [b'%', high, low, after @ ..] = rest
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.push((high * 16 + low) as u8);
-            rest = after;
-        } else {
-            decoded.push(*first);
-            rest = tail;
+/// Finds out what a file is; `None` where it is empty and nothing says what it should have held.
+fn look(table: &Arc<str>, path: PathBuf, day: Option<PathDay>, wanted: &Wanted) -> Result<Option<DataFile>> {
+    let refused = |source| unreadable(table, "read", &path, source);
+    let stamp = Stamp::of(&fs::metadata(&path).map_err(refused)?);
+    let format = match format_of(&path, &wanted.source) {
+        Ok(format) => format,
+        Err(NoFormat::Unreadable(source)) => return Err(refused(source)),
+        Err(NoFormat::Unknown(_)) if stamp.size() == 0 => return Ok(None),
+        Err(NoFormat::Unknown(problem)) => {
+            return Err(Error::UnknownFormat { table: table.to_string(), path, problem });
         }
-    }
-    decoded
+    };
+    Ok(Some(DataFile { table: Arc::clone(table), path: Arc::new(path), format, day, stamp }))
 }

@@ -5,68 +5,125 @@ use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::error::{Invariant, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::read::csv::CsvFile;
-use crate::read::discover::{DataFile, Format, discover};
+use crate::read::discover::{DataFile, discover};
+use crate::read::formats::Format;
 use crate::read::json::JsonFile;
 use crate::read::keys::{self, Looked};
 use crate::read::parquet::RowGroup;
 use crate::read::{Part, Source, Visitor, Wanted};
 
-/// A table in a file, a folder or a partitioned folder.
+/// A table made of the files at some paths.
 pub struct Files {
     paths: Vec<Arc<PathBuf>>,
     parts: Vec<Box<dyn Part>>,
 }
 
-/// Opens the table at `path`: a file, or a folder of files at any depth.
+/// Opens the table at `path`: a file, a folder of files at any depth, or a pattern of names with `*`, `?`, `[…]` and `**`.
 ///
-/// A name says its file's format: `.parquet` (`.parq`, `.pq`), `.json` (`.jsonl`, `.ndjson`) or `.csv`, the text formats
-/// also with `.gz` or `.zst`. Names that start with `_` or `.` are passed over. A folder `{day_column}=…` gives the day of
-/// the files below it, the nearest where there are several; the folder at `path`, or around it where it is a file, counts
-/// last, and none further up does. Files of a day that `keep` refuses are not opened, and where none is left the table has
-/// no parts.
-///
-/// Here footers, headers and the first lines of JSON files are read. A JSON file without rows has no part. A key that
-/// some lines or files lack is null there; where none of the first lines has a wanted one, it is looked for in the others.
+/// As [`open_all`] of one path.
 ///
 /// # Errors
-/// [`Error::NoFiles`](crate::error::Error::NoFiles) where there is no data file at all,
-/// [`Error::UnknownFormat`](crate::error::Error::UnknownFormat) for a name that says no format,
+/// Those of [`open_all`].
+pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
+    open_all(&[path.to_owned()], wanted, keep)
+}
+
+/// Opens the table at some paths, each a file, a folder of files at any depth, or, where nothing has that name, a pattern of
+/// names.
+///
+/// A name says its file's format: `.parquet` (`.parq`, `.pq`), `.json` (`.jsonl`, `.ndjson`), `.csv` or `.tsv`, the text
+/// formats also with `.gz` or `.zst`. Where it does not, `wanted.source` does, and where that does not either, the first bytes.
+/// Names that start with `_` or `.` and markers of other tools are passed over. A folder `{column}=…`, for the column of the day, gives the day of
+/// the files below it, the nearest where there are several; the folder at a path, or around it where it is a file, counts
+/// last, and none further up does. Where `wanted.day` is a pattern of paths, that of each file has to be so. Files of a
+/// day that `keep` refuses are not opened, and where none is left the table has no parts.
+///
+/// Here footers, headers and the first objects of JSON files are read. A JSON file without rows has no part; nor has an empty
+/// file of another format, where other files are not empty. A key that some objects or files lack is null there; where none of
+/// the first ones has a wanted one, it is looked for in the others.
+///
+/// # Errors
+/// [`Error::NoFiles`](crate::error::Error::NoFiles) where a path leads to no data file at all,
+/// [`Error::UnknownFormat`](crate::error::Error::UnknownFormat) for a file of which nothing says the format,
+/// [`Error::NoDayInPath`](crate::error::Error::NoDayInPath) for a path without the day that it should give,
+/// [`Error::Description`](crate::error::Error::Description) for a dialect of CSV that makes no sense,
 /// [`Error::MissingColumn`](crate::error::Error::MissingColumn) or
 /// [`Error::ColumnType`](crate::error::Error::ColumnType) for a file without a wanted column, or JSON files of which none
 /// has it, and
 /// [`Error::Unreadable`](crate::error::Error::Unreadable), [`Error::Parquet`](crate::error::Error::Parquet) or
 /// [`Error::Text`](crate::error::Error::Text) for one that cannot be read; of several the first in the order of the paths.
-pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
-    let files = discover(path, &wanted, keep)?;
+pub fn open_all(paths: &[PathBuf], wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
+    let files = discover(paths, &wanted, keep)?;
     // Collected in order, so that the first error does not depend on the threads.
     let wanted = Arc::new(wanted);
     let opened: Vec<Result<Opened<'_>>> = files.par_iter().map(|file| open_file(file, &wanted)).collect();
     let (mut parts, mut looked) = (Vec::new(), Vec::new());
+    let (mut has_content, mut empty) = (false, None);
     for opened in opened {
-        let (file_parts, file_looked) = opened?;
-        parts.extend(file_parts);
-        looked.extend(file_looked);
+        match opened? {
+            Opened::Parts(file_parts) => {
+                has_content = true;
+                parts.extend(file_parts);
+            }
+            Opened::Json(part, file_looked) => {
+                has_content = true;
+                parts.push(part);
+                looked.push(file_looked);
+            }
+            Opened::NoRows => {}
+            Opened::Empty(error) => empty = empty.or(Some(error)),
+        }
     }
-    keys::require(path, &looked, &wanted)?;
+    // An empty file among others is what some tools leave where they had nothing to write; alone it is a table that is not there.
+    if let Some(error) = empty.filter(|_| !has_content) {
+        return Err(error);
+    }
+    keys::require(&folder_of(paths), &looked, &wanted)?;
     drop(looked);
     Ok(Files { paths: files.into_iter().map(|file| file.path).collect(), parts })
 }
 
-/// The parts of a file, and of JSON what its first lines have.
-type Opened<'a> = (Vec<Box<dyn Part>>, Option<Looked<'a>>);
+/// The path of a table, or the folder around all of its paths.
+fn folder_of(paths: &[PathBuf]) -> PathBuf {
+    let mut folder = paths.first().cloned().unwrap_or_default();
+    for path in paths {
+        while !path.starts_with(&folder) && folder.pop() {}
+    }
+    folder
+}
+
+/// What a file was found to hold.
+enum Opened<'a> {
+    Parts(Vec<Box<dyn Part>>),
+    /// Objects, and the keys that the first ones have.
+    Json(Box<dyn Part>, Looked<'a>),
+    /// A JSON file without an object.
+    NoRows,
+    /// Nothing, where there has to be a footer or a header; and what to say of that.
+    Empty(Error),
+}
 
 fn open_file<'a>(file: &'a DataFile, wanted: &'a Arc<Wanted>) -> Result<Opened<'a>> {
-    Ok(match file.format {
-        Format::Parquet => (RowGroup::open(file, wanted)?.into_iter().map(boxed).collect(), None),
-        Format::Json(compression) => match keys::look(file, compression, wanted)? {
-            Some(looked) => (vec![boxed(JsonFile::new(file, compression, wanted))], Some(looked)),
-            None => (Vec::new(), None),
+    let parts = match file.format {
+        Format::Parquet => RowGroup::open(file, wanted).map(|groups| groups.into_iter().map(boxed).collect()),
+        Format::Json(compression) => {
+            return Ok(match keys::look(file, compression, wanted)? {
+                Some(looked) => Opened::Json(boxed(JsonFile::new(file, compression, wanted)), looked),
+                None => Opened::NoRows,
+            });
+        }
+        Format::Csv(compression) => match CsvFile::open(file, compression, wanted)? {
+            Ok(csv) => Ok(vec![boxed(csv)]),
+            Err(empty) => return Ok(Opened::Empty(empty)),
         },
-        Format::Csv(compression) => (vec![boxed(CsvFile::open(file, compression, wanted)?)], None),
-    })
+    };
+    match parts {
+        Err(error) if file.stamp.size() == 0 => Ok(Opened::Empty(error)),
+        parts => parts.map(Opened::Parts),
+    }
 }
 
 fn boxed(part: impl Part + 'static) -> Box<dyn Part> {

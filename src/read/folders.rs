@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::read::discover::{DataFile, Format};
+use crate::read::discover::DataFile;
+use crate::read::formats::Name;
 
 /// A format of tables that says in files of its own which data files, and which rows of them, count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ pub(super) fn refuse_doubles(files: &[DataFile]) -> Result<()> {
         if let Some(first) = by_identity.insert(file.stamp.identity(), file) {
             return Err(Error::SameFile { table, first: first.path.to_path_buf(), second: path });
         }
-        let stem = Format::and_stem(&file.path).map(|(_, stem)| (file.path.parent(), stem));
+        let stem = (file.path.parent(), Name::stem(&file.path));
         if let Some(first) = by_stem.insert(stem, file) {
             return Err(Error::SameName { table, first: first.path.to_path_buf(), second: path });
         }

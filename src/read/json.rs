@@ -1,19 +1,24 @@
-//! Newline-delimited JSON: blocks of lines, decoded in parallel, every value as text.
+//! JSON: blocks of objects, decoded in parallel, every value as text.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
-use crate::read::discover::{Compression, DataFile};
+use crate::read::blocks::{Block, Blocks};
+use crate::read::discover::DataFile;
 use crate::read::layout::all_columns;
+use crate::read::mend::blank_unwanted;
 use crate::read::object::{Places, check, read_keys};
-use crate::read::stream::{Block, Blocks};
-use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
+use crate::read::objects::Piece;
+use crate::read::{Chunk, Column, Part, RowNumbers, Visitor, Wanted};
+use crate::schema::Compression;
 
 /// Bytes of text decoded at a time.
 const BLOCK: usize = 4 << 20;
@@ -26,80 +31,134 @@ const NOT_UTF8: &str = "not UTF-8";
 /// The longest problem text; what the decoder says may hold a whole line.
 const LONGEST_PROBLEM: usize = 300;
 
-/// A file of newline-delimited JSON.
+/// A file of JSON objects.
 pub(super) struct JsonFile {
     file: DataFile,
     compression: Compression,
     columns: Vec<Column>,
-    /// Those that not every layout has: a line with none of them is of no layout.
+    /// Those of the list of items and beside it: an object with none of them shows nothing.
     telling: Places,
     schema: SchemaRef,
+    /// Whether it has been seen to be no JSON in what nobody wants, or to have several objects on a line. Then it is most likely so
+    /// everywhere.
+    has_faults: AtomicBool,
 }
 
 impl JsonFile {
-    /// Every wanted column is read of every line: what a line lacks is null.
+    /// Every wanted column is read of every object: what one lacks is null.
     pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted) -> Self {
         let columns = all_columns(wanted, file.day.is_some());
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        let in_all = |column: &Column| wanted.layouts.iter().all(|layout| layout.contains(column));
-        let in_some = |column: &Column| wanted.layouts.iter().any(|layout| layout.contains(column));
-        let telling = columns.iter().enumerate().filter(|(_, column)| in_some(column) && !in_all(column));
+        let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
+        let tells = |column: &Column| column.is_list || flat().any(|flat| flat == column.name);
+        let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = Places::of(telling.map(|(place, _)| place));
-        Self { file: file.clone(), compression, columns, telling, schema }
+        Self { file: file.clone(), compression, columns, telling, schema, has_faults: AtomicBool::new(false) }
     }
 
     fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
-        let Ok(batch) = self.decode(&block.text, block.lines) else {
-            return Err(self.first_fault(block));
-        };
-        let Some((batch, bare)) = batch else { return Ok(None) };
-        let rows = if batch.num_rows() == block.lines {
-            RowNumbers::From(block.first_line)
+        // Most files have one object a line and no fault, so that nobody looks for the ends of objects.
+        let faultless = if self.has_faults.load(Ordering::Relaxed) {
+            None
         } else {
-            RowNumbers::Each(block.rows().map(|(number, _)| number).collect())
+            match &block.pieces {
+                None => self.decode(&block.text, lines, block.count).ok(),
+                Some(pieces) => self.decode(&block.text, |text| objects(text, pieces), block.count).ok(),
+            }
+        };
+        let ((batch, bare), pieces) = match faultless {
+            Some(None) => return Ok(None),
+            Some(Some(decoded)) => (decoded, block.pieces.as_deref().map(Cow::Borrowed)),
+            None => match self.decode_mended(block)? {
+                None => return Ok(None),
+                Some((decoded, pieces)) => (decoded, Some(Cow::Owned(pieces))),
+            },
+        };
+        let rows = match pieces {
+            Some(pieces) if pieces.len() != batch.num_rows() => return Err(Error::internal("each object is a row")),
+            Some(pieces) => RowNumbers::Each(pieces.iter().map(|piece| piece.line).collect()),
+            None if batch.num_rows() == block.count => RowNumbers::From(block.first_line),
+            None => RowNumbers::Each(block.rows().map(|(piece, _)| piece.line).collect()),
         };
         Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare, bytes: block.bytes }))
     }
 
-    /// The error for a block that cannot be decoded as a whole: that of its first bad line.
-    fn first_fault(&self, block: &Block) -> Error {
-        let fault = block.rows().find_map(|(number, line)| {
-            let decoded = read_keys(line, |_| ()).and_then(|()| self.decode(line, 1));
-            decoded.err().map(|problem| self.file.bad_text(number, problem))
-        });
-        fault.unwrap_or_else(|| self.file.bad_text(block.first_line, "the lines from here on cannot be decoded"))
+    /// Decodes a block object by object, with all blank that nobody wants; what is wrong then is an error.
+    fn decode_mended(&self, block: &Block) -> Result<Option<(Decoded, Vec<Piece>)>> {
+        let (mut text, pieces) = (block.text.clone(), block.pieces());
+        for piece in &pieces {
+            let object = text.get_mut(piece.start..piece.end).invariant("an object stands in its block")?;
+            blank_unwanted(object, &self.columns);
+        }
+        let Ok(decoded) = self.decode(&text, |text| objects(text, &pieces), pieces.len()) else {
+            return Err(self.first_fault(&text, &pieces, block.first_line));
+        };
+        self.has_faults.store(true, Ordering::Relaxed);
+        Ok(decoded.map(|decoded| (decoded, pieces)))
     }
 
-    /// Decodes whole lines, and counts those with none of the keys by which layouts differ; `None` where all are blank, else
-    /// what is wrong with one of them.
-    fn decode(&self, text: &[u8], lines: usize) -> Result<Option<(RecordBatch, u64)>, String> {
-        let has_layouts = !self.telling.have_none_of(self.telling);
+    /// The error for objects that cannot be decoded together: that of the first bad one.
+    fn first_fault(&self, text: &[u8], pieces: &[Piece], first_line: u64) -> Error {
+        let fault = pieces.iter().find_map(|piece| {
+            let object = text.get(piece.start..piece.end)?;
+            let decoded = read_keys(object, |_| ()).and_then(|()| self.decode(object, std::iter::once, 1));
+            let (line, problem) = piece.in_file(object, decoded.err()?);
+            Some(self.file.bad_text(line, problem))
+        });
+        fault.unwrap_or_else(|| self.file.bad_text(first_line, "the lines from here on cannot be decoded"))
+    }
+
+    /// Decodes the objects that `cut` finds in a text, and counts those with none of the keys of the list of items and beside it; `None` where
+    /// there are none, else what is wrong with one of them.
+    fn decode<'t, I: Iterator<Item = &'t str>>(
+        &self,
+        text: &'t [u8],
+        cut: impl FnOnce(&'t str) -> I,
+        count: usize,
+    ) -> Result<Option<Decoded>, String> {
+        let has_items = !self.telling.have_none_of(self.telling);
         let mut bare = 0;
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(lines);
+        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(count);
         let mut decoder = builder.build_decoder().map_err(problem)?;
-        // Once for all lines, and not again for each key.
-        let mut rest = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
-        while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |place| place + 1);
-            let line;
-            (line, rest) = rest.split_at(end);
-            if line.len() > DEEPEST && depth(line.as_bytes()) > DEEPEST {
+        // Once for all objects, and not again for each key.
+        let text = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
+        for object in cut(text) {
+            if object.len() > DEEPEST && depth(object.as_bytes()) > DEEPEST {
                 return Err(format!("nested more than {DEEPEST} deep"));
             }
             let before = decoder.len();
-            let taken = decoder.decode(line.as_bytes()).map_err(problem)?;
-            // The decoder would take objects over several lines, several on one line, and some that are none.
-            let one = taken == line.len() && !decoder.has_partial_record() && decoder.len() <= before + 1;
+            let taken = decoder.decode(object.as_bytes()).map_err(problem)?;
+            // The decoder would take several objects together, and some that are none.
+            let one = taken == object.len() && !decoder.has_partial_record() && decoder.len() <= before + 1;
             if !one {
                 return Err("not one JSON object on one line".to_owned());
             }
             if decoder.len() > before {
-                let keys = check(line, &self.columns)?;
-                bare += u64::from(has_layouts && keys.have_none_of(self.telling));
+                let keys = check(object, &self.columns)?;
+                bare += u64::from(has_items && keys.have_none_of(self.telling));
             }
         }
         Ok(decoder.flush().map_err(problem)?.map(|batch| (batch, bare)))
     }
+}
+
+/// Rows, and how many of them have none of the keys of the list of items and beside it.
+type Decoded = (RecordBatch, u64);
+
+/// Lines, each with its end.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |place| place + 1);
+        let line;
+        (line, rest) = rest.split_at(end);
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+/// The objects that stand at some places of a text.
+fn objects<'t>(text: &'t str, pieces: &[Piece]) -> impl Iterator<Item = &'t str> {
+    pieces.iter().filter_map(move |piece| text.get(piece.start..piece.end))
 }
 
 impl Part for JsonFile {
@@ -116,13 +175,12 @@ impl Part for JsonFile {
 
 /// The type as which a column is decoded: text, whatever it holds.
 fn field(column: &Column) -> Field {
-    let data_type = match column.shape {
-        Shape::Scalar => DataType::Utf8,
-        Shape::Slate => {
-            let fields = SLATE_FIELDS.iter().map(|name| Field::new(*name, DataType::Utf8, true));
-            DataType::new_list(DataType::Struct(fields.collect()), true)
-        }
+    let data_type = if column.fields.is_empty() {
+        DataType::Utf8
+    } else {
+        DataType::Struct(column.fields.iter().map(field).collect())
     };
+    let data_type = if column.is_list { DataType::new_list(data_type, true) } else { data_type };
     Field::new(&column.name, data_type, true)
 }
 

@@ -9,10 +9,12 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::Result;
 use crate::read::Wanted;
-use crate::read::discover::{Compression, DataFile};
-use crate::read::layout::{Lists, choose, missing};
+use crate::read::blocks::Blocks;
+use crate::read::discover::DataFile;
+use crate::read::layout::{Lists, by_key, choose, missing};
+use crate::read::mend::mended;
 use crate::read::object::read_keys;
-use crate::read::stream::Blocks;
+use crate::schema::Compression;
 
 /// Bytes of each file in which keys are looked for at first.
 const FIRST_LOOK: usize = 64 << 10;
@@ -47,7 +49,8 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
     }
     let day_in_path = files.iter().all(|looked| looked.file.day.is_some());
     let choose_among = |keys: &Keys<'_>| {
-        choose(wanted, day_in_path, Lists::Possible, |column| keys.names.contains(&column.name)).map(|_| ())
+        let has = |path: &str| by_key(keys.names.iter().map(String::as_str), path).is_some();
+        choose(wanted, day_in_path, Lists::Possible, has).map(|_| ())
     };
     let mut known = Keys::new(wanted);
     files.iter().for_each(|looked| known.take(&looked.keys.names));
@@ -66,7 +69,7 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
         }
     }
     let file = if let [looked] = files { looked.file.path.as_path() } else { path };
-    choose_among(&known).map_err(|column| missing(wanted, Some(file), column, known.names))
+    choose_among(&known).map_err(|path| missing(wanted, Some(file), path, known.names))
 }
 
 impl Looked<'_> {
@@ -78,16 +81,21 @@ impl Looked<'_> {
         while !enough(&self.keys, any_rows)
             && let Some(block) = blocks.next()?
         {
-            for (number, line) in block.rows() {
+            for (piece, object) in block.rows() {
                 any_rows = true;
                 // Where the path has the day the key is not read, so it says nothing of the other files.
                 let day_in_path = self.file.day.is_some();
-                let read = read_keys(line, |key| {
-                    if !(day_in_path && key == self.keys.wanted.day_column) {
+                let mut note = |key: &str| {
+                    if !(day_in_path && self.keys.wanted.day_column() == Some(key)) {
                         self.keys.note(key);
                     }
-                });
-                read.map_err(|problem| self.file.bad_text(number, problem))?;
+                };
+                // What is wrong with values is for the reading to say.
+                let read = read_keys(object, &mut note).or_else(|_| read_keys(&mended(object, &[]), note));
+                read.map_err(|problem| {
+                    let (line, problem) = piece.in_file(object, problem);
+                    self.file.bad_text(line, problem)
+                })?;
             }
         }
         Ok(any_rows)
@@ -107,15 +115,16 @@ impl<'a> Keys<'a> {
     }
 
     fn note(&mut self, key: &str) {
-        let mut columns = self.wanted.layouts.iter().flatten();
         let is_new = !self.names.iter().any(|name| name == key);
-        if is_new
-            && (self.names.len() < NAMES_LISTED
-                || key == self.wanted.day_column
-                || columns.any(|column| column.name == key))
-        {
+        if is_new && (self.names.len() < NAMES_LISTED || self.is_wanted(key)) {
             self.names.push(key.to_owned());
         }
+    }
+
+    fn is_wanted(&self, key: &str) -> bool {
+        let is_key = |path: &str| by_key(std::iter::once(key), path).is_some();
+        self.wanted.day_column().is_some_and(is_key)
+            || self.wanted.columns.iter().any(|path| is_key(path) || self.wanted.flat(path).is_some_and(is_key))
     }
 
     fn take(&mut self, names: &[String]) {

@@ -5,21 +5,28 @@
 
 mod ahead;
 mod batches;
+mod blocks;
 mod csv;
+mod dialect;
 mod discover;
 mod files;
 mod folders;
+mod formats;
 pub(crate) mod guard;
 mod gzip;
 mod json;
 mod keys;
 mod layout;
+mod mend;
 mod object;
+mod objects;
 mod parquet;
+mod path_days;
 mod records;
 mod room;
 mod stamp;
 mod stream;
+mod walk;
 mod weight;
 
 use std::path::{Path, PathBuf};
@@ -29,49 +36,83 @@ use arrow::array::RecordBatch;
 
 use crate::error::Result;
 use crate::event::Day;
-use crate::schema;
+use crate::schema::{self, DayOf};
 
 pub use batches::Batches;
-pub use files::{Files, open};
+pub use files::{Files, open, open_all};
 pub use guard::panic_becomes_error;
 pub use layout::columns_by_name;
+pub(crate) use layout::{element_type, resolve};
 pub use room::Room;
-
-/// The fields of a slate's structs.
-pub const SLATE_FIELDS: [&str; 2] = ["item_id", "is_order"];
+pub use walk::pattern_meets;
 
 /// What a stage wants to know of a table.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The table's name, for messages.
     pub table: String,
-    /// The column with the day. Where the path has a part `{day_column}=…`, that is the day and the column is not read.
-    pub day_column: String,
-    /// The columns beside the day, as sets of which the first that a file has in full is read; at least one. Of JSON
-    /// all are read, as each line may have another.
-    pub layouts: Vec<Vec<Column>>,
+    /// The day. Where the path has a part `{column}=…` for the column of the day, that is the day and the column is not read.
+    /// Where paths have it by a pattern, that of each file has to be so.
+    pub day: DayOf,
+    /// The other columns: names, or paths such as `a.b` into structs and through lists.
+    pub columns: Vec<String>,
+    /// The list of items. A file may have its columns `list.b` as columns `b` instead; of JSON each line may.
+    pub list: Option<String>,
     /// How its files are read.
     pub source: schema::Source,
     /// The memory that its readers have.
     pub room: Room,
 }
 
-/// A wanted column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// Its shape.
-    pub shape: Shape,
+impl Wanted {
+    /// The column of the day, where one has it.
+    #[must_use]
+    pub fn day_column(&self) -> Option<&str> {
+        self.day.column()
+    }
+
+    /// The name under which a file may have a column of the list of items beside it.
+    #[must_use]
+    pub fn flat<'a>(&self, column: &'a str) -> Option<&'a str> {
+        column.strip_prefix(self.list.as_deref()?)?.strip_prefix('.')
+    }
+
+    /// What the list of items has to be, for messages.
+    pub(crate) fn list_of_items(&self) -> String {
+        let fields: Vec<String> =
+            self.columns.iter().filter_map(|column| Some(format!("`{}`", self.flat(column)?))).collect();
+        let (s, fields) = (if fields.len() == 1 { "" } else { "s" }, and(&fields));
+        format!("a list of structs with the field{s} {fields}")
+    }
+
+    /// The keys of which a row with items has one, for messages.
+    pub(crate) fn keys_of_items(&self) -> String {
+        let flat = self.columns.iter().filter_map(|column| self.flat(column));
+        let keys: Vec<String> = self.list.as_deref().into_iter().chain(flat).map(|key| format!("`{key}`")).collect();
+        and(&keys)
+    }
 }
 
-/// The shape of a column's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// A number, a boolean, a text, a time.
-    Scalar,
-    /// A list of structs with the fields [`SLATE_FIELDS`].
-    Slate,
+/// Names in a sentence.
+fn and(names: &[String]) -> String {
+    match names {
+        [first @ .., before, last] => {
+            let first: String = first.iter().map(|name| format!("{name}, ")).collect();
+            format!("{first}{before} and {last}")
+        }
+        _ => names.concat(),
+    }
+}
+
+/// A wanted column of a source, and what is wanted below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Column {
+    /// Its name.
+    name: String,
+    /// Whether it is known to hold lists.
+    is_list: bool,
+    /// The wanted fields of its structs; none where its values are wanted themselves.
+    fields: Vec<Column>,
 }
 
 /// The day that a path gives to all rows below it.
@@ -132,12 +173,12 @@ impl RowNumbers {
 /// Some consecutive rows of a source.
 #[derive(Clone, Debug)]
 pub struct Chunk {
-    /// The day column, unless the path has the day, and the columns of one layout, or of JSON those of all, null where
-    /// a line lacks them; in any order, found by name.
+    /// The day column, unless the path has the day, and the other columns, those of the list of items in it or beside it, or of JSON
+    /// both, null where a line lacks them; in any order, found by name.
     pub batch: RecordBatch,
     /// Where they come from.
     pub origin: Origin,
-    /// Of lines of JSON, those with no key at all of the columns by which the layouts differ.
+    /// Of lines of JSON, those with the key neither of the list of items nor of a column that may stand beside it.
     pub bare: u64,
     /// The bytes that were read for them, for progress.
     pub bytes: u64,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as JsonError, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::read::{Column, SLATE_FIELDS, Shape};
+use crate::read::Column;
 
 /// Hands the keys of the object on a line to `note`, or says why the line is no object.
 pub(super) fn read_keys(line: &[u8], note: impl FnMut(&str)) -> Result<(), String> {
@@ -60,11 +60,12 @@ struct Object<'a> {
     wanted: &'a [Column],
 }
 
-/// The list of a slate, or whatever stands in its place: the decoder has an opinion on that.
-struct Slate;
-
-/// An element of a slate.
-struct Item;
+/// What stands at a column of which some fields are wanted: an object, a list of them, or whatever: the decoder has an opinion on that.
+#[derive(Clone, Copy)]
+struct Below<'a> {
+    fields: &'a [Column],
+    in_list: bool,
+}
 
 /// The place of a key among some.
 struct PlaceOf<F>(F);
@@ -139,9 +140,9 @@ impl<'de> Visitor<'de> for Object<'_> {
                 continue;
             };
             seen.add(place, &column.name)?;
-            match column.shape {
-                Shape::Scalar => map.next_value::<IgnoredAny>().map(|_| ())?,
-                Shape::Slate => map.next_value_seed(Slate)?,
+            match column.fields.as_slice() {
+                [] => map.next_value::<IgnoredAny>().map(|_| ())?,
+                fields => map.next_value_seed(Below { fields, in_list: false })?,
             }
         }
         Ok(seen)
@@ -181,7 +182,7 @@ macro_rules! take_the_rest {
     };
 }
 
-impl<'de> DeserializeSeed<'de> for Slate {
+impl<'de> DeserializeSeed<'de> for Below<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -189,47 +190,20 @@ impl<'de> DeserializeSeed<'de> for Slate {
     }
 }
 
-impl<'de> Visitor<'de> for Slate {
+impl<'de> Visitor<'de> for Below<'_> {
     type Value = ();
 
     take_the_rest!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Item)?.is_some() {}
+        if self.in_list {
+            return IgnoredAny.visit_seq(list).map(|_| ());
+        }
+        while list.next_element_seed(Self { in_list: true, ..self })?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        IgnoredAny.visit_map(map).map(|_| ())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Item {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Item {
-    type Value = ();
-
-    take_the_rest!();
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error> {
-        IgnoredAny.visit_seq(list).map(|_| ())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let place_of = |key: &str| SLATE_FIELDS.iter().position(|name| *name == key);
-        let mut seen = Places::default();
-        while let Some(place) = map.next_key_seed(PlaceOf(place_of))? {
-            map.next_value::<IgnoredAny>()?;
-            if let Some((place, name)) = place.and_then(|place| Some((place, SLATE_FIELDS.get(place)?))) {
-                seen.add(place, name)?;
-            }
-        }
-        Ok(())
+        Object { wanted: self.fields }.visit_map(map).map(|_| ())
     }
 }

@@ -20,7 +20,7 @@ use crate::read::discover::DataFile;
 use crate::read::guard;
 use crate::read::layout::choose_fields;
 use crate::read::weight;
-use crate::read::{Chunk, Column, Part, RowNumbers, SLATE_FIELDS, Shape, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, RowNumbers, Visitor, Wanted};
 
 /// Rows in a batch.
 const BATCH: usize = 1 << 16;
@@ -149,8 +149,8 @@ impl RowGroup {
         let mut next = || {
             let batch = guarded(&table.file, || reader.next().transpose().map_err(own_error))?;
             let Some(mut batch) = batch else { return Ok(None) };
-            if opened.zone_is_unknown {
-                batch = without_zone(batch, &table.wanted.day_column)?;
+            if let Some(day_column) = table.wanted.day_column().filter(|_| opened.zone_is_unknown) {
+                batch = without_zone(batch, day_column)?;
             }
             let chunk = self.chunk(batch, before);
             before += chunk.batch.num_rows() as u64;
@@ -273,7 +273,7 @@ impl Opened {
         let (metadata, arrow_is_known) = guarded(file, || arrow_types(&footer))?;
         let columns = choose_fields(wanted, file.day.is_some(), metadata.schema(), Some(file.path.as_path()))?;
         let leaves = leaves(metadata.parquet_schema(), &columns);
-        let metadata = match wanted_types(&metadata, &columns, &wanted.day_column) {
+        let metadata = match wanted_types(&metadata, &columns, wanted.day_column()) {
             None => metadata,
             Some(schema) => {
                 let options = ArrowReaderOptions::new().with_schema(schema);
@@ -347,7 +347,7 @@ fn without_zone(batch: RecordBatch, day_column: &str) -> Result<RecordBatch> {
     let (schema, mut columns, _) = batch.into_parts();
     let mut fields: Vec<Arc<Field>> = schema.fields().to_vec();
     for (field, column) in fields.iter_mut().zip(&mut columns) {
-        if field.name() == day_column
+        if field.name().eq_ignore_ascii_case(day_column)
             && let DataType::Timestamp(unit, Some(_)) = field.data_type()
         {
             let plain = DataType::Timestamp(*unit, None);
@@ -359,33 +359,41 @@ fn without_zone(batch: RecordBatch, day_column: &str) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).invariant("a zone does not change a batch's columns")
 }
 
-/// The leaves of the wanted columns; of a slate only the fields that it needs.
+/// The leaves of the wanted columns; of structs only those of the fields that are wanted.
 fn leaves(schema: &SchemaDescriptor, columns: &[(usize, Column)]) -> ProjectionMask {
     let wanted = |leaf: &usize| {
         let root = schema.get_column_root_idx(*leaf);
-        columns.iter().any(|(place, column)| {
-            *place == root
-                && match column.shape {
-                    Shape::Scalar => true,
-                    Shape::Slate => {
-                        let path = schema.column(*leaf);
-                        path.path().parts().iter().skip(1).any(|part| SLATE_FIELDS.contains(&part.as_str()))
-                    }
-                }
-        })
+        let column = schema.column(*leaf);
+        let below = column.path().parts().get(1..).unwrap_or(&[]);
+        columns.iter().any(|(place, column)| *place == root && is_below(column, below))
     };
     ProjectionMask::leaves(schema, (0..schema.num_columns()).filter(wanted))
+}
+
+/// Whether a leaf is one of a column's: on the way to it are the names of its fields, and between them those that lists have in
+/// Parquet, which differ between writers.
+fn is_below(column: &Column, path: &[String]) -> bool {
+    let is_at = |field: &Column| {
+        let place = path.iter().position(|name| *name == field.name);
+        place.is_some_and(|place| is_below(field, path.get(place + 1..).unwrap_or(&[])))
+    };
+    column.fields.is_empty() || column.fields.iter().any(is_at)
 }
 
 /// The schema to read with, where the usual types will not do.
 ///
 /// INT96 timestamps come as nanoseconds, which wrap for dates that microseconds hold. Days come as texts, each
 /// materialised; as a dictionary each distinct one is held and parsed once.
-fn wanted_types(metadata: &ArrowReaderMetadata, columns: &[(usize, Column)], day_column: &str) -> Option<SchemaRef> {
+fn wanted_types(
+    metadata: &ArrowReaderMetadata,
+    columns: &[(usize, Column)],
+    day_column: Option<&str>,
+) -> Option<SchemaRef> {
     let schema = metadata.schema();
     let descriptor = metadata.parquet_schema();
     let mut fields: Vec<Arc<Field>> = schema.fields().to_vec();
     let mut changed = false;
+    let is_day = |column: &Column| day_column.is_some_and(|day| day.eq_ignore_ascii_case(&column.name));
     for leaf in 0..descriptor.num_columns() {
         let root = descriptor.get_column_root_idx(leaf);
         let Some((place, column)) = columns.iter().find(|(place, _)| *place == root) else { continue };
@@ -396,7 +404,7 @@ fn wanted_types(metadata: &ArrowReaderMetadata, columns: &[(usize, Column)], day
             {
                 DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
             }
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if column.name == day_column => {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_day(column) => {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
             }
             _ => continue,

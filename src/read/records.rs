@@ -7,8 +7,10 @@
 use memchr::{memchr, memchr_iter, memchr2};
 
 use crate::error::{Error, Invariant, Result, quoted};
-use crate::read::discover::{Compression, DataFile};
+use crate::read::dialect::Dialect;
+use crate::read::discover::DataFile;
 use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
+use crate::schema::Compression;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 1 << 18;
@@ -21,7 +23,7 @@ pub(super) struct Records<'a> {
     file: &'a DataFile,
     stream: TextStream,
     pub(super) meter: Meter,
-    escape: Option<u8>,
+    dialect: Dialect,
     /// What has been read and not yet been passed, from `start` on.
     buffer: Vec<u8>,
     start: usize,
@@ -64,11 +66,11 @@ enum Found {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn open(file: &'a DataFile, compression: Compression, escape: Option<u8>) -> Result<Self> {
+    pub(super) fn open(file: &'a DataFile, compression: Compression, dialect: Dialect) -> Result<Self> {
         let stream = TextStream::open(file, compression)?;
         let meter = stream.meter();
         let (buffer, record) = (Vec::new(), Record::default());
-        let mut records = Self { file, stream, meter, escape, buffer, start: 0, ended: false, line: 1, record };
+        let mut records = Self { file, stream, meter, dialect, buffer, start: 0, ended: false, line: 1, record };
         records.read_more()?;
         if records.buffer.starts_with(BYTE_ORDER_MARK) {
             records.start = BYTE_ORDER_MARK.len();
@@ -112,7 +114,7 @@ impl<'a> Records<'a> {
         if !field.packed {
             return Some(bytes);
         }
-        unpack(bytes, self.escape, scratch);
+        unpack(bytes, &self.dialect, scratch);
         Some(scratch)
     }
 
@@ -139,14 +141,18 @@ impl<'a> Records<'a> {
             None => return Ok(Found::Begun),
         };
         let line = &text[..end];
-        if memchr(b'"', line).is_some() {
+        if self.dialect.quote.is_some_and(|quote| memchr(quote, line).is_some()) {
             return self.find_quoted();
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (start, mut field) = (self.start, self.start);
-        for comma in memchr_iter(b',', line) {
-            self.record.fields.push(Field::plain(field, start + comma));
-            field = start + comma + 1;
+        let mut end_at = |delimiter: usize, width: usize| {
+            self.record.fields.push(Field::plain(field, start + delimiter));
+            field = start + delimiter + width;
+        };
+        match &self.dialect.finder {
+            None => memchr_iter(self.dialect.delimiter[0], line).for_each(|place| end_at(place, 1)),
+            Some(finder) => finder.find_iter(line).for_each(|place| end_at(place, finder.needle().len())),
         }
         let last = start + line.len();
         self.record.fields.push(Field::plain(field, last));
@@ -160,7 +166,7 @@ impl<'a> Records<'a> {
         let mut place = self.start;
         let mut lines = 0;
         loop {
-            let is_quoted = buffer.get(place) == Some(&b'"');
+            let is_quoted = self.dialect.quote.is_some() && buffer.get(place) == self.dialect.quote.as_ref();
             let field = if is_quoted { self.quoted_field(place) } else { self.plain_field(place) };
             let Some((field, end)) = field else {
                 if self.ended {
@@ -170,29 +176,42 @@ impl<'a> Records<'a> {
             };
             lines += memchr_iter(b'\n', &buffer[field.start..field.end]).count() as u64;
             self.record.fields.push(field);
-            match buffer.get(end) {
-                Some(b',') => place = end + 1,
-                Some(b'\n') | None => {
+            match (self.is_delimiter(end), buffer.get(end)) {
+                (None, _) => return Ok(Found::Begun),
+                (Some(true), _) => place = end + self.dialect.delimiter.len(),
+                (Some(false), Some(b'\n') | None) => {
                     // Lines within the record, and its end.
                     (self.record.start, self.record.end) = (self.start, end);
                     return Ok(Found::Whole { next: (end + 1).min(buffer.len()), lines: lines + 1 });
                 }
-                Some(_) => return Err(self.goes_on(field, end, lines)),
+                (Some(false), Some(_)) => return Err(self.goes_on(field, end, lines)),
             }
         }
     }
 
     /// The field without quotes that begins at `place`, and where it ends; `None` where the buffer ends before.
     fn plain_field(&self, place: usize) -> Option<(Field, usize)> {
-        let text = self.buffer.get(place..)?;
-        let end = match memchr2(b',', b'\n', text) {
-            Some(end) => place + end,
-            None if self.ended => self.buffer.len(),
-            None => return None,
+        let mut from = place;
+        let (end, is_last) = loop {
+            let text = self.buffer.get(from..)?;
+            match memchr2(self.dialect.delimiter[0], b'\n', text).map(|found| from + found) {
+                Some(end) if self.buffer.get(end) == Some(&b'\n') => break (end, true),
+                Some(end) if self.is_delimiter(end)? => break (end, false),
+                Some(end) => from = end + 1,
+                None if self.ended => break (self.buffer.len(), true),
+                None => return None,
+            }
         };
-        let is_last = self.buffer.get(end) != Some(&b',');
         let field = Field::plain(place, end);
         Some((if is_last { self.without_return(field) } else { field }, end))
+    }
+
+    /// Whether a delimiter begins at a place; `None` where the buffer ends before it can be told.
+    fn is_delimiter(&self, place: usize) -> Option<bool> {
+        let (rest, delimiter) = (self.buffer.get(place..)?, self.dialect.delimiter.as_slice());
+        let begins = rest.starts_with(delimiter);
+        let is_cut = !self.ended && rest.len() < delimiter.len() && delimiter.starts_with(rest);
+        (!is_cut).then_some(begins)
     }
 
     fn without_return(&self, field: Field) -> Field {
@@ -203,22 +222,23 @@ impl<'a> Records<'a> {
     /// The field between quotes of which the first is at `quote`, and what is behind the last and behind a carriage return
     /// that ends the record; `None` where the buffer ends before it can be told.
     fn quoted_field(&self, quote: usize) -> Option<(Field, usize)> {
+        let mark = self.dialect.quote?;
         let start = quote + 1;
         let mut place = start;
         let mut packed = false;
         loop {
             let text = self.buffer.get(place..)?;
-            let found = match self.escape {
-                Some(escape) => memchr2(b'"', escape, text),
-                None => memchr(b'"', text),
+            let found = match self.dialect.escape {
+                Some(escape) => memchr2(mark, escape, text),
+                None => memchr(mark, text),
             };
             let at = place + found?;
             let following = self.buffer.get(at + 1);
-            let is_quote = self.buffer.get(at) == Some(&b'"');
+            let is_quote = self.buffer.get(at) == Some(&mark);
             if following.is_none() && !(self.ended && is_quote) {
                 return None;
             }
-            if !is_quote || following == Some(&b'"') {
+            if !is_quote || following == Some(&mark) {
                 packed = true;
                 place = at + 2;
                 continue;
@@ -243,8 +263,9 @@ impl<'a> Records<'a> {
         let number = self.record.fields.len();
         let problem = format!(
             "field {number} goes on after its closing quote{where_it_ends}: {}; a quote within quotes is doubled (where a \
-             character before it escapes it, as Spark writes it, name that: `--csv-escape '\\'`), and a field that begins \
-             with a quote is quoted",
+             character before it escapes it, as Spark writes it, name that: `--csv-escape '\\'`, or `escape` in a \
+             description), and a field that begins with a quote is quoted (where quotes are text like any other, say \
+             `quote = \"\"`)",
             quoted(&shown)
         );
         self.file.bad_text(self.line, problem)
@@ -252,13 +273,14 @@ impl<'a> Records<'a> {
 }
 
 /// The content of a field, with doubled and escaped quotes as one.
-fn unpack(bytes: &[u8], escape: Option<u8>, unpacked: &mut Vec<u8>) {
+fn unpack(bytes: &[u8], dialect: &Dialect, unpacked: &mut Vec<u8>) {
+    let (quote, escape) = (dialect.quote, dialect.escape);
     unpacked.clear();
     let mut rest = bytes;
     while let [first, tail @ ..] = rest {
-        let escapes = *first == b'"' || Some(*first) == escape;
+        let escapes = Some(*first) == quote || Some(*first) == escape;
         rest = match tail {
-            [second, tail @ ..] if escapes && (*second == b'"' || Some(*second) == escape) => {
+            [second, tail @ ..] if escapes && (Some(*second) == quote || Some(*second) == escape) => {
                 unpacked.push(*second);
                 tail
             }

@@ -1,16 +1,16 @@
-//! Text files as streams of unpacked bytes, and as blocks of whole lines.
+//! Text files as streams of unpacked bytes.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memchr::{memchr_iter, memrchr};
-
 use crate::error::Result;
-use crate::read::discover::{Compression, DataFile};
+use crate::read::discover::DataFile;
+use crate::read::formats::PARQUET_MAGIC;
 use crate::read::gzip::{self, Members};
+use crate::schema::Compression;
 
-/// The longest line or record, in bytes. It is asked for while one grows, so that one that never ends takes no more memory.
+/// The longest line, record or object, in bytes. It is asked for while one grows, so that one that never ends takes no more memory.
 pub(super) const LONGEST_RECORD: usize = 64 << 20;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -32,11 +32,7 @@ impl TextStream {
         let unreadable = |source| file.unreadable("read", source);
         let consumed = Arc::new(AtomicU64::new(0));
         let packed = Counted { reader: file.open()?, consumed: Arc::clone(&consumed) };
-        let reader: Box<dyn Read + Send> = match compression {
-            Compression::None => Box::new(packed),
-            Compression::Gzip => Box::new(Members::new(packed)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed).map_err(unreadable)?),
-        };
+        let reader = unpacked(packed, compression).map_err(unreadable)?;
         let action = if compression == Compression::None { "read" } else { DECOMPRESS };
         Ok(Self { reader, action, consumed, first: None })
     }
@@ -70,6 +66,18 @@ impl Read for TextStream {
     }
 }
 
+/// The unpacked bytes of a file.
+pub(super) fn unpacked(
+    packed: impl Read + Send + 'static,
+    compression: Compression,
+) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
+        Compression::None => Box::new(packed),
+        Compression::Gzip => Box::new(Members::new(packed)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),
+    })
+}
+
 /// Refuses content that is plainly something else than text in UTF-8.
 fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
     let is_packed = first.starts_with(gzip::MAGIC) || first.starts_with(ZSTD_MAGIC);
@@ -78,7 +86,7 @@ fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; convert it to UTF-8 (`iconv -f UTF-16 -t UTF-8`)",
         _ if first.starts_with(gzip::MAGIC) => "its content is gzip; let its name end with .gz",
         _ if first.starts_with(ZSTD_MAGIC) => "its content is zstd; let its name end with .zst",
-        _ if first.starts_with(b"PAR1") => "its content is Parquet; let its name end with .parquet",
+        _ if first.starts_with(PARQUET_MAGIC) => "its content is Parquet; let its name end with .parquet",
         _ if first.contains(&0) => "it holds zero bytes: it is UTF-16 or no text; convert it to UTF-8",
         _ => return Ok(()),
     };
@@ -88,7 +96,7 @@ fn refuse_no_text(first: &[u8], action: &str) -> io::Result<()> {
 /// What is tried with a packed file.
 const DECOMPRESS: &str = "decompress";
 
-const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+pub(super) const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// Says how many bytes of the file, still packed, were read since it was last asked.
 pub(super) struct Meter {
@@ -119,84 +127,6 @@ impl<R: Read> Read for Counted<R> {
         };
         self.consumed.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
-    }
-}
-
-/// Some whole lines of a file.
-pub(super) struct Block {
-    /// Each line with its `\n`; only the last line of the file may lack it.
-    pub(super) text: Vec<u8>,
-    /// The number of the first line.
-    pub(super) first_line: u64,
-    /// How many lines.
-    pub(super) lines: usize,
-    /// The bytes of the file that were read for them.
-    pub(super) bytes: u64,
-}
-
-impl Block {
-    /// The lines that hold rows, which are those that are not blank, with their numbers.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let lines = self.text.split_inclusive(|&byte| byte == b'\n');
-        (self.first_line..).zip(lines).filter(|(_, line)| !is_blank(line))
-    }
-}
-
-/// Whether a line has nothing but what JSON has between values.
-fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
-}
-
-/// A text file as blocks of whole lines.
-pub(super) struct Blocks<'a> {
-    file: &'a DataFile,
-    stream: TextStream,
-    meter: Meter,
-    size: usize,
-    /// The start of a line whose end has not been read yet; holds no `\n`.
-    rest: Vec<u8>,
-    next_line: u64,
-}
-
-impl<'a> Blocks<'a> {
-    /// Blocks of about `size` bytes, more where a line is longer.
-    pub(super) fn open(file: &'a DataFile, compression: Compression, size: usize) -> Result<Self> {
-        let stream = TextStream::open(file, compression)?;
-        let meter = stream.meter();
-        Ok(Self { file, stream, meter, size, rest: Vec::new(), next_line: 1 })
-    }
-
-    /// The next block, not empty, or `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<Block>> {
-        let mut text = std::mem::take(&mut self.rest);
-        let mut target = self.size.max(text.len() + 1);
-        loop {
-            let searched = text.len();
-            let ended = fill(&mut self.stream, &mut text, target);
-            let ended = ended.map_err(|source| self.file.unreadable(self.stream.action(), source))?;
-            if self.next_line == 1 && searched == 0 && text.starts_with(BYTE_ORDER_MARK) {
-                text.drain(..BYTE_ORDER_MARK.len());
-            }
-            if ended {
-                break;
-            }
-            if let Some(last) = text.get(searched..).and_then(|read| memrchr(b'\n', read)) {
-                self.rest = text.split_off(searched + last + 1);
-                break;
-            }
-            if text.len() > LONGEST_RECORD {
-                return Err(self.file.bad_text(self.next_line, too_long("line")));
-            }
-            target = (text.len() * 2).min(LONGEST_RECORD + 1);
-        }
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let unfinished = usize::from(text.last() != Some(&b'\n'));
-        let lines = memchr_iter(b'\n', &text).count() + unfinished;
-        let first_line = self.next_line;
-        self.next_line += lines as u64;
-        Ok(Some(Block { text, first_line, lines, bytes: self.meter.since() }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Unit, names};
+use super::{Kept, POSITION, Schema, Unit, names};
 use crate::error::quoted;
 use crate::pack::{Dtype, Packing};
 
@@ -44,6 +44,24 @@ impl Contents {
     #[must_use]
     pub fn built_in() -> Self {
         Self { labels: vec![Field { name: "is_order".to_owned(), dtype: Dtype::Bool }], ..Self::default() }
+    }
+
+    /// Those that a description asks for.
+    #[must_use]
+    pub fn new(schema: &Schema) -> Self {
+        let samples = &schema.samples;
+        let labels = samples.labels.iter();
+        let labels = labels.map(|label| Field { name: label.name.clone(), dtype: label.of.value_type().dtype() });
+        let kept = samples.kept.iter().map(|kept| Field { name: kept.name.clone(), dtype: kept.dtype.dtype() });
+        let feature =
+            |feature: &Kept| Field { name: names::of_actions(&feature.name), dtype: feature.dtype.dtype() };
+        Self {
+            labels: labels.collect(),
+            kept: kept.collect(),
+            position: samples.kept.iter().position(|kept| kept.column == POSITION),
+            times: schema.history.times,
+            features: schema.features().into_iter().map(feature).collect(),
+        }
     }
 
     /// What is wrong with them, where they were read from a file.

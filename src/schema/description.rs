@@ -88,6 +88,7 @@ fn samples(field: &Field<'_>) -> Result<SampleTable> {
     let label_names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
     let kept = fields.get("keep").map_or(Ok(Vec::new()), |keep| table::kept(&keep, &label_names))?;
     let samples = SampleTable {
+        name: "samples".to_owned(),
         customer,
         item,
         day,

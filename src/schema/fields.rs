@@ -64,6 +64,10 @@ impl<'a> Field<'a> {
         number.ok_or_else(|| self.expected("a number"))
     }
 
+    pub(super) fn is_empty_text(&self) -> bool {
+        self.value.as_str() == Some("")
+    }
+
     /// One character.
     pub(super) fn character(&self) -> Result<char> {
         let mut characters = self.text()?.chars();

@@ -8,6 +8,7 @@
 //! Knows names, numbers and units; knows no values, no files' contents and no flags. Nothing here looks at a table: that a column is
 //! there, and of a type that can be what is asked, is found out when it is read.
 
+mod built_in;
 mod contents;
 mod description;
 mod fields;
@@ -44,22 +45,36 @@ pub struct Schema {
     pub history: History,
 }
 
+impl Schema {
+    /// The features of all tables of actions, each once, in the order in which they are named first.
+    #[must_use]
+    pub fn features(&self) -> Vec<&Kept> {
+        let mut features: Vec<&Kept> = Vec::new();
+        for feature in self.actions.iter().flat_map(|table| &table.features) {
+            if features.iter().all(|known| known.name != feature.name) {
+                features.push(feature);
+            }
+        }
+        features
+    }
+}
+
 /// Where a table lies, and how its files are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Files, folders or patterns; none where the table is handed over.
+    /// Files, folders or patterns of names (`*`, `?`, `[…]`, `**`); none where the table is handed over.
     pub paths: Vec<String>,
-    /// What its files are, where their names do not say it.
+    /// What its files are, where their names do not say it; by their first bytes where this does not either.
     pub format: Option<FileFormat>,
-    /// How they are packed, where neither their names nor their first bytes say it.
+    /// How they are packed, where their names do not say it; by their first bytes where this does not either.
     pub compression: Option<Compression>,
-    /// Between two fields of CSV.
+    /// Between two fields of CSV; a comma where nothing is said, a tab in `.tsv` files.
     pub delimiter: Option<String>,
-    /// Around fields of CSV.
+    /// Around fields of CSV; [`NO_QUOTE`] where none is quoted.
     pub quote: Option<char>,
     /// What comes before a quote within quotes of CSV.
     pub escape: Option<char>,
-    /// Fields of CSV that are null, beside empty ones.
+    /// Fields of CSV that are null, beside empty ones; quoted or not.
     pub nulls: Vec<String>,
     /// The columns of CSV without a header line.
     pub columns: Option<Vec<String>>,
@@ -68,6 +83,9 @@ pub struct Source {
     /// What has to hold of a row; all others are passed over.
     pub filters: Vec<Filter>,
 }
+
+/// The quote of CSV in which no field is quoted and quotes are characters like any other.
+pub const NO_QUOTE: char = '\0';
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +134,8 @@ pub struct Filter {
 /// A table of what was shown: one sample for each row, or for each element of its lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleTable {
+    /// Its name in messages and manifests.
+    pub name: String,
     /// Where it lies.
     pub source: Source,
     /// The column of the customer.
@@ -171,6 +191,26 @@ pub enum TypeOf {
     },
 }
 
+impl TypeOf {
+    /// The column that says it, where one does.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Constant(_) => None,
+            Self::Column { column, .. } => Some(column),
+        }
+    }
+
+    /// The numbers of all types that rows can have.
+    pub fn numbers(&self) -> impl Iterator<Item = u8> {
+        let (constant, values) = match self {
+            Self::Constant(number) => (Some(*number), [].as_slice()),
+            Self::Column { values, .. } => (None, values.as_slice()),
+        };
+        constant.into_iter().chain(values.iter().map(|&(_, number)| number))
+    }
+}
+
 /// Where the day of a row comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DayOf {
@@ -188,6 +228,17 @@ pub enum DayOf {
         /// The zone; UTC where none is said.
         zone: Option<String>,
     },
+}
+
+impl DayOf {
+    /// The column of the day, where one has it.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column { column, .. } => Some(column),
+            Self::Path(_) | Self::Time { .. } => None,
+        }
+    }
 }
 
 /// A column of times.
@@ -278,6 +329,32 @@ pub enum LabelOf {
     Value(bool),
 }
 
+impl LabelOf {
+    /// As what it is kept.
+    #[must_use]
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::Column { dtype, .. } => *dtype,
+            Self::AtLeast { .. } | Self::Is { .. } | Self::In { .. } | Self::Equals { .. } | Self::Value(_) => {
+                ValueType::Bool
+            }
+        }
+    }
+
+    /// The column that it is made of, where it is of one.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column { column, .. }
+            | Self::AtLeast { column, .. }
+            | Self::Is { column, .. }
+            | Self::In { column }
+            | Self::Equals { column } => Some(column),
+            Self::Value(_) => None,
+        }
+    }
+}
+
 /// A column that is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
@@ -311,6 +388,21 @@ pub enum ValueType {
     F64,
     /// A hash of text, as 64 bits, signed.
     Hash,
+}
+
+impl ValueType {
+    /// The type of its values in the outputs.
+    #[must_use]
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::Bool => Dtype::Bool,
+            Self::U8 => Dtype::U8,
+            Self::I32 => Dtype::I32,
+            Self::I64 | Self::Hash => Dtype::I64,
+            Self::F32 => Dtype::F32,
+            Self::F64 => Dtype::F64,
+        }
+    }
 }
 
 /// How ids are stored.

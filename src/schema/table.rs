@@ -2,8 +2,8 @@
 
 use super::fields::{Field, Fields};
 use super::{
-    Compression, DayOf, FileFormat, Filter, Kept, Label, LabelOf, POSITION, Source, Split, TimeOf, Unit, ValueType,
-    names,
+    Compression, DayOf, FileFormat, Filter, Kept, Label, LabelOf, NO_QUOTE, POSITION, Source, Split, TimeOf, Unit,
+    ValueType, names,
 };
 use crate::error::{Error, Result, quoted};
 use crate::zone::Zone;
@@ -34,7 +34,7 @@ pub(super) fn source(fields: &mut Fields<'_>) -> Result<Source> {
         format: fields.get("format").map(|field| field.one_of(&FORMATS)).transpose()?,
         compression: fields.get("compression").map(|field| field.one_of(&COMPRESSIONS)).transpose()?,
         delimiter: fields.get("delimiter").map(|field| field.text().map(ToOwned::to_owned)).transpose()?,
-        quote: fields.get("quote").map(|field| field.character()).transpose()?,
+        quote: fields.get("quote").map(|field| quote(&field)).transpose()?,
         escape: fields.get("escape").map(|field| field.character()).transpose()?,
         nulls: texts(fields.get("nulls"))?.unwrap_or_default(),
         columns: texts(fields.get("columns"))?,
@@ -51,6 +51,11 @@ pub(super) fn source(fields: &mut Fields<'_>) -> Result<Source> {
         }
     }
     Ok(source)
+}
+
+/// A quote; an empty one is none.
+fn quote(field: &Field<'_>) -> Result<char> {
+    if field.is_empty_text() { Ok(NO_QUOTE) } else { field.character() }
 }
 
 fn splits(field: &Field<'_>) -> Result<Vec<Split>> {

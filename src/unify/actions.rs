@@ -1,22 +1,26 @@
 //! Tables of actions as one stream of checked actions of the customers that matter.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::columns::{Cell, Cells, Reader};
+use super::columns::Reader;
 use super::days::Days;
-use super::reject::{Fault, Reject, Rejects, day_value, id_value, key_fault, time_value, valid_day};
+use super::reject::{Fault, Reject, Rejects, valid_day};
+use super::roles::{Kind, Roles};
 use super::spilled::SpilledRejects;
+use super::table::{PlainColumn, Table};
+use super::walk::At;
 use super::{Progress, Sink, read_all};
-use crate::config::{ActionTable, Plan};
-use crate::error::{Error, Reason, Result};
-use crate::event::{Action, Day, ItemId, NULL_TIME};
+use crate::config::Plan;
+use crate::error::{Error, Result};
+use crate::event::{Action, Day, ItemId};
 use crate::fsio::SpillFolder;
-use crate::pack::Packed;
+use crate::pack::{self, Packed};
 use crate::read::{Chunk, Source};
+use crate::schema::ActionTable;
 
 /// What a table of actions holds beside its actions.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -70,15 +74,16 @@ pub fn read_actions<I: ItemId>(
     let rejects = Rejects::new(plan.options().invalid, folder);
     let rows = Mutex::new(FxHashMap::<Day, u64>::default());
     let idle = Mutex::new(Vec::new());
+    let roles = Roles::of_actions(plan, table)?;
     read_all(source, &|chunk| {
         let mut found = lock(&idle).pop().unwrap_or_default();
-        read_chunk(&chunk, table, plan, pick, &rejects, &mut found)?;
+        read_chunk(&chunk, &roles, plan, pick, &rejects, &mut found)?;
         let mut rows = lock(&rows);
         for &(day, more) in &found.runs {
             *rows.entry(day).or_default() += more;
         }
         drop(rows);
-        sink(Packed::new(&found.actions, &[], 0)?)?;
+        sink(Packed::new(&found.actions, &found.features, roles.packing.width())?)?;
         lock(&idle).push(found);
         progress(chunk.bytes)
     })?;
@@ -90,6 +95,8 @@ pub fn read_actions<I: ItemId>(
 struct Found<I: ItemId> {
     /// The wanted actions.
     actions: Vec<Action<I>>,
+    /// Their packed features, one after the other.
+    features: Vec<u8>,
     /// How many valid rows each run of rows with one day has.
     runs: Vec<(Day, u64)>,
     /// The rows of a run that are wanted, each with the place of its customer.
@@ -98,7 +105,7 @@ struct Found<I: ItemId> {
 
 impl<I: ItemId> Default for Found<I> {
     fn default() -> Self {
-        Self { actions: Vec::new(), runs: Vec::new(), wanted: Vec::new() }
+        Self { actions: Vec::new(), features: Vec::new(), runs: Vec::new(), wanted: Vec::new() }
     }
 }
 
@@ -108,82 +115,157 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn read_chunk<I: ItemId>(
     chunk: &Chunk,
-    table: &ActionTable,
+    roles: &Roles<'_>,
     plan: &Plan,
     pick: &Pick<'_>,
     rejects: &Rejects<'_>,
     found: &mut Found<I>,
 ) -> Result<()> {
-    let reader = Reader::new(&table.name, chunk, plan);
-    let columns = Columns::new(&reader, table)?;
-    let rows = chunk.batch.num_rows();
+    let reader = Reader::new(roles.table, chunk);
+    let table = Table::new(&reader, chunk, roles)?;
     found.actions.clear();
+    found.features.clear();
     found.runs.clear();
-    match columns.plain::<I>(rows) {
-        Some(plain) => plain.read(table.kind, plan, pick, found)?,
-        None => read_rows(&columns, &reader, rows, plan, pick, rejects, found)?,
+    match Plain::new::<I>(&table) {
+        Some(plain) => plain.read(plan, pick, found)?,
+        None => read_rows(&table, &reader, plan, pick, rejects, found)?,
     }
     Ok(())
 }
 
 /// Reads a chunk row by row, each checked.
 fn read_rows<I: ItemId>(
-    columns: &Columns<'_>,
+    table: &Table<'_>,
     reader: &Reader<'_>,
-    rows: usize,
     plan: &Plan,
     pick: &Pick<'_>,
     rejects: &Rejects<'_>,
     found: &mut Found<I>,
 ) -> Result<()> {
-    let Found { actions, runs, wanted } = found;
+    let Found { actions, features, runs, wanted } = found;
     let mut day_is_seen = false;
-    for row in 0..rows {
-        let (day, customer, item, time) = match columns.row::<I>(row) {
-            Ok(row) => row,
+    let mut values = Vec::new();
+    for row in 0..table.walk.rows {
+        let place = table.walk.place(row);
+        let key = match table.key(row) {
+            Ok(key) => key,
             Err(fault) => {
-                rejects.add(reader, row, columns.days.get(row), fault, || columns.contents(row))?;
+                rejects.add(reader, place, table.day_cell(At::row(row)), fault, || table.row_contents(row))?;
                 continue;
             }
         };
-        match runs.last_mut() {
-            Some((last, rows)) if *last == day => *rows += 1,
-            _ => {
-                runs.push((day, 1));
-                day_is_seen = plan.any_sees(day);
+        for element in table.walk.elements(row) {
+            let at = At { row, element };
+            let (day, customer, kind, item, time) = match action::<I>(table, at, key, &mut values) {
+                Ok(action) => action,
+                Err(fault) => {
+                    rejects.add(reader, place, table.day_cell(at), fault, || table.contents(at))?;
+                    continue;
+                }
+            };
+            match runs.last_mut() {
+                Some((last, rows)) if *last == day => *rows += 1,
+                _ => {
+                    runs.push((day, 1));
+                    day_is_seen = plan.any_sees(day);
+                }
             }
-        }
-        if day_is_seen {
-            pick(&[customer], wanted);
-            actions.extend(wanted.iter().map(|&(_, place)| Action::new(place, day, time, item, columns.table.kind)));
+            if day_is_seen {
+                pick(&[customer], wanted);
+                for &(_, place) in wanted.iter() {
+                    actions.push(Action::new(place, day, time, item, kind));
+                    table.roles.packing.pack(&values, features)?;
+                }
+            }
         }
     }
     Ok(())
 }
 
+/// Day, customer, type, item and time of an action, checked, and its features.
+fn action<I: ItemId>(
+    table: &Table<'_>,
+    at: At,
+    (day, customer): (Option<Day>, Option<i64>),
+    features: &mut Vec<pack::Value>,
+) -> Result<(Day, i64, u8, I, i64), Fault> {
+    let day = day.map_or_else(|| table.day(at), Ok)?;
+    let customer = customer.map_or_else(|| table.customer(at), Ok)?;
+    let kind = table.kind(at)?;
+    let item = table.item(at)?;
+    let time = table.time(at, day)?;
+    table.values(at, features)?;
+    Ok((day, customer, kind, item, time))
+}
+
 /// The values of a chunk without any fault or null: what nearly all chunks are, and quick to read.
 struct Plain<'a> {
+    table: &'a Table<'a>,
     rows: usize,
     days: PlainDays<'a>,
-    customers: &'a [i64],
-    items: &'a [i64],
-    times: Option<&'a [i64]>,
+    customers: Cow<'a, [i64]>,
+    items: Cow<'a, [i64]>,
+    kinds: PlainKinds<'a>,
+    times: Option<Cow<'a, [i64]>>,
+    values: Vec<PlainColumn<'a>>,
+    /// Where each row of these is in the table, where they are elements of lists.
+    places: Option<Vec<At>>,
 }
 
 enum PlainDays<'a> {
     Same(Day),
-    Each(&'a [i64]),
+    Each(Cow<'a, [i64]>),
 }
 
-impl Plain<'_> {
+enum PlainKinds<'a> {
+    Same(u8),
+    Each(Cow<'a, [i64]>),
+}
+
+impl<'a> Plain<'a> {
+    /// The columns as plain values, unless any row lacks one or has a fault; each element of a list is a row of its own.
+    fn new<I: ItemId>(table: &'a Table<'a>) -> Option<Self> {
+        if table.walk.has_unequal() || (table.walk.lists.is_some() && table.has_keys_in_list()) {
+            return None;
+        }
+        let places: Option<Vec<At>> = table.walk.lists.as_ref().map(|_| {
+            let of_row = |row| table.walk.elements(row).map(move |element| At { row, element });
+            (0..table.walk.rows).flat_map(of_row).collect()
+        });
+        let rows = places.as_ref().map_or(table.walk.rows, Vec::len);
+        let spread = |column: PlainColumn<'a>| match &places {
+            None => Cow::Borrowed(column.values),
+            Some(places) => places.iter().map(|&at| column.get(at)).collect(),
+        };
+        let days = match &table.days {
+            Days::Column(days) => PlainDays::Each(spread(PlainColumn { values: days.plain()?, in_list: false })),
+            Days::Path(_) if table.walk.rows == 0 => return None,
+            Days::Path(_) => PlainDays::Same(valid_day(table.days.get(0))?),
+        };
+        let kinds = match (&table.kinds, &table.roles.kind) {
+            (Some(kinds), _) => PlainKinds::Each(spread(kinds.plain()?)),
+            (None, Kind::Constant(kind)) => PlainKinds::Same(*kind),
+            (None, Kind::Column { .. }) => return None,
+        };
+        let times = match &table.times {
+            Some(times) => Some(spread(times.plain()?)),
+            None => None,
+        };
+        let items = spread(table.items.plain()?);
+        let fit = items.iter().all(|&item| I::try_from(item).is_ok());
+        let customers = spread(table.customers.plain()?);
+        let values = table.plain_values().filter(|_| fit)?;
+        Some(Self { table, rows, days, customers, items, kinds, times, values, places })
+    }
+
     /// Reads the rows a run of one day at a time; days that nothing sees are only counted.
-    fn read<I: ItemId>(&self, kind: u8, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) -> Result<()> {
-        let Found { actions, runs, wanted } = found;
+    fn read<I: ItemId>(&self, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) -> Result<()> {
+        let Found { actions, features, runs, wanted } = found;
         let mut all_fit = true;
         let mut start = 0;
         while start < self.rows {
-            let (day, end) = match self.days {
-                PlainDays::Same(day) => (day, self.rows),
+            let (day, end) = match &self.days {
+                PlainDays::Same(day) => (*day, self.rows),
                 PlainDays::Each(days) => {
                     let same = days[start..].iter().take_while(|&&day| day == days[start]).count();
                     // Checked days are of the calendar, which 32 bits hold.
@@ -196,95 +278,38 @@ impl Plain<'_> {
                 let midnight = day.midnight();
                 actions.extend(wanted.iter().map(|&(row, customer)| {
                     let row = start + row as usize;
-                    let time = self.times.map_or(midnight, |times| times[row]);
+                    let time = self.times.as_ref().map_or(midnight, |times| times[row]);
+                    let kind = match &self.kinds {
+                        PlainKinds::Same(kind) => *kind,
+                        // One of the description's, all of which a byte holds.
+                        PlainKinds::Each(kinds) => kinds[row] as u8,
+                    };
                     let item = I::try_from(self.items[row]).unwrap_or_else(|_| {
                         all_fit = false;
                         I::zeroed()
                     });
                     Action::new(customer, day, time, item, kind)
                 }));
+                self.pack(start, wanted, features)?;
             }
             start = end;
         }
         if all_fit { Ok(()) } else { Err(Error::internal("the items of a plain chunk fit")) }
     }
-}
 
-/// The columns of a chunk.
-struct Columns<'a> {
-    table: &'a ActionTable,
-    days: Days,
-    customers: Cells,
-    items: Cells,
-    /// The column of times and its name.
-    times: Option<(&'a str, Cells)>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(reader: &Reader<'_>, table: &'a ActionTable) -> Result<Self> {
-        Ok(Self {
-            days: reader.days(&table.day_column)?,
-            customers: reader.ids("customer_id")?,
-            items: reader.ids(&table.item_column)?,
-            times: table.time_column.as_deref().map(|name| Ok((name, reader.times(name)?))).transpose()?,
-            table,
-        })
-    }
-
-    /// The columns as plain values, unless any row lacks one or has a fault.
-    fn plain<I: ItemId>(&self, rows: usize) -> Option<Plain<'_>> {
-        let days = match &self.days {
-            Days::Column(days) => PlainDays::Each(days.plain()?),
-            Days::Path(_) if rows == 0 => return None,
-            Days::Path(_) => PlainDays::Same(valid_day(self.days.get(0))?),
-        };
-        let times = match &self.times {
-            Some((_, times)) => Some(times.plain()?),
-            None => None,
-        };
-        let items = self.items.plain()?;
-        let fit = items.iter().all(|&item| I::try_from(item).is_ok());
-        fit.then_some(Plain { rows, days, customers: self.customers.plain()?, items, times })
-    }
-
-    /// Day, customer, item and time of a row, checked.
-    fn row<I: ItemId>(&self, row: usize) -> Result<(Day, i64, I, i64), Fault> {
-        let (day, customer) = (self.days.get(row), self.customers.get(row));
-        let (Some(day), Cell::Value(customer)) = (valid_day(day), customer) else {
-            let text = |column: &str| {
-                if column == self.table.day_column { self.days.text(row) } else { self.customers.text(row) }
-            };
-            return Err(key_fault(&self.table.day_column, day, customer, text).unwrap_or_else(|| self.item_fault(row)));
-        };
-        let Cell::Value(item) = self.items.get(row) else { return Err(self.item_fault(row)) };
-        let item = I::try_from(item).map_err(|_| self.item_fault(row))?;
-        let time = match &self.times {
-            None => day.midnight(),
-            Some((name, times)) => match times.get(row) {
-                Cell::Value(time) => time,
-                Cell::Null => NULL_TIME,
-                Cell::Bad => {
-                    let (column, value) = ((*name).to_owned(), times.text(row));
-                    return Err(Fault { reason: Reason::UnparsableTime, column, value });
-                }
-            },
-        };
-        Ok((day, customer, item, time))
-    }
-
-    fn item_fault(&self, row: usize) -> Fault {
-        let reason = if self.items.get(row) == Cell::Null { Reason::NullItem } else { Reason::ItemOutOfRange };
-        Fault { reason, column: self.table.item_column.clone(), value: self.items.text(row) }
-    }
-
-    fn contents(&self, row: usize) -> Map<String, Value> {
-        let mut contents = Map::new();
-        contents.insert(self.table.day_column.clone(), day_value(self.days.get(row), self.days.text(row)));
-        contents.insert("customer_id".to_owned(), id_value(self.customers.get(row), self.customers.text(row)));
-        contents.insert(self.table.item_column.clone(), id_value(self.items.get(row), self.items.text(row)));
-        if let Some((name, times)) = &self.times {
-            contents.insert((*name).to_owned(), time_value(times.get(row), times.text(row)));
+    /// Adds the packed features of the wanted rows, counted from `start`.
+    fn pack(&self, start: usize, wanted: &[(u32, u32)], features: &mut Vec<u8>) -> Result<()> {
+        if self.values.is_empty() {
+            return Ok(());
         }
-        contents
+        let mut values = Vec::new();
+        for &(row, _) in wanted {
+            let row = start + row as usize;
+            let at = self.places.as_ref().map_or(At::row(row), |places| places[row]);
+            values.clear();
+            values.extend(self.table.packed(&self.values, at));
+            self.table.roles.packing.pack(&values, features)?;
+        }
+        Ok(())
     }
 }

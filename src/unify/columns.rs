@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, NullArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::time::{format_time, parse_time};
-use crate::config::Plan;
-use crate::error::{Error, Invariant, Result};
-use crate::event::{Day, NULL_TIME};
+use super::time::format_time;
+use super::times::micros;
+use super::view::{Found, View};
+use crate::error::{Error, Result};
+use crate::event::Day;
 use crate::read::{Chunk, Origin};
-use crate::zone::Zone;
+use crate::schema::{Ids, ValueType};
 
 /// What a row holds in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +75,58 @@ impl Cells {
         }
     }
 
-    fn from_values(array: &ArrayRef, values: ScalarBuffer<i64>) -> Self {
+    pub(super) fn from_values(array: &ArrayRef, values: ScalarBuffer<i64>) -> Self {
         Self { array: Arc::clone(array), values, nulls: array.logical_nulls(), bad: None }
+    }
+
+    /// The same values, and `value` for null.
+    pub(super) fn with_null(self, value: Option<i64>) -> Self {
+        let Some(value) = value.filter(|_| self.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0)) else {
+            return self;
+        };
+        Self::new(&self.array, |row| if self.get(row) == Cell::Null { Cell::Value(value) } else { self.get(row) })
+    }
+
+    /// The number of cells.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Other cells in the place of these.
+    pub(super) fn same(&self, mut cell: impl FnMut(Cell) -> Cell) -> Self {
+        Self::new(&self.array, |row| cell(self.get(row)))
+    }
+
+    /// Other values in the place of these; what has none is bad.
+    pub(super) fn map(self, value: impl Fn(i64) -> Option<i64>) -> Self {
+        Self::new(&self.array, |row| match self.get(row) {
+            Cell::Value(number) => value(number).map_or(Cell::Bad, Cell::Value),
+            other => other,
+        })
+    }
+
+    /// Values of no column.
+    pub(super) fn from_numbers(values: Vec<i64>) -> Self {
+        let array: ArrayRef = Arc::new(NullArray::new(values.len()));
+        Self { array, values: values.into(), nulls: None, bad: None }
+    }
+
+    /// The same cells, but for a value that is none.
+    pub(super) fn without(self, value: i64) -> Self {
+        if !self.values.contains(&value) {
+            return self;
+        }
+        Self::new(&self.array, |row| if self.get(row) == Cell::Value(value) { Cell::Bad } else { self.get(row) })
+    }
+
+    /// The same value for so many rows.
+    pub(super) fn constant(value: i64, rows: usize) -> Self {
+        Self::from_numbers(vec![value; rows])
+    }
+
+    /// Whether a cell that is bad holds an integer, so that it is one which does not fit.
+    pub(super) fn is_integer(&self, row: usize) -> bool {
+        View::of(&self.array).is_some_and(|view| view.get(row).integer().is_some())
     }
 
     pub(super) fn all_null(array: &ArrayRef) -> Self {
@@ -85,64 +137,12 @@ impl Cells {
 /// A chunk and the table it belongs to: where errors about its columns get their place from.
 pub(super) struct Reader<'a> {
     pub(super) table: &'a str,
-    pub(super) batch: &'a RecordBatch,
     pub(super) origin: &'a Origin,
-    /// The zone in which days that come as instants count, where one is asked for.
-    pub(super) day_zone: Option<&'a Zone>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(table: &'a str, chunk: &'a Chunk, plan: &'a Plan) -> Self {
-        Self { table, batch: &chunk.batch, origin: &chunk.origin, day_zone: plan.day_zone() }
-    }
-
-    /// Customer and item ids; `Bad` where the id is beyond 64 bits, signed.
-    pub(super) fn ids(&self, column: &str) -> Result<Cells> {
-        self.id_cells(column, &self.column(column)?)
-    }
-
-    /// Times in microseconds since the epoch, floored; `Bad` where text is no time or a time is beyond 64 bits.
-    pub(super) fn times(&self, column: &str) -> Result<Cells> {
-        self.time_cells(column, &self.column(column)?)
-    }
-
-    pub(super) fn time_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
-        let array = self.unpacked(column, array)?;
-        match array.data_type() {
-            DataType::Null => Ok(Cells::all_null(&array)),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                let times = array.as_primitive::<TimestampMicrosecondType>();
-                Ok(guarded(Cells::from_values(&array, times.values().clone())))
-            }
-            DataType::Timestamp(unit, _) => scaled(&array, *unit),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-                let texts = Texts::new(&array);
-                Ok(Cells::new(&array, |row| match texts.get(row) {
-                    None => Cell::Null,
-                    Some(text) => parse_time(text).map_or(Cell::Bad, Cell::Value),
-                }))
-            }
-            _ => Err(self.wrong_type(column, &array, "a timestamp, or text as in RFC 3339")),
-        }
-    }
-
-    /// Labels as 0 and 1.
-    pub(super) fn labels(&self, column: &str) -> Result<Cells> {
-        self.label_cells(column, &self.column(column)?)
-    }
-
-    pub(super) fn has(&self, column: &str) -> bool {
-        self.batch.column_by_name(column).is_some()
-    }
-
-    pub(super) fn column(&self, column: &str) -> Result<ArrayRef> {
-        self.batch.column_by_name(column).cloned().ok_or_else(|| Error::MissingColumn {
-            table: self.table.to_owned(),
-            file: self.origin.path().map(ToOwned::to_owned),
-            column: column.to_owned(),
-            from_folder: false,
-            present: self.batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect(),
-        })
+    pub(super) fn new(table: &'a str, chunk: &'a Chunk) -> Self {
+        Self { table, origin: &chunk.origin }
     }
 
     pub(super) fn wrong_type(&self, column: &str, array: &ArrayRef, expected: &'static str) -> Error {
@@ -151,21 +151,7 @@ impl<'a> Reader<'a> {
             file: self.origin.path().map(ToOwned::to_owned),
             column: column.to_owned(),
             found: array.data_type().to_string(),
-            expected,
-        }
-    }
-
-    fn wrong_value(&self, column: &str, row: usize, value: &[u8], expected: &'static str) -> Error {
-        let Some(row) = self.origin.rows.number(row) else {
-            return Error::internal("lines of text files are numbered");
-        };
-        Error::ValueType {
-            table: self.table.to_owned(),
-            file: self.origin.path().map(ToOwned::to_owned),
-            row,
-            column: column.to_owned(),
-            value: String::from_utf8_lossy(value).into_owned(),
-            expected,
+            expected: expected.into(),
         }
     }
 
@@ -179,157 +165,139 @@ impl<'a> Reader<'a> {
         cast(array, plain).map_err(|_| self.wrong_type(column, array, "plain values"))
     }
 
-    pub(super) fn id_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
-        self.id_cells_at(column, array, &|row| row)
+    /// A column, cell by cell; `is_kind` says whether its type can be what is wanted.
+    fn cells(
+        &self,
+        column: &str,
+        array: &ArrayRef,
+        expected: &'static str,
+        is_kind: impl Fn(&View<'_>) -> bool,
+        cell: impl Fn(Found<'_>) -> Cell,
+    ) -> Result<Cells> {
+        let array = self.unpacked(column, array)?;
+        let Some(view) = View::of(&array).filter(is_kind) else {
+            return Err(self.wrong_type(column, &array, expected));
+        };
+        let cells = Cells::new(&array, |row| match view.get(row) {
+            Found::Null => Cell::Null,
+            found => cell(found),
+        });
+        drop(view);
+        Ok(cells)
     }
 
-    pub(super) fn id_cells_at(&self, column: &str, array: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<Cells> {
+    /// Ids; `Bad` where they are none that 64 bits hold.
+    pub(super) fn ids(&self, column: &str, array: &ArrayRef, ids: Ids) -> Result<Cells> {
         let array = self.unpacked(column, array)?;
-        match array.data_type() {
-            DataType::Null => Ok(Cells::all_null(&array)),
-            DataType::Int64 => Ok(Cells::from_values(&array, array.as_primitive::<Int64Type>().values().clone())),
-            kind if kind.is_integer() || matches!(kind, DataType::Decimal128(_, 0)) => {
+        match (ids, array.data_type()) {
+            (_, DataType::Null) => Ok(Cells::all_null(&array)),
+            (Ids::Int, DataType::Int64) => {
+                Ok(Cells::from_values(&array, array.as_primitive::<Int64Type>().values().clone()))
+            }
+            (Ids::Int, kind) if kind.is_integer() || matches!(kind, DataType::Decimal128(_, 0)) => {
                 // The cast makes what does not fit null: what is null only now is out of range.
                 let wide = cast(&array, &DataType::Int64).map_err(|_| self.wrong_type(column, &array, INTEGER))?;
                 let wide: &Int64Array = wide.as_primitive();
                 let bad = (wide.null_count() > array.null_count())
                     .then(|| BooleanBuffer::collect_bool(array.len(), |row| wide.is_null(row) && array.is_valid(row)));
-                Ok(Cells {
-                    values: wide.values().clone(),
-                    nulls: array.logical_nulls(),
-                    bad,
-                    array: Arc::clone(&array),
-                })
+                let (values, nulls) = (wide.values().clone(), array.logical_nulls());
+                Ok(Cells { values, nulls, bad, array: Arc::clone(&array) })
             }
-            DataType::Utf8 if self.origin.text => {
-                let texts = Texts::new(&array);
-                let wrong = (0..array.len())
-                    .find_map(|row| texts.get(row).filter(|text| !is_integer(text)).map(|text| (row, text)));
-                if let Some((row, text)) = wrong {
-                    return Err(self.wrong_value(column, row_of(row), text, INTEGER));
-                }
-                Ok(Cells::new(&array, |row| match texts.get(row) {
-                    None => Cell::Null,
-                    Some(text) => integer(text).map_or(Cell::Bad, Cell::Value),
-                }))
+            (Ids::Int, _) => {
+                let id = |found: Found<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
+                let cell = |found: Found<'_>| id(found).map_or(Cell::Bad, Cell::Value);
+                self.cells(column, &array, INTEGER, |view| !view.is_bools(), cell)
             }
-            _ => Err(self.wrong_type(column, &array, INTEGER)),
+            (Ids::U64, _) => {
+                let id = |found: Found<'_>| found.integer().and_then(|id| u64::try_from(id).ok());
+                let cell = |found: Found<'_>| id(found).map_or(Cell::Bad, |id| Cell::Value(id.cast_signed()));
+                self.cells(column, &array, INTEGER, |view| !view.is_bools(), cell)
+            }
+            (Ids::Hash, _) => self.hashes(column, &array),
         }
     }
 
-    pub(super) fn label_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
-        self.label_cells_at(column, array, &|row| row)
+    /// As [`Reader::ids`], of items, where padding is 0, and a hash has to be told from it.
+    pub(super) fn item_ids(&self, column: &str, array: &ArrayRef, ids: Ids) -> Result<Cells> {
+        let cells = self.ids(column, array, ids)?;
+        Ok(if ids == Ids::Hash { cells.map(|hash| Some(if hash == 0 { 1 } else { hash })) } else { cells })
     }
 
-    pub(super) fn label_cells_at(
-        &self,
-        column: &str,
-        array: &ArrayRef,
-        row_of: &dyn Fn(usize) -> usize,
-    ) -> Result<Cells> {
-        match array.data_type() {
-            DataType::Null => Ok(Cells::all_null(array)),
-            DataType::Boolean => {
-                let labels: &BooleanArray = array.as_boolean();
-                let values = labels.values().iter().map(i64::from).collect();
-                Ok(Cells::from_values(array, values))
+    /// Hashes of text, or of what a text format would have instead.
+    pub(super) fn hashes(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        let hash = |text: &[u8]| Cell::Value(xxh3_64(text).cast_signed());
+        self.cells(column, array, TEXT, |_| true, |found| found.text().map_or(Cell::Null, |text| hash(&text)))
+    }
+
+    /// Ids of requests: the integers that they are, or else the hashes of their text.
+    pub(super) fn request_ids(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+        let hash = |text: &[u8]| xxh3_64(text).cast_signed();
+        let integer = |found: Found<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
+        let id = |found: Found<'_>| integer(found).or_else(|| found.text().map(|text| hash(&text)));
+        self.cells(column, array, TEXT, |_| true, |found| id(found).map_or(Cell::Null, Cell::Value))
+    }
+
+    /// Values that are kept: numbers as they are, floats as the bits of 64-bit ones, hashes of text.
+    pub(super) fn values(&self, column: &str, array: &ArrayRef, dtype: ValueType) -> Result<Cells> {
+        if let (ValueType::Bool, DataType::Boolean) = (dtype, array.data_type()) {
+            let labels: &BooleanArray = array.as_boolean();
+            return Ok(Cells::from_values(array, labels.values().iter().map(i64::from).collect()));
+        }
+        let value = |value: Option<i64>| value.map_or(Cell::Bad, Cell::Value);
+        let whole = |found: Found<'_>| match found {
+            Found::Bool(bool) => Some(i128::from(bool)),
+            found => found.integer(),
+        };
+        match dtype {
+            ValueType::Hash => self.hashes(column, array),
+            ValueType::Bool => {
+                self.cells(column, array, "a boolean", |_| true, |found| value(found.bool().map(i64::from)))
             }
-            DataType::Utf8 if self.origin.text => {
-                let texts = Texts::new(array);
-                let wrong = (0..array.len())
-                    .find_map(|row| texts.get(row).filter(|text| label(text).is_none()).map(|text| (row, text)));
-                if let Some((row, text)) = wrong {
-                    return Err(self.wrong_value(column, row_of(row), text, "true or false"));
-                }
-                Ok(Cells::new(array, |row| {
-                    texts.get(row).and_then(label).map_or(Cell::Null, |label| Cell::Value(i64::from(label)))
-                }))
+            ValueType::U8 | ValueType::I32 | ValueType::I64 => {
+                let (least, most) = match dtype {
+                    ValueType::U8 => (0, u8::MAX.into()),
+                    ValueType::I32 => (i32::MIN.into(), i32::MAX.into()),
+                    _ => (i64::MIN, i64::MAX),
+                };
+                let fits = |number: &i64| (least..=most).contains(number);
+                let cell =
+                    |found: Found<'_>| value(whole(found).and_then(|number| i64::try_from(number).ok()).filter(fits));
+                self.cells(column, array, "a number", |_| true, cell)
             }
-            _ => Err(self.wrong_type(column, array, "a boolean")),
+            ValueType::F32 | ValueType::F64 => {
+                let fits =
+                    |number: &f64| dtype == ValueType::F64 || !number.is_finite() || (*number as f32).is_finite();
+                let cell = |found: Found<'_>| value(found.number().filter(fits).map(float_bits));
+                self.cells(column, array, "a number", |_| true, cell)
+            }
         }
     }
+
+    /// Whether numbers are at least so much, as 0 and 1.
+    pub(super) fn at_least(&self, column: &str, array: &ArrayRef, threshold: f64) -> Result<Cells> {
+        let cell =
+            |found: Found<'_>| found.number().map_or(Cell::Bad, |number| Cell::Value(i64::from(number >= threshold)));
+        self.cells(column, array, "a number", |_| true, cell)
+    }
+
+    /// The place among some texts of the one that is what a text format would have; null where there is none of them.
+    pub(super) fn places(&self, column: &str, array: &ArrayRef, texts: &[&str]) -> Result<Cells> {
+        let place = |text: &[u8]| texts.iter().position(|known| known.as_bytes() == text);
+        let cell = |found: Found<'_>| {
+            let place = found.text().and_then(|text| place(&text)).and_then(|place| i64::try_from(place).ok());
+            place.map_or(Cell::Bad, Cell::Value)
+        };
+        self.cells(column, array, TEXT, |_| true, cell)
+    }
+}
+
+/// A float as the integer that a cell holds.
+pub(super) fn float_bits(number: f64) -> i64 {
+    number.to_bits().cast_signed()
 }
 
 const INTEGER: &str = "an integer";
-
-/// The bytes of a text column of any layout.
-pub(super) enum Texts<'a> {
-    Small(&'a arrow::array::StringArray),
-    Large(&'a arrow::array::LargeStringArray),
-    View(&'a arrow::array::StringViewArray),
-}
-
-impl<'a> Texts<'a> {
-    /// The caller has seen that the array is one of the three.
-    pub(super) fn new(array: &'a ArrayRef) -> Self {
-        match array.data_type() {
-            DataType::LargeUtf8 => Self::Large(array.as_string()),
-            DataType::Utf8View => Self::View(array.as_string_view()),
-            _ => Self::Small(array.as_string()),
-        }
-    }
-
-    pub(super) fn get(&self, row: usize) -> Option<&'a [u8]> {
-        match self {
-            Self::Small(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
-            Self::Large(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
-            Self::View(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
-        }
-    }
-}
-
-/// Times of another unit than microseconds.
-fn scaled(array: &ArrayRef, unit: TimeUnit) -> Result<Cells> {
-    // Every unit is stored as 64-bit counts, so this cast only renames the type.
-    let counts = cast(array, &DataType::Int64).invariant("timestamps are kept as 64-bit counts")?;
-    let counts = counts.as_primitive::<Int64Type>();
-    Ok(Cells::new(array, |row| {
-        if counts.is_null(row) {
-            return Cell::Null;
-        }
-        micros(counts.value(row), unit).filter(|&micros| micros != NULL_TIME).map_or(Cell::Bad, Cell::Value)
-    }))
-}
-
-/// A count of units since the epoch in microseconds, floored, or `None` beyond 64 bits.
-fn micros(count: i64, unit: TimeUnit) -> Option<i64> {
-    match unit {
-        TimeUnit::Second => count.checked_mul(1_000_000),
-        TimeUnit::Millisecond => count.checked_mul(1_000),
-        TimeUnit::Microsecond => Some(count),
-        TimeUnit::Nanosecond => Some(count.div_euclid(1_000)),
-    }
-}
-
-/// The one time that stands for null is no time.
-fn guarded(times: Cells) -> Cells {
-    if !times.values.contains(&NULL_TIME) {
-        return times;
-    }
-    Cells::new(&Arc::clone(&times.array), |row| match times.get(row) {
-        Cell::Value(NULL_TIME) => Cell::Bad,
-        cell => cell,
-    })
-}
-
-pub(super) fn is_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-fn is_integer(text: &[u8]) -> bool {
-    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
-    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-}
-
-/// The value of text that [`is_integer`], or `None` beyond 64 bits.
-fn integer(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-fn label(text: &[u8]) -> Option<bool> {
-    let is = |names: [&[u8]; 3]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
-    if is([b"true", b"t", b"1"]) { Some(true) } else { is([b"false", b"f", b"0"]).then_some(false) }
-}
+const TEXT: &str = "text, a number or a boolean";
 
 /// A value as text.
 ///

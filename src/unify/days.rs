@@ -1,14 +1,20 @@
 //! The day of each row: from the path, or from a column of texts, dates or instants.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Date64Type, Int32Type};
 
-use super::columns::{Cell, Cells, Reader, Texts, is_text};
-use super::time::format_time;
-use crate::error::{Error, Result};
+use super::columns::{Cell, Cells, Reader};
+use super::time::{format_time, has_zone, parse_time};
+use super::times::Times;
+use super::view::View;
+use crate::config::Plan;
+use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, MICROS_PER_DAY};
 use crate::read::PathDay;
+use crate::schema::DayOf;
 use crate::zone::Zone;
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
@@ -39,24 +45,65 @@ impl Days {
     }
 }
 
-impl Reader<'_> {
-    pub(super) fn days(&self, column: &str) -> Result<Days> {
-        if let Some(day) = &self.origin.day {
-            return Ok(Days::Path(day.clone()));
-        }
-        let array = self.column(column)?;
-        let array = match array.data_type() {
-            DataType::Dictionary(_, values) if is_text(values) => array,
-            _ => self.unpacked(column, &array)?,
+/// Where the days of a table come from.
+pub(super) struct DayRole<'a> {
+    of: &'a DayOf,
+    /// The column that has them, where one does.
+    pub(super) column: Option<&'a str>,
+    /// The zone in which instants are days.
+    pub(super) zone: Option<Zone>,
+}
+
+impl<'a> DayRole<'a> {
+    pub(super) fn new(of: &'a DayOf, plan: &Plan) -> Result<Self> {
+        let (column, zone, asked) = match of {
+            DayOf::Column { column, zone } => (Some(column.as_str()), zone.as_deref(), plan.day_zone().cloned()),
+            DayOf::Path(_) => (None, None, None),
+            DayOf::Time { zone } => (None, zone.as_deref(), None),
         };
-        self.day_cells(column, &array).map(Days::Column)
+        let said = zone.map(|name| Zone::new(name).invariant("zones of a description are known")).transpose()?;
+        Ok(Self { of, column, zone: asked.or(said) })
     }
 
-    fn day_cells(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+    pub(super) fn is_of_time(&self) -> bool {
+        matches!(self.of, DayOf::Time { .. })
+    }
+
+    /// What messages call the day; `time` is the column of times.
+    pub(super) fn name(&self, time: Option<&'a str>) -> &'a str {
+        match self.of {
+            DayOf::Column { column, .. } => column,
+            DayOf::Path(pattern) => pattern,
+            DayOf::Time { .. } => time.unwrap_or("time"),
+        }
+    }
+
+    /// The days of times.
+    pub(super) fn of_times(&self, times: &Cells) -> Days {
+        let utc = Zone::utc();
+        let mut days = self.zone.as_ref().unwrap_or(&utc).days();
+        Days::Column(times.same(|time| match time {
+            Cell::Value(micros) => cell(days.day(micros)),
+            other => other,
+        }))
+    }
+}
+
+impl Reader<'_> {
+    /// The days of a column.
+    pub(super) fn days(&self, column: &str, array: &ArrayRef, zone: Option<&Zone>) -> Result<Days> {
+        let array = match array.data_type() {
+            DataType::Dictionary(_, values) if is_text(values) => Arc::clone(array),
+            _ => self.unpacked(column, array)?,
+        };
+        self.day_cells(column, &array, zone).map(Days::Column)
+    }
+
+    fn day_cells(&self, column: &str, array: &ArrayRef, zone: Option<&Zone>) -> Result<Cells> {
         let cells = match array.data_type() {
             DataType::Null => Cells::all_null(array),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text_days(array),
-            DataType::Dictionary(_, values) if is_text(values) => return self.dictionary_days(column, array),
+            kind if is_text(kind) || kind.is_integer() => text_days(array, zone),
+            DataType::Dictionary(_, values) if is_text(values) => return self.dictionary_days(column, array, zone),
             DataType::Date32 => {
                 let days = array.as_primitive::<Date32Type>();
                 Cells::new(array, |row| if days.is_null(row) { Cell::Null } else { cell(Some(Day(days.value(row)))) })
@@ -66,16 +113,16 @@ impl Reader<'_> {
                 let day = |millis: i64| i32::try_from(millis.div_euclid(MILLIS_PER_DAY)).ok().map(Day);
                 Cells::new(array, |row| if days.is_null(row) { Cell::Null } else { cell(day(days.value(row))) })
             }
-            DataType::Timestamp(_, zone) => return self.instant_days(column, array, zone.as_deref()),
+            DataType::Timestamp(_, said) => return self.instant_days(column, array, said.as_deref(), zone),
             _ => return Err(self.wrong_type(column, array, "text as `2025-08-15` or `dt=2025-08-15`, or a date")),
         };
         Ok(cells)
     }
 
     /// Text days that the source keeps in a dictionary: each distinct text is parsed once.
-    fn dictionary_days(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
+    fn dictionary_days(&self, column: &str, array: &ArrayRef, zone: Option<&Zone>) -> Result<Cells> {
         let dictionary = array.as_any_dictionary();
-        let values = self.day_cells(column, dictionary.values())?;
+        let values = self.day_cells(column, dictionary.values(), zone)?;
         let keys =
             cast(dictionary.keys(), &DataType::Int32).map_err(|_| self.wrong_type(column, array, "text or a date"))?;
         let keys = keys.as_primitive::<Int32Type>();
@@ -93,9 +140,9 @@ impl Reader<'_> {
 
     /// The days of instants: those of the zone that was asked for, or else of the one that the column says. Where neither is
     /// there, only midnights of UTC say what day they mean.
-    fn instant_days(&self, column: &str, array: &ArrayRef, said: Option<&str>) -> Result<Cells> {
+    fn instant_days(&self, column: &str, array: &ArrayRef, said: Option<&str>, asked: Option<&Zone>) -> Result<Cells> {
         let own = said.map(|name| Zone::new(name).ok_or(name)).transpose();
-        let own = match (own, self.day_zone) {
+        let own = match (own, asked) {
             (Ok(own), _) => own,
             (Err(_), Some(_)) => None,
             (Err(name), None) => {
@@ -104,9 +151,9 @@ impl Reader<'_> {
                 return Err(self.no_day_zone(column, None, problem));
             }
         };
-        let times = self.time_cells(column, array)?;
+        let times = self.times(column, array, &Times::plain())?;
         let mut fault = None;
-        let cells = match (self.day_zone, &own) {
+        let cells = match (asked, &own) {
             (None, None) => Cells::new(array, |row| match times.get(row) {
                 Cell::Value(micros) if micros.rem_euclid(MICROS_PER_DAY) != 0 => {
                     fault.get_or_insert((row, not_midnight(micros)));
@@ -178,14 +225,49 @@ fn cell(day: Option<Day>) -> Cell {
 }
 
 /// Neighbouring rows mostly share their day, so a text is parsed only where it changes.
-fn text_days(array: &ArrayRef) -> Cells {
-    let texts = Texts::new(array);
-    let mut last = (&b""[..], Cell::Bad);
+fn text_days(array: &ArrayRef, zone: Option<&Zone>) -> Cells {
+    let Some(view) = View::of(array) else { return Cells::all_null(array) };
+    let mut last: (Vec<u8>, Cell) = (Vec::new(), Cell::Bad);
     Cells::new(array, |row| {
-        let Some(text) = texts.get(row) else { return Cell::Null };
-        if text != last.0 {
-            last = (text, Day::parse(text).map_or(Cell::Bad, |day| Cell::Value(i64::from(day.0))));
+        let Some(text) = view.get(row).text() else { return Cell::Null };
+        if *text != *last.0 {
+            last.1 = cell(parse_day(&text, zone));
+            last.0.clear();
+            last.0.extend_from_slice(&text);
         }
         last.1
     })
+}
+
+/// Reads a day: `2025-08-15`, `20250815`, either with `dt=` in front; or a time that is a midnight of its day, or in a zone where
+/// both are said.
+pub(super) fn parse_day(text: &[u8], zone: Option<&Zone>) -> Option<Day> {
+    let text = text.strip_prefix(b"dt=").unwrap_or(text);
+    if let &[y0, y1, y2, y3, m0, m1, d0, d1] = text {
+        return Day::parse(&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1]);
+    }
+    if text.len() <= LONGEST_DAY {
+        return Day::parse(text).filter(|_| !text.starts_with(b"dt="));
+    }
+    let micros = parse_time(text)?;
+    match zone {
+        Some(zone) if has_zone(text) => zone.days().day(micros),
+        _ => Day::containing(micros).filter(|_| micros.rem_euclid(MICROS_PER_DAY) == 0),
+    }
+}
+
+/// The bytes of `2025-08-15`.
+const LONGEST_DAY: usize = 10;
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(
+        kind,
+        DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+            | DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_)
+    )
 }

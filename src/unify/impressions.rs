@@ -1,24 +1,22 @@
 //! Impressions as the samples of the requested days, and the customers that these days concern.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::Array;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::columns::{Cell, Cells, Reader};
-use super::days::Days;
-use super::reject::{Fault, MOST_ELEMENTS, Reject, Rejects, day_value, id_value, key_fault, label_value, valid_day};
-use super::slates::Slates;
+use super::columns::Reader;
+use super::reject::{Fault, Reject, Rejects};
+use super::roles::Roles;
 use super::spilled::SpilledRejects;
-use super::{IMPRESSIONS, Progress, Sink, read_all};
+use super::table::{PlainColumn, Table};
+use super::walk::At;
+use super::{Progress, Sink, read_all};
 use crate::config::Plan;
-use crate::error::{Error, Invariant, Reason, Result};
+use crate::error::{Error, Result};
 use crate::event::{Day, ItemId, Sample};
 use crate::fsio::SpillFolder;
-use crate::pack::Packed;
-use crate::read::{Chunk, Source};
+use crate::pack::{self, Dtype, Packed};
+use crate::read::{Chunk, Source, Wanted};
 
 /// What the impressions table holds beside its samples.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,9 +87,12 @@ impl Impressions {
     }
 
     /// Refuses lines of JSON that mostly show nothing: as a line may lack any key, that is how keys of other names look.
-    fn refuse_nothing(&self) -> Result<()> {
+    fn refuse_nothing(&self, wanted: &Wanted) -> Result<()> {
         let (rows, of) = (self.shows_nothing, self.lines);
-        if rows > of / 2 { Err(Error::NothingShown { table: IMPRESSIONS.to_owned(), rows, of }) } else { Ok(()) }
+        if rows <= of / 2 {
+            return Ok(());
+        }
+        Err(Error::NothingShown { table: wanted.table.clone(), rows, of, keys: wanted.keys_of_items() })
     }
 
     /// Refuses days without any sample, unless the plan allows them.
@@ -125,259 +126,196 @@ pub fn read_impressions<I: ItemId>(
 ) -> Result<Impressions> {
     let rejects = Rejects::new(plan.options().invalid, folder);
     let found = Mutex::new(Impressions::none(plan));
+    let roles = Roles::of_samples(plan)?;
     read_all(source, &|chunk| {
-        let (samples, labels, found_here) = read_chunk(&chunk, plan, &rejects)?;
+        let (shown, found_here) = read_chunk(&chunk, plan, &roles, &rejects)?;
         found.lock().unwrap_or_else(PoisonError::into_inner).merge(found_here)?;
-        sink(Packed::new(&samples, &labels, 1)?)?;
+        sink(Packed::new(&shown.samples, &shown.columns, roles.packing.width())?)?;
         progress(chunk.bytes)
     })?;
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.refuse_nothing()?;
+    found.refuse_nothing(&roles.wanted)?;
     let (rejects, spilled) = rejects.finish()?;
     Ok(Impressions { rejects, spilled, ..found })
 }
 
-/// Samples, their packed rows, and what else was found.
-type Read<I> = (Vec<Sample<I>>, Vec<u8>, Impressions);
+/// What a chunk holds: samples, and the packed columns of each, one after the other.
+struct Shown<I> {
+    samples: Vec<Sample<I>>,
+    columns: Vec<u8>,
+}
 
-fn read_chunk<I: ItemId>(chunk: &Chunk, plan: &Plan, rejects: &Rejects<'_>) -> Result<Read<I>> {
-    let reader = Reader::new(IMPRESSIONS, chunk, plan);
-    let table = Table::new(&reader)?;
+fn read_chunk<I: ItemId>(
+    chunk: &Chunk,
+    plan: &Plan,
+    roles: &Roles<'_>,
+    rejects: &Rejects<'_>,
+) -> Result<(Shown<I>, Impressions)> {
+    let reader = Reader::new(roles.table, chunk);
     let mut found = Impressions::none(plan);
-    let (mut samples, mut labels) = (Vec::new(), Vec::new());
+    let mut shown = Shown { samples: Vec::new(), columns: Vec::new() };
     if chunk.origin.text {
         found.lines = chunk.batch.num_rows() as u64;
         found.shows_nothing = chunk.bare;
     }
-    if let Some(plain) = table.plain::<I>() {
-        plain.read(plan, &mut samples, &mut labels, &mut found)?;
-        return Ok((samples, labels, found));
+    let table = Table::new(&reader, chunk, roles)?;
+    match Plain::new::<I>(&table) {
+        Some(plain) => plain.read(plan, &mut shown, &mut found)?,
+        None => read_rows(&table, &reader, plan, rejects, &mut shown, &mut found)?,
     }
-    for row in 0..chunk.batch.num_rows() {
-        let (day, customer) = (table.days.get(row), table.customers.get(row));
-        let key_text = |column: &str| if column == "dt" { table.days.text(row) } else { table.customers.text(row) };
-        let fault = key_fault("dt", day, customer, key_text);
-        let (Some(day_of_row), Cell::Value(customer), None) = (valid_day(day), customer, &fault) else {
-            let fault = fault.invariant("a row without a day or a customer has a fault")?;
-            rejects.add(&reader, row, day, fault, || table.row_contents(row))?;
-            continue;
+    Ok((shown, found))
+}
+
+/// Reads a chunk row by row, each checked.
+fn read_rows<I: ItemId>(
+    table: &Table<'_>,
+    reader: &Reader<'_>,
+    plan: &Plan,
+    rejects: &Rejects<'_>,
+    shown: &mut Shown<I>,
+    found: &mut Impressions,
+) -> Result<()> {
+    let mut values = Vec::new();
+    for row in 0..table.walk.rows {
+        let place = table.walk.place(row);
+        let (day, customer) = match table.key(row) {
+            Ok(key) => key,
+            Err(fault) => {
+                rejects.add(reader, place, table.day_cell(At::row(row)), fault, || table.row_contents(row))?;
+                continue;
+            }
         };
-        found.see(day_of_row, day_of_row);
-        let wanted = plan.day_index(day_of_row);
+        let mut row_day = day;
         let mut whole = true;
-        for element in table.elements(row) {
-            match table.sample(element) {
-                Ok((item, is_order)) => {
-                    if let Some(day) = wanted {
+        if let Some(day) = day {
+            found.see(day, day);
+        }
+        for element in table.walk.elements(row) {
+            let at = At { row, element };
+            match sample::<I>(table, at, day, customer, &mut values) {
+                Ok((day, customer, item)) => {
+                    found.see(day, day);
+                    row_day = row_day.or(Some(day));
+                    if let Some(day) = plan.day_index(day) {
                         // A plan has fewer days than 32 bits count.
-                        samples.push(Sample::new(day as u32, customer, item));
-                        labels.push(u8::from(is_order));
+                        shown.samples.push(Sample::new(day as u32, customer, item));
+                        table.roles.packing.pack(&values, &mut shown.columns)?;
                         found.samples[day] += 1;
                     }
                 }
                 Err(fault) => {
-                    whole = matches!(element, Element::OfList(_));
-                    rejects.add(&reader, row, day, fault, || table.element_contents(row, element))?;
+                    whole = table.walk.lists.is_some() && !table.walk.is_flat(element);
+                    rejects.add(reader, place, table.day_cell(at), fault, || table.contents(at))?;
                 }
             }
         }
-        if let Some(rows) = wanted.filter(|_| whole).and_then(|day| found.rows.get_mut(day)) {
+        let wanted = row_day.filter(|_| whole).and_then(|day| plan.day_index(day));
+        if let Some(rows) = wanted.and_then(|day| found.rows.get_mut(day)) {
             *rows += 1;
         }
     }
-    Ok((samples, labels, found))
+    Ok(())
 }
 
-/// The lists of a chunk without any fault or null, all of one day: what nearly all chunks are, and quick to read.
+/// Day, customer and item of an element, checked, and its other columns.
+fn sample<I: ItemId>(
+    table: &Table<'_>,
+    at: At,
+    day: Option<Day>,
+    customer: Option<i64>,
+    values: &mut Vec<pack::Value>,
+) -> Result<(Day, i64, I), Fault> {
+    let day = day.map_or_else(|| table.day(at), Ok)?;
+    let customer = customer.map_or_else(|| table.customer(at), Ok)?;
+    let item = table.item(at)?;
+    table.values(at, values)?;
+    Ok((day, customer, item))
+}
+
+/// A chunk without any fault or null, all of one day: what nearly all chunks are, and quick to read.
 struct Plain<'a> {
+    table: &'a Table<'a>,
     day: Day,
     customers: &'a [i64],
-    ranges: &'a [(usize, usize)],
-    items: &'a [i64],
-    labels: &'a [i64],
+    items: PlainColumn<'a>,
+    values: Vec<PlainColumn<'a>>,
 }
 
-impl Plain<'_> {
-    fn read<I: ItemId>(
-        &self,
-        plan: &Plan,
-        samples: &mut Vec<Sample<I>>,
-        labels: &mut Vec<u8>,
-        found: &mut Impressions,
-    ) -> Result<()> {
+impl<'a> Plain<'a> {
+    /// `None` where any row lacks a value or has a fault.
+    fn new<I: ItemId>(table: &'a Table<'a>) -> Option<Self> {
+        if table.has_keys_in_list() || table.walk.has_unequal() {
+            return None;
+        }
+        let (customers, items) = (table.customers.cells.plain()?, table.items.plain()?);
+        let fit = items.values.iter().all(|&item| I::try_from(item).is_ok());
+        let day = table.day_of_all().filter(|_| fit)?;
+        Some(Self { table, day, customers, items, values: table.plain_values()? })
+    }
+
+    fn read<I: ItemId>(&self, plan: &Plan, shown: &mut Shown<I>, found: &mut Impressions) -> Result<()> {
         found.see(self.day, self.day);
         let Some(day) = plan.day_index(self.day) else { return Ok(()) };
-        let mut all_fit = true;
-        samples.reserve(self.items.len());
-        for (&customer, &(start, end)) in self.customers.iter().zip(self.ranges) {
-            labels.extend(self.labels[start..end].iter().map(|&label| u8::from(label != 0)));
-            samples.extend(self.items[start..end].iter().map(|&item| {
-                let item = I::try_from(item).unwrap_or_else(|_| {
-                    all_fit = false;
-                    I::zeroed()
-                });
-                // A plan has fewer days than 32 bits count.
-                Sample::new(day as u32, customer, item)
-            }));
-        }
+        let all_fit = self.read_samples(day, &mut shown.samples);
         if !all_fit {
             return Err(Error::internal("the items of a plain chunk fit"));
         }
+        self.pack(&mut shown.columns)?;
         found.rows[day] += self.customers.len() as u64;
-        found.samples[day] += samples.len() as u64;
+        found.samples[day] += shown.samples.len() as u64;
         Ok(())
     }
-}
 
-/// An item that was shown.
-#[derive(Clone, Copy)]
-enum Element {
-    /// One of a row's list, by its place among the elements of all lists.
-    OfList(usize),
-    /// The one of a row.
-    OfRow(usize),
-}
-
-/// The columns of a chunk: a list of items in each row, or an item in each row, or both.
-///
-/// Where there are both, each row is what it holds: one with a list has the items of the list; one without has its own,
-/// unless both item and label are null, and then none.
-struct Table {
-    days: Days,
-    customers: Cells,
-    slates: Option<Slates>,
-    flat: Option<(Cells, Cells)>,
-}
-
-impl Table {
-    fn new(reader: &Reader<'_>) -> Result<Self> {
-        let slates = reader.has("impressions").then(|| Slates::read(reader, "impressions")).transpose()?;
-        let flat = match &slates {
-            None => Some((reader.ids("item_id")?, reader.labels("is_order")?)),
-            Some(slates) if reader.has("item_id") && reader.has("is_order") => {
-                // Beside a list they are columns like any other that is not asked for: whatever they hold is no fault.
-                let column = |name: &str| {
-                    let array = reader.column(name)?;
-                    slates.without_lists(&array).map_err(|_| reader.wrong_type(name, &array, "text"))
-                };
-                let (items, labels) = (column("item_id")?, column("is_order")?);
-                let any = items.null_count() < items.len() || labels.null_count() < labels.len();
-                let cells = || -> Result<_> {
-                    Ok((reader.id_cells("item_id", &items)?, reader.label_cells("is_order", &labels)?))
-                };
-                any.then(cells).transpose()?
-            }
-            Some(_) => None,
+    /// Adds the samples; whether all items fit.
+    fn read_samples<I: ItemId>(&self, day: usize, samples: &mut Vec<Sample<I>>) -> bool {
+        let mut all_fit = true;
+        let mut sample = |customer, item: i64| {
+            let item = I::try_from(item).unwrap_or_else(|_| {
+                all_fit = false;
+                I::zeroed()
+            });
+            // A plan has fewer days than 32 bits count.
+            Sample::new(day as u32, customer, item)
         };
-        Ok(Self { days: reader.days("dt")?, customers: reader.ids("customer_id")?, slates, flat })
-    }
-
-    /// The columns as plain values, unless any row lacks one or has a fault.
-    fn plain<I: ItemId>(&self) -> Option<Plain<'_>> {
-        let slates = self.slates.as_ref()?;
-        let (ranges, (items, labels)) = (slates.ranges(), slates.plain()?);
-        let customers = self.customers.plain()?;
-        let day = match &self.days {
-            Days::Column(days) => {
-                let days = days.plain()?;
-                days.first().filter(|&first| days.iter().all(|day| day == first))?;
-                self.days.get(0)
+        samples.reserve(self.items.values.len());
+        let walk = &self.table.walk;
+        for (row, &customer) in self.customers.iter().enumerate() {
+            let elements = walk.elements(row);
+            if self.items.in_list {
+                samples.extend(self.items.values[elements].iter().map(|&item| sample(customer, item)));
+            } else {
+                let item = self.items.values[row];
+                samples.extend(elements.map(|_| sample(customer, item)));
             }
-            Days::Path(_) if customers.is_empty() => return None,
-            Days::Path(_) => self.days.get(0),
-        };
-        let fit = items.iter().all(|&item| I::try_from(item).is_ok());
-        Some(Plain { day: valid_day(day).filter(|_| fit && self.flat.is_none())?, customers, ranges, items, labels })
+        }
+        all_fit
     }
 
-    /// The elements of a row's list; `None` where it has none.
-    fn list(&self, row: usize) -> Option<Range<usize>> {
-        self.slates.as_ref().and_then(|slates| slates.elements(row))
-    }
-
-    /// Whether a row without a list is an item.
-    fn is_item(&self, row: usize) -> bool {
-        match &self.flat {
-            Some((items, labels)) => {
-                self.slates.is_none() || items.get(row) != Cell::Null || labels.get(row) != Cell::Null
+    /// Adds the packed columns of all samples.
+    fn pack(&self, columns: &mut Vec<u8>) -> Result<()> {
+        let (roles, walk) = (self.table.roles, &self.table.walk);
+        let rows = || 0..self.customers.len();
+        if let ([Dtype::Bool], [labels]) = (roles.packing.fields(), self.values.as_slice()) {
+            // A bool is packed as it is.
+            for row in rows() {
+                let range = walk.elements(row);
+                if labels.in_list {
+                    columns.extend(labels.values[range].iter().map(|&label| u8::from(label != 0)));
+                } else {
+                    columns.extend(range.map(|element| u8::from(labels.get(At { row, element }) != 0)));
+                }
             }
-            None => false,
+            return Ok(());
         }
-    }
-
-    fn elements(&self, row: usize) -> impl Iterator<Item = Element> {
-        let list = self.list(row);
-        let of_list = list.is_some();
-        let places = list.unwrap_or(if self.is_item(row) { row..row + 1 } else { 0..0 });
-        places.map(move |place| if of_list { Element::OfList(place) } else { Element::OfRow(place) })
-    }
-
-    fn cells(&self, element: Element) -> (Cell, Cell) {
-        match (element, &self.slates, &self.flat) {
-            (Element::OfList(element), Some(slates), _) => (slates.item(element), slates.label(element)),
-            (Element::OfRow(row), _, Some((items, labels))) => (items.get(row), labels.get(row)),
-            _ => (Cell::Null, Cell::Null),
+        let mut values = Vec::new();
+        for row in rows() {
+            for element in walk.elements(row) {
+                let at = At { row, element };
+                values.clear();
+                values.extend(self.table.packed(&self.values, at));
+                roles.packing.pack(&values, columns)?;
+            }
         }
-    }
-
-    fn item_text(&self, element: Element) -> Option<String> {
-        match element {
-            Element::OfList(element) => self.slates.as_ref().and_then(|slates| slates.item_text(element)),
-            Element::OfRow(row) => self.flat.as_ref().and_then(|(items, _)| items.text(row)),
-        }
-    }
-
-    /// The item and label of an element, checked.
-    fn sample<I: ItemId>(&self, element: Element) -> Result<(I, bool), Fault> {
-        let prefix = if matches!(element, Element::OfList(_)) { "impressions." } else { "" };
-        let fault = |reason, column: &str, value| Fault { reason, column: format!("{prefix}{column}"), value };
-        let (item, label) = self.cells(element);
-        let item = match item {
-            Cell::Null => return Err(fault(Reason::NullItem, "item_id", None)),
-            Cell::Bad => Err(()),
-            Cell::Value(item) => I::try_from(item).map_err(|_| ()),
-        };
-        let item = item.map_err(|()| fault(Reason::ItemOutOfRange, "item_id", self.item_text(element)))?;
-        match label {
-            Cell::Value(label) => Ok((item, label != 0)),
-            Cell::Null | Cell::Bad => Err(fault(Reason::NullLabel, "is_order", None)),
-        }
-    }
-
-    fn key_contents(&self, row: usize) -> Map<String, Value> {
-        Map::from_iter([
-            ("dt".to_owned(), day_value(self.days.get(row), self.days.text(row))),
-            ("customer_id".to_owned(), id_value(self.customers.get(row), self.customers.text(row))),
-        ])
-    }
-
-    fn item_contents(&self, element: Element) -> Map<String, Value> {
-        let (item, label) = self.cells(element);
-        Map::from_iter([
-            ("item_id".to_owned(), id_value(item, self.item_text(element))),
-            ("is_order".to_owned(), label_value(label)),
-        ])
-    }
-
-    fn element_contents(&self, row: usize, element: Element) -> Map<String, Value> {
-        let mut contents = self.key_contents(row);
-        contents.extend(self.item_contents(element));
-        contents
-    }
-
-    fn row_contents(&self, row: usize) -> Map<String, Value> {
-        let list = self.list(row);
-        if list.is_none() && self.is_item(row) {
-            return self.element_contents(row, Element::OfRow(row));
-        }
-        let item = |element| Value::Object(self.item_contents(Element::OfList(element)));
-        let mut contents = self.key_contents(row);
-        let left_out = list.as_ref().map_or(0, |list| list.len().saturating_sub(MOST_ELEMENTS));
-        let list = list.map(|list| list.take(MOST_ELEMENTS).map(item).collect::<Value>());
-        contents.insert("impressions".to_owned(), list.into());
-        if left_out > 0 {
-            contents.insert("impressions_left_out".to_owned(), left_out.into());
-        }
-        contents
+        Ok(())
     }
 }

@@ -1,31 +1,36 @@
 //! Record batches as samples and actions: the one place that knows what a table's values mean.
 //!
 //! ```text
-//! chunk of a table ──► columns (ids, days, times, labels) ──► rows, each checked ──► samples or actions
-//!                                                                        └──► rejected rows
+//! chunk of a table ──► walk (structs, lists) ──► columns (ids, days, times, labels) ──► rows, each checked ──► samples or actions
+//!                                                                                                 └──► rejected rows
 //! ```
 //!
-//! Knows columns, days and options; knows no files and no formats. A row is checked in one order (day, customer, item,
-//! then label or time), so it has one reason at most, and it is checked before anything else decides whether it is wanted.
+//! Knows columns, days and options; knows no files and no formats. A row is checked in one order (day, customer, type, item,
+//! then time, request, labels and what is kept), so it has one reason at most, and it is checked before anything else decides whether it is wanted.
 
 mod actions;
 mod columns;
 mod days;
 mod impressions;
+mod lists;
 mod reject;
-mod slates;
+mod roles;
 mod spilled;
+mod splits;
+mod table;
 mod time;
+mod times;
+mod view;
+mod walk;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
-use crate::config::ActionTable;
 use crate::error::Result;
 use crate::pack::Packed;
-use crate::read::{Column, Room, Shape, Source, Visitor, Wanted};
-use crate::schema;
+use crate::read::{Room, Source, Visitor, Wanted};
+use crate::schema::{self, ActionTable, Cutoff, DayOf, POSITION, Schema};
 
 pub use actions::{Actions, Pick, read_actions};
 pub use impressions::{Impressions, read_impressions};
@@ -33,42 +38,66 @@ pub use reject::Reject;
 pub use spilled::SpilledRejects;
 pub use time::{format_time, parse_time};
 
-/// The name of the impressions table in messages and manifests.
-pub const IMPRESSIONS: &str = "impressions";
-
 /// Takes the bytes read since it was last called; its error ends the reading.
 pub type Progress<'a> = dyn Fn(u64) -> Result<()> + Sync + 'a;
 
 /// Takes a batch of what a table holds, with the packed rows; several threads call it at once.
 pub type Sink<'a, T> = dyn Fn(Packed<'_, T>) -> Result<()> + Sync + 'a;
 
-/// What the impressions table is read for.
+/// What the table of samples is read for.
 #[must_use]
-pub fn wanted_impressions() -> Wanted {
-    let customer = || scalar("customer_id");
-    Wanted {
-        table: IMPRESSIONS.to_owned(),
-        day_column: "dt".to_owned(),
-        source: schema::Source::default(),
-        room: Room::default(),
-        layouts: vec![
-            vec![customer(), Column { name: "impressions".to_owned(), shape: Shape::Slate }],
-            vec![customer(), scalar("item_id"), scalar("is_order")],
-        ],
-    }
+pub fn wanted_samples(schema: &Schema) -> Wanted {
+    let table = &schema.samples;
+    // A cut-off at the day asks for the time only where the day is made of it.
+    let needs_time = schema.history.cutoff == Cutoff::Time || matches!(table.day, DayOf::Time { .. });
+    let labels = table.labels.iter().filter_map(|label| label.of.column());
+    let kept = table.kept.iter().map(|kept| kept.column.as_str());
+    let time = table.time.as_ref().filter(|_| needs_time).map(|time| time.column.as_str());
+    let columns = [&table.customer, &table.item].into_iter().map(String::as_str).chain(labels).chain(kept);
+    wanted(&table.name, &table.item, &table.day, &table.source, columns.chain(time).chain(table.request.as_deref()))
 }
 
 /// What a table of actions is read for.
 #[must_use]
 pub fn wanted_actions(table: &ActionTable) -> Wanted {
-    let mut columns = vec![scalar("customer_id"), scalar(&table.item_column)];
-    columns.extend(table.time_column.as_deref().map(scalar));
-    let (table, day_column) = (table.name.clone(), table.day_column.clone());
-    Wanted { table, day_column, layouts: vec![columns], source: schema::Source::default(), room: Room::default() }
+    let columns = [&table.customer, &table.item].into_iter().map(String::as_str);
+    let columns = columns.chain(table.time.as_ref().map(|time| time.column.as_str())).chain(table.kind.column());
+    let columns = columns.chain(table.features.iter().map(|feature| feature.column.as_str()));
+    wanted(&table.name, &table.item, &table.day, &table.source, columns)
 }
 
-fn scalar(name: &str) -> Column {
-    Column { name: name.to_owned(), shape: Shape::Scalar }
+fn wanted<'a>(
+    table: &str,
+    item: &'a str,
+    day: &DayOf,
+    source: &'a schema::Source,
+    columns: impl Iterator<Item = &'a str>,
+) -> Wanted {
+    let mut wanted = Wanted {
+        table: table.to_owned(),
+        day: day.clone(),
+        columns: Vec::new(),
+        list: None,
+        source: source.clone(),
+        room: Room::default(),
+    };
+    let filters = source.filters.iter().map(|filter| filter.column.as_str());
+    for column in columns.chain(filters).filter(|&column| column != POSITION) {
+        // What is cut out of text is read as that text.
+        let is_cut = |cut: &&str| column == *cut || column.strip_prefix(cut).is_some_and(|rest| rest.starts_with('.'));
+        let column = source.splits.iter().map(|split| split.column.as_str()).find(is_cut).unwrap_or(column);
+        if !wanted.columns.iter().any(|known| known == column) {
+            wanted.columns.push(column.to_owned());
+        }
+    }
+    wanted.list = item.split_once('.').map(|(list, _)| list.to_owned());
+    // What stands for one thing of each item cannot stand for another of each row.
+    let clashes = |flat: &str| wanted.columns.iter().any(|column| column == flat) || day.column() == Some(flat);
+    let in_list: Vec<&str> = wanted.columns.iter().filter_map(|column| wanted.flat(column)).collect();
+    if in_list.is_empty() || in_list.into_iter().any(clashes) {
+        wanted.list = None;
+    }
+    wanted
 }
 
 /// Reads every part of a source in parallel; of several faults the one in the first part is returned, whatever the threads.

@@ -12,6 +12,7 @@ use crate::config::InvalidRows;
 use crate::error::{BadRow, Error, Reason, Result};
 use crate::event::Day;
 use crate::fsio::SpillFolder;
+use crate::schema::ValueType;
 
 /// A row that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,27 +169,11 @@ pub(super) fn time_value(time: Cell, text: Option<String>) -> Value {
     }
 }
 
-/// A label in a record.
-pub(super) fn label_value(label: Cell) -> Value {
-    match label {
-        Cell::Value(label) => (label != 0).into(),
-        Cell::Null | Cell::Bad => Value::Null,
+/// A label, or what is kept, in a record: a bool or a number where it is one, as it was spelled where not.
+pub(super) fn value_of(cell: Cell, text: Option<String>, dtype: ValueType) -> Value {
+    match (cell, dtype) {
+        (Cell::Value(value), ValueType::Bool) => (value != 0).into(),
+        (Cell::Value(value), ValueType::U8 | ValueType::I32 | ValueType::I64) => value.into(),
+        _ => spelled(text),
     }
-}
-
-/// The fault of a day or a customer, which every row has.
-pub(super) fn key_fault(
-    day_column: &str,
-    day: Cell,
-    customer: Cell,
-    text: impl Fn(&str) -> Option<String>,
-) -> Option<Fault> {
-    let (reason, column) = match (day, customer) {
-        (Cell::Null, _) => (Reason::NullDay, day_column),
-        (Cell::Bad, _) => (Reason::UnparsableDay, day_column),
-        (_, Cell::Null) => (Reason::NullCustomer, "customer_id"),
-        (_, Cell::Bad) => (Reason::CustomerOutOfRange, "customer_id"),
-        _ => return None,
-    };
-    Some(Fault { reason, column: column.to_owned(), value: text(column) })
 }

@@ -5,7 +5,7 @@ use crate::event::{Day, MICROS_PER_DAY};
 /// Reads a date and a time of day as microseconds since the epoch, UTC, floored.
 ///
 /// Takes RFC 3339 (<https://www.rfc-editor.org/rfc/rfc3339>), and beyond it: a space or a `T` in any case between date and
-/// time, any number of fraction digits, no zone (then UTC), and the offsets `±HH` and `±HHMM`. A leap second is the first
+/// time, any number of fraction digits, no zone (then UTC), the offsets `±HH` and `±HHMM`, and ` UTC`. A leap second is the first
 /// instant of the next minute. Anything else is `None`.
 #[must_use]
 pub fn parse_time(text: &[u8]) -> Option<i64> {
@@ -21,6 +21,15 @@ pub fn parse_time(text: &[u8]) -> Option<i64> {
     let clock = ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction;
     Some(day.midnight() + clock - offset(zone)?)
 }
+
+/// Whether a text that is a time says its zone.
+pub(super) fn has_zone(text: &[u8]) -> bool {
+    let clock = text.get(DATE_AND_CLOCK..).unwrap_or(&[]);
+    clock.iter().any(|byte| !byte.is_ascii_digit() && *byte != b'.')
+}
+
+/// The bytes of `2025-08-15T12:34:56`.
+const DATE_AND_CLOCK: usize = 19;
 
 /// Writes a time in microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction.
 #[must_use]
@@ -46,7 +55,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 /// The microseconds by which a zone is ahead of UTC.
 fn offset(zone: &[u8]) -> Option<i64> {
     let (sign, digits) = match zone {
-        [] | b"Z" | b"z" => return Some(0),
+        [] | b"Z" | b"z" | b" UTC" => return Some(0),
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
         _ => return None,

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use shardback::config::{ActionTable, Format, Options, Plan};
+use shardback::config::{Format, Options, Plan};
 use shardback::event::Day;
 use shardback::inspect::{Wanted, inspect};
 use shardback::manifest::{MANIFEST_FILE, Manifest};
 use shardback::pipeline::{self, Input, Tables};
-use shardback::schema::ActionTypes;
+use shardback::schema::{ActionTable, ActionTypes, Schema, TypeOf};
 use shardback::verify::verify;
 use tempfile::TempDir;
 
@@ -34,8 +34,13 @@ fn clicked(root: &Path, items: &[i64]) -> Folder {
 
 /// The clicks once more for each of `kinds`, as a table of that type.
 fn build(folder: &Folder, types: ActionTypes, kinds: &[u8], out: &Path) -> shardback::error::Result<()> {
-    let options = Options { types, history: 600, ..options(out, DAY, DAY) };
-    let table = |&kind: &u8| ActionTable { name: format!("table_{kind}"), kind, ..ActionTable::clicks() };
+    let schema = Schema { types, ..Schema::built_in() };
+    let options = Options { schema, history: 600, ..options(out, DAY, DAY) };
+    let table = |&kind: &u8| ActionTable {
+        name: format!("table_{kind}"),
+        kind: TypeOf::Constant(kind),
+        ..crate::tables::clicks()
+    };
     let clicks = || Input::Path(folder.0.join("clicks"));
     let actions = kinds.iter().map(|kind| (table(kind), clicks())).collect();
     let tables = Tables { impressions: Input::Path(folder.0.join("impressions")), actions };

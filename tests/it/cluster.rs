@@ -8,10 +8,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use shardback::cluster::{self, Driver, Job, Report, reduce};
-use shardback::config::{ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{InvalidRows, Options, Plan, Sharding};
 use shardback::error::Error;
 use shardback::event::{Day, HashRange, ItemDtype, customer_hash};
 use shardback::fsio::Attempt;
+use shardback::schema::{ActionTable, TypeOf};
 
 use crate::loops::{Cluster, Reduced, Row, Tables, batch, of_all, unpacked};
 use crate::properties::{self, action, impression};
@@ -40,18 +41,22 @@ fn impressions_of(rows: &[Impression]) -> RecordBatch {
 }
 
 fn actions_of(table: &ActionTable, rows: &[Action]) -> RecordBatch {
-    let rows: Vec<&Action> = rows.iter().filter(|row| row.kind == table.kind).collect();
+    let rows: Vec<&Action> = rows.iter().filter(|row| table.kind == TypeOf::Constant(row.kind)).collect();
     let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
         (
-            &table.day_column,
+            table.day.column().unwrap(),
             Arc::new(StringArray::from_iter_values(rows.iter().map(|row| Day(row.day).to_string()))),
             true,
         ),
         ("customer_id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.customer))), true),
-        (&table.item_column, Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.item))), true),
+        (&table.item, Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.item))), true),
     ];
-    if let Some(column) = &table.time_column {
-        columns.push((column, Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.time))), true));
+    if let Some(time) = &table.time {
+        columns.push((
+            &time.column,
+            Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.time))),
+            true,
+        ));
     }
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
@@ -157,7 +162,7 @@ fn ready_tables(folder: &Path) -> (Tables, Options) {
         shown.push(&["2024-10-04", &customer, &row.to_string(), "true"]);
         clicks.push(&["2024-10-03", &customer, &row.to_string(), "2024-10-03T10:00:00Z"]);
     }
-    let tables = Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())]);
+    let tables = Tables(vec![(None, shown.batch()), (Some(crate::tables::clicks()), clicks.batch())]);
     (tables, Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) })
 }
 
@@ -275,7 +280,7 @@ fn a_giant_customer_is_small_in_the_shuffle() {
     let sent = |memory| {
         let job = Arc::new(Job::new(plan(memory), &[1], vec![0]).unwrap());
         let cluster = Cluster { tasks: 1, ..Cluster::default() };
-        let rows = cluster.map(&job, &[(Some(ActionTable::clicks()), clicks.batch())]);
+        let rows = cluster.map(&job, &[(Some(crate::tables::clicks()), clicks.batch())]);
         rows.iter().filter(|(_, kind, _)| *kind == 5).map(|(.., records)| records.len()).sum::<usize>()
     };
     let of_actions = |actions: usize| actions * 16 + actions.div_ceil(200).max(1) * 12;
@@ -294,7 +299,7 @@ fn one_of_many(customer: i64) -> Tables {
     for row in 0..1000 {
         clicks.push(&["2024-10-03", &row.to_string(), "2", "2024-10-03T10:00:00Z"]);
     }
-    Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())])
+    Tables(vec![(None, shown.batch()), (Some(crate::tables::clicks()), clicks.batch())])
 }
 
 /// Actions of customers without impressions stay where they are, nearly all of them.

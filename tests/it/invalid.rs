@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
-use shardback::config::{ActionTable, Format, InvalidRows, Options, Plan};
+use shardback::config::{Format, InvalidRows, Options, Plan};
 use shardback::error::{Error, Reason, Result};
 use shardback::event::Day;
 use shardback::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE, hash_hex};
@@ -78,7 +78,7 @@ fn options(out: &Path, days: std::ops::RangeInclusive<i32>) -> Options {
 
 fn build(folder: &Path, options: Options) -> Result<()> {
     let path = |name: &str| Input::Path(folder.join(name));
-    let actions = [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()];
+    let actions = [crate::tables::clicks(), crate::tables::add_to_carts(), crate::tables::previous_orders()];
     let actions = actions.map(|table| (table.clone(), path(&table.name))).into();
     pipeline::build(&Plan::new(options)?, Tables { impressions: path("impressions"), actions }, &Silent).map(|_| ())
 }

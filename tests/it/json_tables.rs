@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shardback::config::{ActionTable, Format, InvalidRows, Options, Plan};
+use shardback::config::{Format, InvalidRows, Options, Plan};
 use shardback::error::Result;
 use shardback::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE};
 use shardback::pipeline::{self, Input, Tables};
@@ -55,7 +55,7 @@ fn write(folder: &Path, rows: &[&str], file: impl Fn(usize) -> usize) {
 
 fn build(folder: &Path, out: &Path, invalid: InvalidRows) -> Result<()> {
     let options = Options { history: 5, invalid, ..crate::tables::options(out, DAY, DAY) };
-    let actions = vec![(ActionTable::clicks(), Input::Path(folder.join("clicks")))];
+    let actions = vec![(crate::tables::clicks(), Input::Path(folder.join("clicks")))];
     let tables = Tables { impressions: Input::Path(folder.join("impressions")), actions };
     pipeline::build(&Plan::new(options)?, tables, &Silent).map(|_| ())
 }

@@ -7,9 +7,10 @@ use arrow::array::{ArrayRef, AsArray, BinaryArray, Int32Array, RecordBatch};
 use arrow::datatypes::Int32Type;
 use serde_json::json;
 use shardback::cluster::{self, Counted, Driver, Job, Mapper, Report, reduce, schema};
-use shardback::config::{ActionTable, Options, Plan};
+use shardback::config::{Options, Plan};
 use shardback::event::customer_hash;
 use shardback::fsio::Attempt;
+use shardback::schema::{ActionTable, Schema};
 
 use crate::streams;
 use crate::tables::Silent;
@@ -44,7 +45,7 @@ impl Tables {
             Input::Source(Box::new(Batches::new(wanted, std::iter::once(Ok(batch.clone())))))
         };
         let tables = Tables {
-            impressions: input(unify::wanted_impressions(), &self.0[0].1),
+            impressions: input(unify::wanted_samples(&Schema::built_in()), &self.0[0].1),
             actions: self.0[1..]
                 .iter()
                 .map(|(table, batch)| {

@@ -7,13 +7,18 @@
 )]
 
 mod changes;
+mod csv_dialects;
 mod csv_files;
 mod folders;
 mod foreign;
+mod json_forms;
 mod json_lines;
+mod json_mended;
 mod packed;
 mod parquet_files;
 mod parquet_hangs;
+mod path_days;
+mod sources;
 
 use std::fs;
 use std::io::Write;
@@ -27,7 +32,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::read::{Batches, Chunk, Column, PathDay, Room, Shape, Source, Wanted, open};
+use shardback::read::{Batches, Chunk, PathDay, Room, Source, Wanted, open};
+use shardback::schema::DayOf;
 
 /// A folder for a table, and how to read it.
 struct Table {
@@ -66,23 +72,22 @@ impl Table {
 }
 
 fn clicks() -> Wanted {
-    wanted(&[&["customer_id", "item_id", "click_time"]])
+    wanted(&["customer_id", "item_id", "click_time"])
 }
 
 fn impressions() -> Wanted {
-    let mut wanted = wanted(&[&["customer_id", "impressions"], &["customer_id", "item_id", "is_order"]]);
+    let mut wanted = wanted(&["customer_id", "impressions.item_id", "impressions.is_order"]);
     wanted.table = "impressions".to_owned();
-    wanted.layouts[0][1].shape = Shape::Slate;
+    wanted.list = Some("impressions".to_owned());
     wanted
 }
 
-fn wanted(layouts: &[&[&str]]) -> Wanted {
-    let column = |name: &&str| Column { name: (*name).to_owned(), shape: Shape::Scalar };
-    let layouts = layouts.iter().map(|names| names.iter().map(column).collect()).collect();
+fn wanted(columns: &[&str]) -> Wanted {
     Wanted {
         table: "clicks".to_owned(),
-        day_column: "dt".to_owned(),
-        layouts,
+        day: DayOf::Column { column: "dt".to_owned(), zone: None },
+        columns: columns.iter().map(|&column| column.to_owned()).collect(),
+        list: None,
         source: shardback::schema::Source::default(),
         room: Room::default(),
     }
@@ -212,11 +217,11 @@ fn links_are_followed_and_a_circle_of_links_is_an_error() {
 fn no_files_unknown_files_and_absent_paths_are_named() {
     assert_eq!(
         Table::new().file("_SUCCESS", "").error(clicks()),
-        "clicks: no data files in `TABLE/`: expected .parquet, .json, .jsonl, .ndjson or .csv files (names starting with \
-         `_` or `.` are not data)"
+        "clicks: no data files in `TABLE/`: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv files (names starting \
+         with `_` or `.` are not data)"
     );
     for name in ["notes.txt", "x.parquet.gz", "x", "x.json.bz2", "dt=2025-08-15/x.gz"] {
-        let error = Table::new().file("a.json", LINE).file(name, "").error(clicks());
+        let error = Table::new().file("a.json", LINE).file(name, "x").error(clicks());
         assert!(error.starts_with(&format!("clicks: `TABLE/{name}` is no table: expected .parquet")), "{error}");
     }
     assert_eq!(

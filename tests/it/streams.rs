@@ -12,11 +12,12 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
-use shardback::config::{ActionTable, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{InvalidRows, Options, Plan, Sharding};
 use shardback::error::Result;
 use shardback::event::Day;
 use shardback::pipeline::{self, Input, Tables};
 use shardback::read::{Batches, Wanted};
+use shardback::schema::{ActionTable, Schema};
 use shardback::unify;
 
 use crate::sheet::Sheet;
@@ -53,7 +54,7 @@ pub(crate) fn actions(table: &ActionTable) -> RecordBatch {
     if table.name != "clicks" {
         columns = vec!["dt", "customer_id", "config_id", "occurred_at"];
     }
-    if table.time_column.is_none() {
+    if table.time.is_none() {
         columns = vec!["order_date", "customer_id", "config_id"];
     }
     let mut sheet = Sheet::new(&columns);
@@ -78,7 +79,7 @@ pub(crate) fn actions(table: &ActionTable) -> RecordBatch {
 }
 
 pub(crate) fn tables() -> [ActionTable; 3] {
-    [ActionTable::clicks(), ActionTable::add_to_carts(), ActionTable::previous_orders()]
+    [crate::tables::clicks(), crate::tables::add_to_carts(), crate::tables::previous_orders()]
 }
 
 fn write(path: &Path, batch: &RecordBatch) {
@@ -123,7 +124,7 @@ fn streams_give_the_bytes_of_files() {
     assert!(expected.iter().any(|(path, _)| path.ends_with("_rejected.jsonl")), "bad rows are compared too");
     for (rows, threads) in [(1, 2), (7, 3), (10_000, 1)] {
         let streams = Tables {
-            impressions: stream(unify::wanted_impressions(), &impressions(), rows),
+            impressions: stream(unify::wanted_samples(&Schema::built_in()), &impressions(), rows),
             actions: tables()
                 .map(|table| (table.clone(), stream(unify::wanted_actions(&table), &actions(&table), rows)))
                 .into(),
@@ -138,10 +139,10 @@ fn streams_give_the_bytes_of_files() {
 #[test]
 fn a_bad_row_of_a_stream_is_named_by_its_number() {
     let folder = tempfile::tempdir().unwrap();
-    let table = ActionTable::clicks();
+    let table = crate::tables::clicks();
     for threads in [1, 4] {
         let streams = Tables {
-            impressions: stream(unify::wanted_impressions(), &impressions().slice(0, 5), 1),
+            impressions: stream(unify::wanted_samples(&Schema::built_in()), &impressions().slice(0, 5), 1),
             actions: vec![(table.clone(), stream(unify::wanted_actions(&table), &actions(&table), 10))],
         };
         let options = Options { threads: Some(threads), ..options(folder.path(), FIRST, FIRST) };
@@ -157,11 +158,11 @@ fn a_bad_row_of_a_stream_is_named_by_its_number() {
 #[test]
 fn a_stream_that_breaks_off_stops_the_build() {
     let folder = tempfile::tempdir().unwrap();
-    let table = ActionTable::clicks();
+    let table = crate::tables::clicks();
     let broken = [Ok(actions(&table).slice(0, 5)), Err(ArrowError::IpcError("the line went dead".to_owned()))];
     let broken = Batches::new(unify::wanted_actions(&table), broken.into_iter());
     let streams = Tables {
-        impressions: stream(unify::wanted_impressions(), &impressions().slice(0, 5), 1),
+        impressions: stream(unify::wanted_samples(&Schema::built_in()), &impressions().slice(0, 5), 1),
         actions: vec![(table, Input::Source(Box::new(broken)))],
     };
     assert_eq!(

@@ -8,10 +8,11 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use safetensors::{Dtype, SafeTensors};
-use shardback::config::{ActionTable, Format, Options, Plan};
+use shardback::config::{Format, Options, Plan};
 use shardback::error::Result;
 use shardback::event::Day;
 use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
+use shardback::schema::{ActionTable, Schema};
 
 use crate::reference::{Action, Impression, Row};
 
@@ -75,9 +76,9 @@ impl Folder {
         Tables {
             impressions: path("impressions"),
             actions: vec![
-                (ActionTable::clicks(), path("clicks")),
-                (ActionTable::add_to_carts(), path("add_to_carts")),
-                (ActionTable::previous_orders(), path("previous_orders")),
+                (clicks(), path("clicks")),
+                (add_to_carts(), path("add_to_carts")),
+                (previous_orders(), path("previous_orders")),
             ],
         }
     }
@@ -98,6 +99,25 @@ fn write_lines(folder: &Path, lines: impl Iterator<Item = String>, files: usize)
         }
         fs::write(folder.join(format!("{file}.json")), text).unwrap();
     }
+}
+
+/// The built-in table of clicks.
+pub(crate) fn clicks() -> ActionTable {
+    action_table("clicks")
+}
+
+/// The built-in table of add-to-carts.
+pub(crate) fn add_to_carts() -> ActionTable {
+    action_table("add_to_carts")
+}
+
+/// The built-in table of previous orders.
+pub(crate) fn previous_orders() -> ActionTable {
+    action_table("previous_orders")
+}
+
+fn action_table(name: &str) -> ActionTable {
+    Schema::built_in().action(name).unwrap().clone()
 }
 
 /// The options of tests: all formats.

@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::{DataType, TimeUnit};
-use shardback::config::{ActionTable, InvalidRows, Options, Plan};
+use shardback::config::{InvalidRows, Options, Plan};
 use shardback::error::{Error, Reason, Result};
 use shardback::event::{Action, Day, ItemId, Sample};
 use shardback::pack::Packed;
 use shardback::read::Batches;
+use shardback::schema::Schema;
 use shardback::unify::{self, Impressions, Reject};
 
 /// The day that is built: the last of the calendar, which sees all others.
@@ -60,7 +61,7 @@ impl<I: ItemId> Clicks<I> {
 
     fn read_batch_in(day_zone: Option<&str>, batch: RecordBatch) -> Result<Self> {
         let options = Options { day_zone: day_zone.map(str::to_owned), ..plan().options().clone() };
-        let table = ActionTable::clicks();
+        let table = crate::tables::clicks();
         let source = Batches::new(unify::wanted_actions(&table), [Ok(batch)].into_iter());
         let actions = Mutex::new(Vec::new());
         let sink = |more: Packed<'_, Action<I>>| {
@@ -96,7 +97,7 @@ fn impressions_of(mut columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 type Read<I> = (Vec<(Sample<I>, u8)>, Impressions);
 
 fn read_impressions<I: ItemId>(batch: RecordBatch) -> Result<Read<I>> {
-    let source = Batches::new(unify::wanted_impressions(), [Ok(batch)].into_iter());
+    let source = Batches::new(unify::wanted_samples(&Schema::built_in()), [Ok(batch)].into_iter());
     let samples = Mutex::new(Vec::new());
     let sink = |more: Packed<'_, Sample<I>>| {
         samples.lock().unwrap().extend(more.records().iter().copied().zip(more.rows().iter().copied()));

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::io::Errno;
 use shardback::cluster::Driver;
-use shardback::config::{ActionTable, Format, Options, Plan, Sharding};
+use shardback::config::{Format, Options, Plan, Sharding};
 use shardback::error::Result;
 use shardback::fsio::STAGING_FOLDER;
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ fn tables(first_item: i32) -> Tables {
         shown.push(&[DAYS[row as usize % 2], &customer, &item, "true"]);
         clicks.push(&["2024-10-03", &customer, &item, "2024-10-03T10:00:00Z"]);
     }
-    Tables(vec![(None, shown.batch()), (Some(ActionTable::clicks()), clicks.batch())])
+    Tables(vec![(None, shown.batch()), (Some(crate::tables::clicks()), clicks.batch())])
 }
 
 /// No test: the process that the tests below start. Left alone, it does nothing.

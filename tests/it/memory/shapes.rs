@@ -17,10 +17,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
-use shardback::config::{ActionTable, Format, Options, Plan};
+use shardback::config::{Format, Options, Plan};
 use shardback::event::Day;
 use shardback::pipeline::{self, Input, Tables};
 use shardback::read::Batches;
+use shardback::schema::Schema;
 use shardback::unify;
 use shardback::verify::verify;
 use tempfile::TempDir;
@@ -297,7 +298,7 @@ fn a_stream_in_a_process_of_its_own() {
         ..Options::new(folder.path().join("out"), Day(DAY), Day(DAY))
     };
     let plan = Plan::new(options).unwrap();
-    let table = ActionTable::clicks();
+    let table = crate::tables::clicks();
     let lists = slate_batch(&[10_000; 400]);
     let shown = RecordBatchIterator::new([Ok(lists.clone())], lists.schema());
     let batch = |number: i64| click_batch(number * 1_000_000..(number + 1) * 1_000_000, |row| row % 400, 2_000_000_011);
@@ -305,7 +306,7 @@ fn a_stream_in_a_process_of_its_own() {
         RecordBatchIterator::new((0..5).map(move |number| Ok(batch(number))), click_batch(0..1, |row| row, 1).schema());
     drop(lists);
     let tables = Tables {
-        impressions: Input::Source(Box::new(Batches::foreign(unify::wanted_impressions(), shown))),
+        impressions: Input::Source(Box::new(Batches::foreign(unify::wanted_samples(&Schema::built_in()), shown))),
         actions: vec![(table.clone(), Input::Source(Box::new(Batches::foreign(unify::wanted_actions(&table), done))))],
     };
     pipeline::build(&plan, tables, &Silent).unwrap();

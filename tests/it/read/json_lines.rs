@@ -77,7 +77,7 @@ fn json_of_many_blocks_keeps_every_line_and_its_number() {
     }
     let expected: Vec<String> =
         (0..120_000).map(|item| format!("{}: customer_id=1 dt=d item_id={item}", item + 1)).collect();
-    let wanted = wanted(&[&["customer_id", "item_id"]]);
+    let wanted = wanted(&["customer_id", "item_id"]);
     for (name, content) in [("a.json", text.clone().into_bytes()), ("a.json.gz", gzip(text.as_bytes()))] {
         let table = Table::new().file(name, &content);
         let files = open(table.folder.path(), wanted.clone(), &|_| true).unwrap();
@@ -105,7 +105,7 @@ fn a_bad_json_line_is_named() {
         ("[1]", "not one JSON object: invalid type: sequence, expected a JSON object"),
         ("7", "not one JSON object: invalid type: integer `7`, expected a JSON object, column 1"),
         ("null", "not one JSON object: invalid type: null, expected a JSON object, column 4"),
-        ("{} {}", "not one JSON object: trailing characters, column 4"),
+        ("{} 7", "not one JSON object: trailing characters, column 4"),
         (r#"{"dt":"d" "x":1}"#, "not one JSON object: expected `,` or `}`, column 11"),
         (r#"{"dt":"d",,"x":1}"#, "not one JSON object: key must be a string, column 11"),
         (r#"{"dt":"d","x":[1 2]}"#, "not one JSON object: expected `,` or `]`, column 18"),
@@ -119,6 +119,10 @@ fn a_bad_json_line_is_named() {
             bad.as_bytes().to_vec()
         };
         for (before, line) in [(lines.as_str(), 2001), ("\n", 2)] {
+            if line == 2 && (bad == b"[1]" || bad == b"{\n}") {
+                // At the beginning, a list and an object over several lines say how the file is written.
+                continue;
+            }
             let table = Table::new().file("a.json", [before.as_bytes(), &bad, b"\n", LINE.as_bytes()].concat());
             assert_eq!(table.error(clicks()), format!("clicks: `TABLE/a.json`, line {line}: {problem}"));
         }

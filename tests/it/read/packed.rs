@@ -1,5 +1,8 @@
 //! Packed text: what stands behind the end of a gzip file, and content that is not what its name says.
 
+use shardback::read::Wanted;
+use shardback::schema::{Compression, Source};
+
 use super::{LINE, Table, click_batch, clicks, gzip, parquet_bytes, zstandard};
 
 fn error(name: &str, content: &[u8]) -> String {
@@ -61,12 +64,19 @@ fn content_that_is_not_what_the_name_says_is_named() {
             );
             assert_eq!(error(name, &content), expected);
         }
+        // What is packed is unpacked, unless it is said to be not packed.
+        let unpacked = Source { compression: Some(Compression::None), ..Source::default() };
         for (content, said) in [
             (gzip(text.as_bytes()), "gzip; let its name end with .gz"),
             (zstandard(text.as_bytes()), "zstd; let its name end with .zst"),
-            (parquet_bytes(&click_batch(1), 1), "Parquet; let its name end with .parquet"),
         ] {
-            assert_eq!(error(name, &content), format!("clicks: cannot read `TABLE/{name}`: its content is {said}"));
+            let table = Table::new().file(name, content);
+            assert_eq!(table.rows(clicks()).len(), 1);
+            let wanted = Wanted { source: unpacked.clone(), ..clicks() };
+            assert_eq!(table.error(wanted), format!("clicks: cannot read `TABLE/{name}`: its content is {said}"));
         }
+        let expected =
+            format!("clicks: cannot read `TABLE/{name}`: its content is Parquet; let its name end with .parquet");
+        assert_eq!(error(name, &parquet_bytes(&click_batch(1), 1)), expected);
     }
 }

@@ -1,0 +1,195 @@
+//! What a cell of any type holds: nothing, a number, a bool or text, so that each kind of value is read by one rule.
+
+use std::borrow::Cow;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray,
+    Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+
+/// Floats below this in size are told apart from their neighbours when they are whole.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What a cell holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Found<'a> {
+    Null,
+    Integer(i128),
+    Float(f64),
+    Bool(bool),
+    Text(&'a [u8]),
+}
+
+/// A column, of whatever type, to be looked at cell by cell.
+pub(super) enum View<'a> {
+    Nothing,
+    Integers(Int64Array),
+    /// Whole numbers of more than 64 bits, or of 64 without sign; with the digits behind the point.
+    Decimals(Decimal128Array, u32),
+    Floats(Float64Array),
+    Bools(&'a BooleanArray),
+    Texts(&'a StringArray),
+    LargeTexts(&'a LargeStringArray),
+    TextViews(&'a StringViewArray),
+    Bytes(&'a BinaryArray),
+    LargeBytes(&'a LargeBinaryArray),
+    ByteViews(&'a BinaryViewArray),
+    FixedBytes(&'a FixedSizeBinaryArray),
+}
+
+impl<'a> View<'a> {
+    /// `None` where the column holds neither numbers nor bools nor text.
+    pub(super) fn of(array: &'a ArrayRef) -> Option<Self> {
+        Some(match array.data_type() {
+            DataType::Null => Self::Nothing,
+            DataType::UInt64 => Self::Decimals(decimals(array, 0)?, 0),
+            kind if kind.is_integer() => {
+                Self::Integers(cast(array, &DataType::Int64).ok()?.as_primitive::<Int64Type>().clone())
+            }
+            &(DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale)) => {
+                Self::Decimals(decimals(array, scale)?, u32::try_from(scale).ok()?)
+            }
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+                Self::Floats(cast(array, &DataType::Float64).ok()?.as_primitive::<Float64Type>().clone())
+            }
+            DataType::Boolean => Self::Bools(array.as_boolean()),
+            DataType::Utf8 => Self::Texts(array.as_string()),
+            DataType::LargeUtf8 => Self::LargeTexts(array.as_string()),
+            DataType::Utf8View => Self::TextViews(array.as_string_view()),
+            DataType::Binary => Self::Bytes(array.as_binary()),
+            DataType::LargeBinary => Self::LargeBytes(array.as_binary()),
+            DataType::BinaryView => Self::ByteViews(array.as_binary_view()),
+            DataType::FixedSizeBinary(_) => Self::FixedBytes(array.as_fixed_size_binary()),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn is_bools(&self) -> bool {
+        matches!(self, Self::Bools(_))
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        !matches!(self, Self::Nothing | Self::Integers(_) | Self::Decimals(..) | Self::Floats(_) | Self::Bools(_))
+    }
+
+    pub(super) fn get(&self, row: usize) -> Found<'_> {
+        fn of<'b>(is_null: bool, found: impl FnOnce() -> Found<'b>) -> Found<'b> {
+            if is_null { Found::Null } else { found() }
+        }
+        match self {
+            Self::Nothing => Found::Null,
+            Self::Integers(array) => of(array.is_null(row), || Found::Integer(array.value(row).into())),
+            Self::Decimals(array, scale) => of(array.is_null(row), || decimal(array.value(row), *scale)),
+            Self::Floats(array) => of(array.is_null(row), || Found::Float(array.value(row))),
+            Self::Bools(array) => of(array.is_null(row), || Found::Bool(array.value(row))),
+            Self::Texts(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
+            Self::LargeTexts(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
+            Self::TextViews(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
+            Self::Bytes(array) => of(array.is_null(row), || Found::Text(array.value(row))),
+            Self::LargeBytes(array) => of(array.is_null(row), || Found::Text(array.value(row))),
+            Self::ByteViews(array) => of(array.is_null(row), || Found::Text(array.value(row))),
+            Self::FixedBytes(array) => of(array.is_null(row), || Found::Text(array.value(row))),
+        }
+    }
+}
+
+fn decimals(array: &ArrayRef, scale: i8) -> Option<Decimal128Array> {
+    let wide = cast(array, &DataType::Decimal128(38, scale)).ok()?;
+    Some(wide.as_primitive::<Decimal128Type>().clone())
+}
+
+fn decimal<'a>(digits: i128, scale: u32) -> Found<'a> {
+    let one = 10i128.checked_pow(scale).filter(|_| scale > 0);
+    match one {
+        None => Found::Integer(digits),
+        Some(one) if digits % one == 0 => Found::Integer(digits / one),
+        // The nearest float, as of the same digits in a text.
+        Some(one) => {
+            let (sign, digits) = (if digits < 0 { "-" } else { "" }, digits.unsigned_abs());
+            let one = one.unsigned_abs();
+            let text = format!("{sign}{}.{:0width$}", digits / one, digits % one, width = scale as usize);
+            Found::Float(text.parse().unwrap_or(f64::NAN))
+        }
+    }
+}
+
+impl Found<'_> {
+    /// The whole number that it is: also a float or digits that have nothing but zeros behind the point. Text has no zeros in front,
+    /// as they would tell apart what is one number.
+    pub(super) fn integer(self) -> Option<i128> {
+        match self {
+            Self::Integer(number) => Some(number),
+            // Whole and small, so nothing is cut off.
+            Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(number as i128),
+            Self::Text(text) => digits(text),
+            Self::Null | Self::Float(_) | Self::Bool(_) => None,
+        }
+    }
+
+    /// The number that it is, bools as 0 and 1.
+    pub(super) fn number(self) -> Option<f64> {
+        match self {
+            Self::Integer(number) => Some(number as f64),
+            Self::Float(number) => Some(number),
+            Self::Bool(value) => Some(f64::from(u8::from(value))),
+            Self::Text(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+            Self::Null => None,
+        }
+    }
+
+    /// The bool that it is: also 0 and 1, and what common engines write.
+    pub(super) fn bool(self) -> Option<bool> {
+        if let Self::Text(text) = self {
+            let is = |names: [&[u8]; 2]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+            if is([b"true", b"t"]) {
+                return Some(true);
+            }
+            if is([b"false", b"f"]) {
+                return Some(false);
+            }
+        }
+        match (self, self.integer()) {
+            (Self::Bool(value), _) => Some(value),
+            (_, Some(0)) => Some(false),
+            (_, Some(1)) => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    /// As what a text format would have it: of whole numbers their digits. `None` where it is null.
+    pub(super) fn text(self) -> Option<Cow<'a, [u8]>> {
+        let owned = |text: String| Some(Cow::Owned(text.into_bytes()));
+        match self {
+            Self::Null => None,
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Bool(value) => owned(value.to_string()),
+            Self::Integer(number) => owned(number.to_string()),
+            Self::Float(number) => owned(self.integer().map_or_else(|| number.to_string(), |whole| whole.to_string())),
+        }
+    }
+}
+
+/// The value of digits: without zeros in front, and with nothing but zeros behind a point.
+fn digits(text: &[u8]) -> Option<i128> {
+    let (is_negative, unsigned) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    let length = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (whole, rest) = unsigned.split_at(length);
+    let is_whole = match rest {
+        [] => true,
+        [b'.', zeros @ ..] => !zeros.is_empty() && zeros.iter().all(|&byte| byte == b'0'),
+        _ => false,
+    };
+    if !is_whole || whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') || (is_negative && whole == b"0") {
+        return None;
+    }
+    // What is beyond 128 bits is a number all the same, and as far from every id.
+    let sum = whole.iter().fold(0i128, |sum, digit| sum.saturating_mul(10).saturating_add(i128::from(digit - b'0')));
+    Some(if is_negative { -sum } else { sum })
+}
