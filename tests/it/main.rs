@@ -14,6 +14,7 @@ mod cli;
 mod cluster;
 mod crash;
 mod cuda;
+mod described;
 mod equal_times;
 mod fixture;
 mod fsio;
