@@ -31,6 +31,7 @@ mod manifest;
 mod memory;
 mod open;
 mod plain;
+mod presets;
 mod properties;
 mod read;
 mod read_tables;

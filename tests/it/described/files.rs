@@ -3,6 +3,11 @@
 use serde_json::{Map, Value};
 use shardback::schema::Source;
 
+/// Objects of JSON, one a line.
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// CSV: every value is text, and an empty field is null.
 pub(crate) fn csv(text: &str, source: &Source) -> Vec<Value> {
     let delimiter = source.delimiter.as_deref().unwrap_or(",");

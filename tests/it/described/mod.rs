@@ -15,7 +15,7 @@ use shardback::event::Day;
 use shardback::schema::{Cutoff, Ids, Kept, Schema};
 
 mod by_hand;
-mod files;
+pub(crate) mod files;
 mod generated;
 mod rows;
 pub(crate) mod strategies;
