@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use shardback::event::Day;
-use shardback::schema::{Cutoff, Schema, Source, from_toml};
+use shardback::schema::{Cutoff, Schema, Source, from_json, from_toml};
 
 use crate::described::{BadRow, File, Number, Request, Sample, Seen, Tables, bad_rows, day, files};
 
@@ -103,5 +104,23 @@ fn every_preset_has_an_example() {
         for name in names {
             assert!(comment.contains(&format!("--table {name}=")), "{}: {name}", example.name);
         }
+    }
+}
+
+/// The blocks of TOML in `docs/tables.md` are descriptions: the first whole, the others parts that take the place of its own.
+#[test]
+fn the_document_shows_descriptions_that_can_be_read() {
+    let text = include_str!("../../docs/tables.md");
+    let blocks = text.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let blocks: Vec<Map<String, Value>> = blocks.map(|block| toml::from_str(block).unwrap()).collect();
+    assert!(blocks.len() > 8, "{} blocks", blocks.len());
+    for block in &blocks {
+        let mut whole = blocks[0].clone();
+        whole.extend(block.clone());
+        let schema = from_json(&Value::Object(whole)).unwrap_or_else(|error| panic!("{error}: {block:?}"));
+        assert!(!schema.actions.is_empty());
+    }
+    for example in examples::all() {
+        assert!(text.contains(&format!("(../presets/{}.toml)", example.name)), "{}", example.name);
     }
 }
