@@ -104,10 +104,17 @@ fn what_still_ties_ends_in_the_type_the_day_and_the_features() {
     let schema = schema(&json!({"actions": {
         "clicks": {
             "type": {"column": "what", "values": {"click": "click", "order": "order"}},
-            "features": {"price": {"column": "price", "dtype": "f32"}, "left": {"column": "left", "dtype": "i32", "null": -1}},
+            "features": {
+                "price": {"column": "price", "dtype": "f32"},
+                "left": {"column": "left", "dtype": "i32", "null": -1},
+            },
         },
     }}));
-    let click = |what: &str, dt: &str, price: f64, left: Value| json!({"user": 7, "item": 5, "dt": dt, "at": "2024-10-01 10:00:00 UTC", "what": what, "price": price, "left": left});
+    let click = |what: &str, dt: &str, price: f64, left: Value| {
+        json!({
+            "user": 7, "item": 5, "dt": dt, "at": "2024-10-01 10:00:00 UTC", "what": what, "price": price, "left": left,
+        })
+    };
     let clicks = json!([
         click("click", "2024-10-02", 2.0, json!(3)),
         click("click", "2024-10-03", 9.0, json!(3)),
@@ -177,7 +184,9 @@ fn a_list_is_one_sample_for_each_element() {
     let schema = schema(&json!({
         "samples": {
             "item": "shown.item", "request": "list",
-            "labels": {"clicked": "shown.clicked", "bought": {"in": "bought"}, "chosen": {"equals": "chosen"}, "yes": {"value": true}},
+            "labels": {
+                "clicked": "shown.clicked", "bought": {"in": "bought"}, "chosen": {"equals": "chosen"}, "yes": {"value": true},
+            },
             "keep": {"place": "#", "price": {"column": "prices", "dtype": "f64"}},
         },
     }));
@@ -214,10 +223,17 @@ fn samples_without_a_position_are_in_the_order_of_their_values() {
     let schema = schema(&json!({
         "samples": {
             "labels": {"rating": {"column": "stars", "dtype": "f32"}, "good": {"column": "stars", "ge": 4}},
-            "keep": {"device": {"column": "device", "dtype": "hash"}, "age": {"column": "age", "dtype": "u8", "null": 0}},
+            "keep": {
+                "device": {"column": "device", "dtype": "hash"},
+                "age": {"column": "age", "dtype": "u8", "null": 0},
+            },
         },
     }));
-    let row = |item: i64, stars: &str, device: &str, age: Value| json!({"user": 1, "item": item, "dt": "2024-10-04", "stars": stars, "device": device, "age": age});
+    let row = |item: i64, stars: &str, device: &str, age: Value| {
+        json!({
+            "user": 1, "item": item, "dt": "2024-10-04", "stars": stars, "device": device, "age": age,
+        })
+    };
     let shown_rows = json!([
         row(2, "4", "a", json!(30)),
         row(2, "-0.5", "abc", json!(30)),
@@ -347,9 +363,12 @@ fn times() {
     assert_eq!(unit("s", json!("1728000000.1234567")), Some(123_456));
     assert_eq!(unit("ms", json!(1_727_999_999_999_u64)), Some(-1_000));
     assert_eq!(unit("us", json!("1728000000000001")), Some(1));
-    // Floored, not cut: a nanosecond before midnight is a microsecond before it.
+    // Floored: a nanosecond before midnight is a microsecond before it.
     assert_eq!(unit("ns", json!(1_727_999_999_999_999_999_u64)), Some(-1));
     assert_eq!(unit("s", json!("today")), None);
+    // Before 1970 as well.
+    assert_eq!(unit("ns", json!(-1)), Some(-1 - midnight));
+    assert_eq!(unit("s", json!("-0.0000001")), Some(-1 - midnight));
     let american = |zone: Value, text: &str| {
         let format = json!({"column": "at", "format": "%m/%d/%Y %I:%M:%S %p", "zone": zone});
         found(format, json!(text))
@@ -374,7 +393,7 @@ fn ids() {
         shown.first().map(|shown| shown.sample.item)
     };
     let int = |value: Value| found("int", true, value);
-    for value in [json!(-5), json!("-5"), json!(-5.0)] {
+    for value in [json!(-5), json!("-5"), json!(-5.0), json!("-5.0"), json!("-5.00")] {
         assert_eq!(int(value.clone()), Some(-5), "{value}");
     }
     assert_eq!(int(json!("0")), Some(0));
@@ -383,7 +402,9 @@ fn ids() {
         json!("00123"),
         json!("+5"),
         json!("-0"),
-        json!("1.0"),
+        json!("1.5"),
+        json!("1."),
+        json!("-0.0"),
         json!(1.5),
         json!(9.1e15),
         json!(u64::MAX),
@@ -401,6 +422,41 @@ fn ids() {
     assert_eq!(found("hash", false, json!("")), Some(0x2d06_8005_38d3_94c2));
     assert_eq!(found("hash", false, json!(123)), Some(4_632_645_163_541_105_818));
     assert_eq!(found("hash", false, json!("123")), Some(4_632_645_163_541_105_818));
+}
+
+/// A value for each type that is kept, and what none is.
+#[test]
+fn kept_values() {
+    let found = |dtype: &str, null: Value, value: Value| {
+        let mut column = json!({"column": "x", "dtype": dtype});
+        if !null.is_null() {
+            column["null"] = null;
+        }
+        let schema = schema(&json!({"samples": {"keep": {"x": column}}}));
+        let row = json!({"user": 1, "item": 1, "dt": "2024-10-04", "x": value});
+        let shown = super::rows::samples(&schema, &[vec![row].into()], false, &mut Default::default());
+        shown.first().map(|shown| shown.sample.kept[0])
+    };
+    let kept = |dtype: &str, value: Value| found(dtype, Value::Null, value);
+    for value in [json!(true), json!(1), json!(1.0), json!("1"), json!("T"), json!("true")] {
+        assert_eq!(kept("bool", value.clone()), Some(Number::Bool(true)), "{value}");
+    }
+    assert_eq!(kept("bool", json!("F")), Some(Number::Bool(false)));
+    assert_eq!((kept("bool", json!(2)), kept("bool", json!("yes")), kept("bool", json!(0.5))), (None, None, None));
+    assert_eq!(kept("u8", json!(255)), Some(Number::U8(255)));
+    assert_eq!((kept("u8", json!(256)), kept("u8", json!(-1)), kept("u8", json!(0.5))), (None, None, None));
+    assert_eq!((kept("i32", json!(true)), kept("i32", json!(false))), (Some(Number::I32(1)), Some(Number::I32(0))));
+    assert_eq!((kept("i32", json!("-7")), kept("i32", json!(1i64 << 31))), (Some(Number::I32(-7)), None));
+    assert_eq!(kept("i64", json!(i64::MIN)), Some(Number::I64(i64::MIN)));
+    assert_eq!((kept("i64", json!(u64::MAX)), kept("i64", json!("07"))), (None, None));
+    // The float of 32 bits that is nearest to the one of 64.
+    assert_eq!(kept("f32", json!(0.1)), Some(Number::F32(0.1)));
+    assert_eq!((kept("f32", json!("2")), kept("f32", json!(1e39))), (Some(Number::F32(2.0)), None));
+    assert_eq!((kept("f64", json!("1e39")), kept("f64", json!("much"))), (Some(Number::F64(1e39)), None));
+    assert_eq!(kept("hash", json!("abc")), Some(Number::I64(0x78af_5f94_892f_3950)));
+    assert_eq!((kept("hash", json!(null)), kept("f64", json!(null))), (None, None));
+    assert_eq!(found("i32", json!(-1), json!(null)), Some(Number::I32(-1)));
+    assert_eq!(found("bool", json!(true), json!(null)), Some(Number::Bool(true)));
 }
 
 /// A table of actions that lacks a feature has the value that stands for a null.

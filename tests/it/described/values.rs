@@ -75,7 +75,7 @@ fn hash_of(value: &Value) -> Checked<i64> {
     text(value).map(|text| xxh3_64(text.as_bytes()).cast_signed()).ok_or("no text")
 }
 
-/// Digits in canonical form, whole numbers, and floats that are whole and small enough to be exact.
+/// Digits in canonical form, also with zeros behind a point; whole numbers; floats that are whole and small enough to be exact.
 fn integer(value: &Value) -> Option<i128> {
     match value {
         Value::Number(number) => {
@@ -83,7 +83,12 @@ fn integer(value: &Value) -> Option<i128> {
             let float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT);
             whole.or_else(|| float().map(|float| float as i128))
         }
-        Value::String(text) => text.parse::<i128>().ok().filter(|number| number.to_string() == *text),
+        Value::String(text) => {
+            // In a text format a whole float is text.
+            let (whole, zeros) = text.split_once('.').unwrap_or((text, "0"));
+            let is_whole = !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0');
+            whole.parse::<i128>().ok().filter(|number| is_whole && number.to_string() == whole)
+        }
         _ => None,
     }
 }
