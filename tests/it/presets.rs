@@ -9,6 +9,7 @@ use shardback::schema::{Cutoff, Schema, Source, from_json, from_toml};
 
 use crate::described::{BadRow, File, Number, Request, Sample, Seen, Tables, bad_rows, day, files};
 
+mod built;
 mod examples;
 
 /// A preset, rows for it, and what comes out.
@@ -19,6 +20,8 @@ struct Example {
     files: &'static [(&'static str, &'static str)],
     /// The files of each table that are not all of them: those whose names begin with the table's.
     file_for_each_table: bool,
+    /// Whether the log is published as Parquet; here its rows are JSON.
+    is_parquet: bool,
     date: &'static str,
     requests: Vec<Request>,
     bad: Vec<BadRow>,

@@ -14,7 +14,9 @@ use serde_json::Value;
 use shardback::event::Day;
 use shardback::schema::{Cutoff, Ids, Kept, Schema};
 
+pub(crate) mod built;
 mod by_hand;
+mod engine;
 pub(crate) mod files;
 mod generated;
 mod rows;

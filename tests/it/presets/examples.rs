@@ -57,6 +57,7 @@ fn mind() -> Example {
         description: include_str!("../../../presets/mind.toml"),
         files: &[("behaviors.tsv", include_str!("mind/behaviors.tsv"))],
         file_for_each_table: false,
+        is_parquet: false,
         date: "2019-11-12",
         requests: vec![
             request(U91836, Some(6), [], [sample(N39317, [YES], [I32(0)]), sample(N20678, [NO], [I32(1)])]),
@@ -82,6 +83,7 @@ fn kuairand() -> Example {
             ("log_random_4_22_to_5_08_pure.csv", include_str!("kuairand/log_random_4_22_to_5_08_pure.csv")),
         ],
         file_for_each_table: false,
+        is_parquet: false,
         date: "2022-04-23",
         requests: vec![
             request(1, None, [], [sample(7, [NO, NO, NO, YES, I32(100)], [NO, U8(4), I32(50_000)])]),
@@ -116,6 +118,7 @@ fn otto() -> Example {
         description: include_str!("../../../presets/otto.toml"),
         files: &[("sessions.jsonl", include_str!("otto/sessions.jsonl"))],
         file_for_each_table: false,
+        is_parquet: false,
         date: "2022-08-02",
         requests: vec![
             request(
@@ -160,6 +163,7 @@ fn ebnerd() -> Example {
             ("history.jsonl", include_str!("ebnerd/history.jsonl")),
         ],
         file_for_each_table: true,
+        is_parquet: true,
         date: "2023-05-24",
         requests: vec![
             request(
@@ -189,6 +193,7 @@ fn retailrocket() -> Example {
         description: include_str!("../../../presets/retailrocket.toml"),
         files: &[("events.csv", include_str!("retailrocket/events.csv"))],
         file_for_each_table: false,
+        is_parquet: false,
         date: "2015-06-02",
         requests: vec![
             request(
@@ -230,6 +235,7 @@ fn taobao() -> Example {
         description: include_str!("../../../presets/taobao.toml"),
         files: &[("UserBehavior.csv", include_str!("taobao/UserBehavior.csv"))],
         file_for_each_table: false,
+        is_parquet: false,
         date: "2017-12-01",
         requests: vec![
             request(
@@ -268,6 +274,7 @@ fn trivago() -> Example {
         description: include_str!("../../../presets/trivago.toml"),
         files: &[("train.csv", include_str!("trivago/train.csv"))],
         file_for_each_table: false,
+        is_parquet: false,
         date: "2018-11-02",
         requests: vec![
             request(
@@ -309,6 +316,7 @@ fn yambda() -> Example {
             ("undislikes.jsonl", include_str!("yambda/undislikes.jsonl")),
         ],
         file_for_each_table: true,
+        is_parquet: true,
         date: "1970-01-03",
         requests: vec![
             request(
