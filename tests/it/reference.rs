@@ -44,7 +44,7 @@ pub(crate) fn hash(customer: i64) -> u64 {
 }
 
 /// What orders a customer's actions of one time, ascending.
-fn equal_times(item: i64, customer: i64, time: i64) -> i128 {
+pub(crate) fn equal_times(item: i64, customer: i64, time: i64) -> i128 {
     let low = |number: i64| i128::from(number) & 0xffff_ffff;
     (low(item) * 2_654_435_761 + low(customer) + low(time)) & 0xffff_ffff
 }
