@@ -8,12 +8,12 @@ use super::Stored;
 use super::budget::Budget;
 use super::customers::Customers;
 use super::group::{Grouped, Row};
-use super::piece::{CustomerRows, Piece, SpilledPiece, Window};
-use super::samples::Samples;
+use super::piece::{CustomerRows, Piece, SpilledPiece, Values, Window};
+use super::samples::{DaySamples, Samples};
 use super::spool::{RECORDS_AT_A_TIME, Spooled};
 use super::windows::Cutter;
 use crate::config::Plan;
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::{Action, ItemId};
 use crate::fsio::{SpillFile, SpillFolder};
 use crate::pack::Packed;
@@ -37,6 +37,36 @@ pub(super) struct Built<I> {
     pub(super) pieces: Vec<Stored<I>>,
     pub(super) taken: u64,
 }
+
+/// What the values of a bucket may take while they are made.
+struct Growth<'a> {
+    budget: &'a Budget,
+    /// So many bytes of values there is memory for.
+    held: u64,
+    /// What of the budget is taken for them beside the bucket's share.
+    more: u64,
+}
+
+impl Growth<'_> {
+    /// Keeps of what is taken as many bytes as are needed in the end, or takes what is missing, if there is as much.
+    fn become_bytes(&mut self, bytes: u64) -> bool {
+        let missing = bytes.saturating_sub(self.more);
+        if missing > 0 && !self.budget.take(missing) {
+            return false;
+        }
+        self.more = (self.more + missing) - bytes;
+        true
+    }
+}
+
+impl Drop for Growth<'_> {
+    fn drop(&mut self) {
+        self.budget.give_back(self.more);
+    }
+}
+
+/// The values that some days share, and each day's windows into them.
+type Cut<I> = (Values<I>, Vec<Vec<Window>>);
 
 /// Builds buckets.
 pub(super) struct Builder<'a, I: ItemId> {
@@ -88,6 +118,9 @@ impl<'a, I: ItemId> Builder<'a, I> {
     }
 
     /// Builds a bucket's pieces in `room` bytes.
+    ///
+    /// Where actions arrived late, days have values of their own, and those of many days may not fit. Then they are made for fewer
+    /// days at a time, in the end for one, whose values are no more than the actions.
     pub(super) fn bucket(&self, bucket: u32, room: u64) -> Result<Built<I>> {
         if self.input.actions.width() == 0 {
             self.bucket_of::<()>(bucket, room)
@@ -99,54 +132,112 @@ impl<'a, I: ItemId> Builder<'a, I> {
     fn bucket_of<R: Row>(&self, bucket: u32, room: u64) -> Result<Built<I>> {
         let customers = self.input.customers.of_bucket(bucket);
         let days = self.input.samples.of_bucket(bucket, self.input.customers, self.input.plan)?;
-        let mut windows: Vec<Vec<Window>> = days.iter().map(|day| Vec::with_capacity(day.customers.len())).collect();
         let grouped = self.actions::<R>(bucket, &customers, room)?;
+        let share = room.saturating_sub(self.sample_bytes(bucket)) / COPIES as u64;
+        let mut built = Built { pieces: Vec::with_capacity(days.len()), taken: 0 };
+        let mut together = vec![days.len()];
+        let mut days = days.into_iter();
+        while let Some(count) = together.pop() {
+            let first = built.pieces.len();
+            let mut growth = Growth { budget: self.budget, held: share / GROWING, more: 0 };
+            let of_days = days.as_slice().get(..count).invariant("days that are left are cut")?;
+            match self.cut(&customers, &grouped, first, of_days, &mut growth)? {
+                Some((values, windows)) => {
+                    let pieces = self.pieces(days.by_ref().take(count), values, windows);
+                    let stored = self.store(pieces, growth)?;
+                    built.pieces.extend(stored.pieces);
+                    built.taken += stored.taken;
+                }
+                None => together.extend([count - count / 2, count / 2]),
+            }
+        }
+        Ok(built)
+    }
+
+    /// The values of some days, of which the first has the place `first` in the plan, and their windows; none where several days
+    /// have more values than may be.
+    fn cut<R: Row>(
+        &self,
+        customers: &Range<u32>,
+        grouped: &Grouped<I, R>,
+        first: usize,
+        days: &[DaySamples<I>],
+        growth: &mut Growth<'_>,
+    ) -> Result<Option<Cut<I>>> {
+        let mut windows: Vec<Vec<Window>> = days.iter().map(|day| Vec::with_capacity(day.customers.len())).collect();
         let mut cutter = Cutter::new(self.input.plan, &grouped.features);
-        for (place, customer) in customers.enumerate() {
+        for (place, customer) in customers.clone().enumerate() {
             // A day's windows are as many as its customers so far, so their number tells who is next.
             let next =
                 |day: &usize| days[*day].customers.get(windows[*day].len()).is_some_and(|&(at, _)| at == customer);
             let concerned: Vec<usize> = (0..days.len()).rev().filter(next).collect();
-            cutter.customer(grouped.of(place), concerned.into_iter(), |day, window| windows[day].push(window))?;
+            let places = concerned.into_iter().map(|day| first + day);
+            let fits = cutter.customer(grouped.of(place), places, |day, window, bytes| {
+                windows[day - first].push(window);
+                days.len() == 1 || bytes <= growth.held || self.grow(bytes, growth)
+            })?;
+            if !fits {
+                return Ok(None);
+            }
         }
-        let values = Arc::new(cutter.into_values());
-        drop(grouped);
         if days.iter().zip(&windows).any(|(day, windows)| day.customers.len() != windows.len()) {
             return Err(Error::internal("every customer of a day has a window"));
         }
-        let pieces: Vec<Piece<I>> = days
-            .into_iter()
-            .zip(windows)
-            .map(|(day, windows)| {
-                let customers = day.customers.iter().zip(windows).map(|(&(place, end), window)| CustomerRows {
-                    customer: self.input.customers.id(place),
-                    end: end as u64,
-                    window,
-                });
-                Piece {
-                    customers: customers.collect(),
-                    items: day.items,
-                    columns: day.columns,
-                    values: Arc::clone(&values),
-                }
-            })
-            .collect();
-        self.store(pieces, values.bytes())
+        Ok(Some((cutter.into_values(), windows)))
     }
 
-    /// Keeps pieces in memory as long as enough is left to work on the buckets to come, else spills them.
-    fn store(&self, pieces: Vec<Piece<I>>, values_bytes: u64) -> Result<Built<I>> {
+    fn pieces(
+        &self,
+        days: impl Iterator<Item = DaySamples<I>>,
+        values: Values<I>,
+        windows: Vec<Vec<Window>>,
+    ) -> Vec<Piece<I>> {
+        let values = Arc::new(values);
+        let pieces = days.zip(windows).map(|(day, windows)| {
+            let customers = day.customers.iter().zip(windows).map(|(&(place, end), window)| CustomerRows {
+                customer: self.input.customers.id(place),
+                end: end as u64,
+                window,
+            });
+            Piece {
+                customers: customers.collect(),
+                items: day.items,
+                columns: day.columns,
+                values: Arc::clone(&values),
+            }
+        });
+        pieces.collect()
+    }
+
+    /// Keeps pieces, which share their values, in memory as long as enough is left to work on the buckets to come, else spills them.
+    fn store(&self, pieces: Vec<Piece<I>>, mut growth: Growth<'_>) -> Result<Built<I>> {
+        let values_bytes = pieces.first().map_or(0, |piece| piece.values.bytes());
         let bytes = values_bytes + pieces.iter().map(Piece::own_bytes).sum::<u64>();
-        let left_to_work = (self.budget.left() + self.working.load(Ordering::Relaxed)).saturating_sub(bytes);
-        let limit = self.budget.limit();
-        let enough = (limit / 8).max(LEAST_WORKING_BYTES).max(self.bytes_to_write().min(limit / 4 * 3));
-        if left_to_work >= enough && self.budget.take(bytes) {
+        if self.leaves_enough(bytes.saturating_sub(growth.more)) && growth.become_bytes(bytes) {
             let pieces = pieces.into_iter().map(|piece| Stored::Memory(Arc::new(piece))).collect();
             return Ok(Built { pieces, taken: bytes });
         }
         let file = self.spill_file()?;
         let pieces = pieces.iter().map(|piece| SpilledPiece::write(piece, &file).map(Stored::Disk));
         Ok(Built { pieces: pieces.collect::<Result<_>>()?, taken: 0 })
+    }
+
+    /// Makes room for values that have grown to `bytes`, and for about as many more, if there is as much.
+    fn grow(&self, bytes: u64, growth: &mut Growth<'_>) -> bool {
+        let more = (bytes - growth.held).max(growth.held);
+        if !self.leaves_enough(GROWING * more) || !self.budget.take(GROWING * more) {
+            return false;
+        }
+        growth.held += more;
+        growth.more += GROWING * more;
+        true
+    }
+
+    /// Whether enough is left to work on the buckets to come when `bytes` are taken.
+    fn leaves_enough(&self, bytes: u64) -> bool {
+        let left_to_work = (self.budget.left() + self.working.load(Ordering::Relaxed)).saturating_sub(bytes);
+        let limit = self.budget.limit();
+        left_to_work >= (limit / 8).max(LEAST_WORKING_BYTES).max(self.bytes_to_write().min(limit / 4 * 3))
     }
 
     /// What rows that are written at a time may take: most where K is large.
@@ -197,6 +288,8 @@ impl<'a, I: ItemId> Builder<'a, I> {
     }
 }
 
+/// Values that grow may take so many times their bytes.
+const GROWING: u64 = 2;
 /// How often records are held while a bucket is worked on: as read, as grouped, and what becomes of them.
 const COPIES: usize = 3;
 /// About as many rows are written at a time, unless their histories have more values than `VALUES_AT_A_TIME`.

@@ -2,7 +2,8 @@
 //!
 //! Where days fall along a customer's order, as they do without late arrivals, what a day sees is one contiguous run of
 //! the order, and the windows of all days share the values. Where they do not, the first K visible actions may have
-//! invisible ones between them; then that day gets a copy of its own, contiguous again.
+//! invisible ones between them; then that day gets a copy of its own, contiguous again. The copies of many days may be many
+//! times the actions, so whoever collects them is asked as they grow.
 
 use std::ops::Range;
 
@@ -68,7 +69,7 @@ impl<'a, I: ItemId> Cutter<'a, I> {
     /// Keeps what some days see of one customer's actions, newest first, and hands over each day's window.
     ///
     /// `days` are places among the plan's days, descending, so that windows begin further and further down the order and
-    /// share values.
+    /// share values. `take` is told how many bytes the values have by then, and says whether there may be more; so does the result.
     ///
     /// # Errors
     /// [`Error::Option`](crate::error::Error::Option) where a time does not fit the unit in which times are kept.
@@ -76,8 +77,8 @@ impl<'a, I: ItemId> Cutter<'a, I> {
         &mut self,
         actions: &[Entry<I, R>],
         days: impl Iterator<Item = usize>,
-        mut take: impl FnMut(usize, Window),
-    ) -> Result<()> {
+        mut take: impl FnMut(usize, Window, u64) -> bool,
+    ) -> Result<bool> {
         let in_day_order = in_day_order(actions);
         let mut copied = Copied { source: 0..0, target: self.items.len() };
         for index in days {
@@ -85,9 +86,17 @@ impl<'a, I: ItemId> Cutter<'a, I> {
                 Visible::Run(run) => self.shared(run, actions, &mut copied)?,
                 Visible::Scattered(places) => self.own(&places, actions)?,
             };
-            take(index, window);
+            if !take(index, window, self.bytes()) {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The bytes of what is kept so far.
+    fn bytes(&self) -> u64 {
+        let times = self.times.as_ref().map_or(0, |_| size_of::<i64>());
+        (self.items.len() * (size_of::<I>() + 1 + times + self.packing.width())) as u64
     }
 
     /// A window into values that other days may share.
@@ -136,16 +145,15 @@ pub(super) fn visible_to_any<I: ItemId, R: Row>(
     actions: &[Entry<I, R>],
 ) -> impl Iterator<Item = Entry<I, R>> {
     let in_day_order = in_day_order(actions);
-    let mut places: Vec<usize> = Vec::new();
+    // Not a list of places, which would have those of every day.
+    let mut is_seen = vec![false; actions.len()];
     for &day in plan.days() {
         match visible(plan, day, actions, in_day_order) {
-            Visible::Run(run) => places.extend(run),
-            Visible::Scattered(scattered) => places.extend(scattered),
+            Visible::Run(run) => is_seen[run].fill(true),
+            Visible::Scattered(places) => places.into_iter().for_each(|place| is_seen[place] = true),
         }
     }
-    places.sort_unstable();
-    places.dedup();
-    places.into_iter().map(|place| actions[place])
+    actions.iter().zip(is_seen).filter_map(|(&action, is_seen)| is_seen.then_some(action))
 }
 
 /// Whether days fall along the order, so that what a day sees is one run of it.

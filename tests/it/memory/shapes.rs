@@ -14,6 +14,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
 use shardback::config::{ActionTable, Format, Options, Plan};
@@ -36,6 +37,8 @@ struct Shape {
     name: &'static str,
     /// Writes the impressions into the first folder and the clicks into the second.
     make: fn(&Path, &Path),
+    /// How many days are built, of which the last is `DAY`.
+    days: i32,
     arguments: &'static [&'static str],
     /// With two threads.
     mebibytes: u64,
@@ -55,7 +58,7 @@ use Outcome::{Keeps, KeepsAndIsTheSame, Refused};
 
 /// What most of them are: jagged files of one day, which keep to 256 MiB.
 const KEEPS: Shape =
-    Shape { name: "", make: |_, _| {}, arguments: &["--format", "jagged"], mebibytes: 256, outcome: Keeps };
+    Shape { name: "", make: |_, _| {}, days: 1, arguments: &["--format", "jagged"], mebibytes: 256, outcome: Keeps };
 
 const SHAPES: &[Shape] = &[
     Shape {
@@ -65,8 +68,7 @@ const SHAPES: &[Shape] = &[
             clicks(&done.join("a.parquet"), 2_000_000, |_| 7, plain());
         },
         arguments: &["--format", "jagged,parquet"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "many customers in one row group, many shards",
@@ -75,8 +77,7 @@ const SHAPES: &[Shape] = &[
             clicks(&done.join("a.parquet"), 1_000_000, |row| row % 100_000, plain());
         },
         arguments: &["--format", "jagged", "--item-dtype", "i64", "--shards", "100"],
-        mebibytes: 256,
-        outcome: Keeps,
+        ..KEEPS
     },
     Shape {
         name: "lists of 100,000 items",
@@ -170,8 +171,16 @@ const SHAPES: &[Shape] = &[
             write(&done.join("a.parquet"), &rows, plain());
         },
         arguments: &["--format", "parquet", "--history", "65536", "--item-dtype", "i64"],
-        mebibytes: 256,
         outcome: KeepsAndIsTheSame,
+        ..KEEPS
+    },
+    Shape {
+        name: "90 days of customers whose actions arrive late",
+        make: late,
+        days: LATE_DAYS,
+        arguments: &["--format", "jagged", "--item-dtype", "i64"],
+        outcome: KeepsAndIsTheSame,
+        ..KEEPS
     },
     Shape {
         name: "many rows that are left out",
@@ -186,6 +195,7 @@ const SHAPES: &[Shape] = &[
         arguments: &["--format", "jagged", "--invalid", "skip"],
         mebibytes: 218,
         outcome: KeepsAndIsTheSame,
+        ..KEEPS
     },
     Shape {
         name: "a line of JSON of 600 MiB",
@@ -228,7 +238,8 @@ fn every_shape_keeps_its_memory_or_is_refused() {
         let build = |out: &Path, memory: &str| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_shardback"));
             command.arg("build").arg("--impressions").arg(&shown).arg("--clicks").arg(&done).arg("--out").arg(out);
-            command.args(["--date", &Day(DAY).to_string(), "--threads", "2", "--quiet", "--memory", memory]);
+            command.args(["--from", &Day(DAY - shape.days + 1).to_string(), "--to", &Day(DAY).to_string()]);
+            command.args(["--threads", "2", "--quiet", "--memory", memory]);
             command.args(shape.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
             command
         };
@@ -236,6 +247,7 @@ fn every_shape_keeps_its_memory_or_is_refused() {
         let peak = peak_memory(&mut child) / MEBIBYTE;
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
+        println!("{}: {peak} of {} MiB", shape.name, shape.mebibytes);
         let mut fails = |what: &str| wrong.push(format!("{}: {what}; {peak} MiB; {error}", shape.name));
         if peak > shape.mebibytes * 11 / 10 {
             fails("over its memory");
@@ -363,6 +375,42 @@ fn click_batch(rows: std::ops::Range<i64>, customer: fn(i64) -> i64, items: i64)
         ("click_time", times.unwrap()),
     ])
     .unwrap()
+}
+
+const LATE_DAYS: i32 = 90;
+
+/// Customers who come every day, with clicks that became known on other days than they were made on, in no order: every day sees others
+/// of a customer's newest, so that it has a copy of its own of them. The rows of each customer are the same, which packs well: the file is
+/// of one bucket's size.
+fn late(shown: &Path, done: &Path) {
+    const CUSTOMERS: i32 = 500;
+    const CLICKS: i32 = 2000;
+    let each = |count: i32| (0..CUSTOMERS).flat_map(move |customer| (0..count).map(move |row| (customer, row)));
+    let customers = |count: i32| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(each(count).map(|(customer, _)| customer.into())))
+    };
+    let days = |count: i32, day: fn(i32) -> i32| -> ArrayRef {
+        Arc::new(Date32Array::from_iter_values(each(count).map(|(_, row)| day(row))))
+    };
+    let batch = RecordBatch::try_from_iter([
+        ("dt", days(LATE_DAYS, |row| DAY - row)),
+        ("customer_id", customers(LATE_DAYS)),
+        ("item_id", Arc::new(Int64Array::from_iter_values(each(LATE_DAYS).map(|(_, row)| row.into()))) as ArrayRef),
+        ("is_order", Arc::new(BooleanArray::from_iter(each(LATE_DAYS).map(|_| Some(false))))),
+    ]);
+    write(&shown.join("a.parquet"), &batch.unwrap(), plain());
+    let made = i64::from(DAY - LATE_DAYS - 1) * 86_400_000_000;
+    let times = Int64Array::from_iter_values(each(CLICKS).map(|(_, row)| made + i64::from(row) * 1_000_000));
+    let times = arrow::compute::cast(&times, &DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None));
+    let batch = RecordBatch::try_from_iter([
+        ("dt", days(CLICKS, |row| DAY - LATE_DAYS + row * 37 % LATE_DAYS)),
+        ("customer_id", customers(CLICKS)),
+        ("item_id", Arc::new(Int64Array::from_iter_values(each(CLICKS).map(|(_, row)| row.into())))),
+        ("click_time", times.unwrap()),
+    ]);
+    let properties = WriterProperties::builder().set_max_row_group_row_count(None);
+    let properties = properties.set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    write(&done.join("a.parquet"), &batch.unwrap(), properties);
 }
 
 /// Clicks with many more columns.
