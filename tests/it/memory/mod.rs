@@ -1,6 +1,7 @@
 //! Protects: the memory that a build is given is all that it takes, and what it spills changes nothing and leaves nothing.
 
 mod shapes;
+mod tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
