@@ -38,7 +38,7 @@ pub struct Impressions {
     pub first_and_last: Option<(Day, Day)>,
     /// The rows in text formats, whatever their day.
     pub lines: u64,
-    /// Those of them that have the key neither of a list nor of an item.
+    /// Those of them that have neither an item nor a list of items.
     pub shows_nothing: u64,
 }
 
