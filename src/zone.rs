@@ -28,7 +28,7 @@ impl Zone {
     /// none.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
-        if let Some(seconds) = offset(name) {
+        if let Some(seconds) = parse_offset(name.as_bytes()) {
             let rules = TimeZone::fixed(jiff::tz::Offset::from_seconds(seconds).ok()?);
             return Some(Self { name: name.to_owned(), rules });
         }
@@ -109,8 +109,8 @@ impl Days<'_> {
 }
 
 /// The seconds of an offset such as `+02:00`, `-0530` or `+02`.
-fn offset(text: &str) -> Option<i32> {
-    let (sign, digits) = match text.as_bytes() {
+pub(crate) fn parse_offset(text: &[u8]) -> Option<i32> {
+    let (sign, digits) = match text {
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
         _ => return None,

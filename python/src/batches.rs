@@ -8,6 +8,7 @@ use pyo3::{Bound, Py, PyAny, PyRef, PyResult, Python, pyclass, pyfunction, pymet
 use shardback::error::Error;
 use shardback::load::{self, Ahead, Batch, Block, Content, Dtypes, Epoch, Index, Last, Ranks};
 
+use crate::build::choose;
 use crate::day::Day;
 use crate::error::{raise, to_python};
 use crate::memory::{Lender, Memory};
@@ -47,7 +48,7 @@ impl Batches {
         threads: usize,
         allocate: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let dtypes = dtypes.map(|(items, types)| Dtypes { items: index(&items), types: index(&types) });
+        let dtypes = dtypes.map(|names| self::dtypes(py, &names)).transpose()?;
         let epoch = Epoch {
             days: days.iter().map(|day| Arc::clone(&day.0)).collect(),
             seed,
@@ -110,20 +111,13 @@ fn parts(batch: Batch) -> Parts {
     (Memory(Arc::new(Lent::new(block, bytes))), rows, width, day, delivered)
 }
 
-pub(crate) fn index(name: &str) -> Index {
-    match name {
-        "i64" => Index::I64,
-        "i32" => Index::I32,
-        _ => Index::U8,
-    }
+pub(crate) fn dtypes(py: Python<'_>, (items, types): &(String, String)) -> PyResult<Dtypes> {
+    let index = |name: &str| choose(py, "dtypes", name, &[("u8", Index::U8), ("i32", Index::I32), ("i64", Index::I64)]);
+    Ok(Dtypes { items: index(items)?, types: index(types)? })
 }
 
 fn ranks(py: Python<'_>, rank: u32, world_size: u32, batch_size: usize, last: &str) -> PyResult<Ranks> {
-    let last = match last {
-        "drop" => Last::Drop,
-        "uneven" => Last::Uneven,
-        _ => Last::Repeat,
-    };
+    let last = choose(py, "last", last, &[("drop", Last::Drop), ("uneven", Last::Uneven), ("repeat", Last::Repeat)])?;
     let problem = || format!("rank: there is no rank {rank} among {world_size} with batches of {batch_size}");
     Ranks::new(rank, world_size, batch_size, last).ok_or_else(|| raise(py, "OptionError", problem()))
 }
@@ -201,5 +195,5 @@ fn pinned(allocate: Py<PyAny>) -> Box<dyn Fn(usize) -> shardback::error::Result<
 }
 
 fn no_memory(problem: impl ToString) -> Error {
-    Error::Option { option: "device", problem: format!("no memory for batches: {}", problem.to_string()) }
+    Error::PinnedMemory { problem: problem.to_string() }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Arguments {
 }
 
 /// The value that a name stands for.
-fn choose<T: Copy>(py: Python<'_>, option: &str, name: &str, values: &[(&str, T)]) -> PyResult<T> {
+pub(crate) fn choose<T: Copy>(py: Python<'_>, option: &str, name: &str, values: &[(&str, T)]) -> PyResult<T> {
     let found = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     found.ok_or_else(|| {
         let known: Vec<&str> = values.iter().map(|(known, _)| *known).collect();
@@ -148,7 +148,7 @@ fn run(py: Python<'_>, plan: Plan, tables: Tables, progress: Option<&Py<PyAny>>)
     let shared = Arc::new(Watch::default());
     let (done, finished) = channel();
     let finished = Mutex::new(finished);
-    let watch = Watched { shared: Arc::clone(&shared), _alive: done.clone() };
+    let watch = Watched(Arc::clone(&shared));
     let worker = std::thread::spawn(move || {
         let result = pipeline::build(&plan, tables, &watch);
         // Whoever listens may be gone; then nobody asks.
@@ -207,14 +207,11 @@ impl Watch {
 }
 
 /// The end of the watch that the build holds.
-struct Watched {
-    shared: Arc<Watch>,
-    _alive: Sender<()>,
-}
+struct Watched(Arc<Watch>);
 
 impl Watched {
     fn change(&self, change: impl FnOnce(&mut Vec<Progress>)) {
-        change(&mut self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.0.stages.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -246,6 +243,6 @@ impl Observer for Watched {
     fn published(&self, _: &DaySummary) {}
 
     fn cancelled(&self) -> bool {
-        self.shared.cancelled.load(Ordering::Relaxed)
+        self.0.cancelled.load(Ordering::Relaxed)
     }
 }

@@ -12,7 +12,9 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
         Error::Option { .. } | Error::Day { .. } | Error::Description { .. } => "OptionError",
         Error::Corrupt { .. } | Error::Arrays { .. } => "CorruptError",
-        Error::NoCuda(_) | Error::Cuda { .. } | Error::DeviceMemory { .. } => "DeviceError",
+        Error::NoCuda(_) | Error::Cuda { .. } | Error::DeviceMemory { .. } | Error::PinnedMemory { .. } => {
+            "DeviceError"
+        }
         Error::Io { .. } | Error::Unreadable { .. } => "IoError",
         Error::NoFiles { .. }
         | Error::UnknownFormat { .. }
@@ -70,8 +72,8 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// Options as arguments: `--shard-rows` is `shard_rows`, and `--from` is `start`, as `from` is a word of Python. What
-/// stands inside a word, such as a path, stays as it is.
+/// Options as arguments: `--shard-rows` is `shard_rows`, and `--from` is `start`, as `from` is a word of Python; where a value
+/// follows within the same quotes, `--device cpu` is `device="cpu"`. What stands inside a word, such as a path, stays as it is.
 fn in_python(text: &str) -> String {
     let mut parts = text.split("--");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -81,6 +83,7 @@ fn in_python(text: &str) -> String {
             out.push_str(part);
             continue;
         }
+        let is_quoted = out.ends_with('`');
         let end = part.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-').unwrap_or(part.len());
         let (name, rest) = part.split_at(end);
         match name {
@@ -89,7 +92,13 @@ fn in_python(text: &str) -> String {
             "format" => out.push_str("formats"),
             name => out.push_str(&name.replace('-', "_")),
         }
-        out.push_str(rest);
+        match rest.strip_prefix(' ').and_then(|rest| rest.split_once('`')) {
+            Some((value, rest)) if is_quoted && !value.contains(char::is_whitespace) => {
+                let quote = if value.parse::<u64>().is_ok() { "" } else { "\"" };
+                out.extend(["=", quote, value, quote, "`", rest]);
+            }
+            _ => out.push_str(rest),
+        }
     }
     out
 }

@@ -9,10 +9,10 @@ use shardback::event::ItemDtype;
 use shardback::gather::cuda::{
     BatchColumns, CudaDevice, JaggedArrays, ResidentRows, RowNumbers, TypeDtype, resident_bytes,
 };
-use shardback::load::{self, Dtypes, Index, Layout};
+use shardback::load::{self, Index, Layout};
 use shardback::open::{Items, JaggedShard, MappedDay, ShardView};
 
-use crate::batches::index;
+use crate::batches;
 use crate::day::Day;
 use crate::error::{raise, to_python};
 
@@ -102,7 +102,7 @@ impl Resident {
             // memory that is lent to this batch alone.
             _ => unsafe { std::slice::from_raw_parts(start as *const i64, bytes / size_of::<i64>()) },
         };
-        let dtypes = Dtypes { items: index(&dtypes.0), types: index(&dtypes.1) };
+        let dtypes = batches::dtypes(py, &dtypes)?;
         let at = Layout { rows: numbers.len(), width, dtypes }.offsets();
         let place = |offset: usize| Some(address + offset as u64);
         let batch = BatchColumns {
@@ -201,7 +201,7 @@ pub(crate) fn layout(
     dtypes: (String, String),
     columns: Vec<(usize, bool)>,
 ) -> PyResult<([usize; 5], Vec<usize>, usize)> {
-    let dtypes = Dtypes { items: index(&dtypes.0), types: index(&dtypes.1) };
+    let dtypes = batches::dtypes(py, &dtypes)?;
     let too_large =
         || -> PyErr { raise(py, "OptionError", format!("batch_size: {rows} rows of {width} are too many")) };
     let most = 24 + 8 * columns.len();

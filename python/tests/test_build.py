@@ -21,6 +21,7 @@ import pytest
 
 import shardback
 from conftest import DAYS, HISTORY, ROWS, build
+from shardback import options
 
 Tables = dict[str, pathlib.Path]
 
@@ -118,6 +119,10 @@ def test_the_home_folder_is_meant(tables: Tables, tmp_path: pathlib.Path, monkey
     (tmp_path / "spill").mkdir()
     manifests = build({**tables, "clicks": pathlib.Path("~/clicks.csv")}, "~/out", spill_dir="~/spill")  # type: ignore[arg-type]
     assert manifests[0].path == tmp_path / "out" / "dense" / "dt=2025-08-14" and not (tmp_path / "~").exists()
+    given = options.arguments(
+        out="~/out", date=DAYS[0], start=None, end=None, formats="jagged", shard_rows=None, shards=None, memory=None, spill_dir="~/spill"
+    )
+    assert (given["out"], given["spill_dir"]) == (str(tmp_path / "out"), str(tmp_path / "spill"))
     opened = shardback.open("~/out")
     assert isinstance(opened, shardback.Days) and len(opened) == len(DAYS)
     # Paths of bytes are paths, and a day may be spelled as a folder's name.
@@ -154,7 +159,7 @@ def test_faults_are_exceptions_of_one_base(tables: Tables, tmp_path: pathlib.Pat
     with pytest.raises(TypeError, match="clicks: a table is a path or has `__arrow_c_stream__`"):
         build({**tables, "clicks": 5}, out)
     bad = arrow(tables["clicks"]).set_column(1, "customer_id", pa.nulls(2500, pa.int64()))
-    with pytest.raises(shardback.InputError, match="the source, row 1, column `customer_id`: the customer is null.* `invalid skip`"):
+    with pytest.raises(shardback.InputError, match="the source, row 1, column `customer_id`: the customer is null.* `invalid=\"skip\"`"):
         build({**tables, "clicks": bad}, out)
     manifest = build({**tables, "clicks": bad}, out, invalid="skip")[0]
     assert manifest.tables["clicks"].rejected["null_customer"] > 0

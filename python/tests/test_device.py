@@ -105,6 +105,21 @@ def forget(steps: Iterator[Any]) -> None:
     """The caller has let go of it as well."""
 
 
+def test_pinned_memory_that_is_not_given_is_the_devices_error(out: pathlib.Path, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No argument is wrong where the driver has no more memory to pin."""
+    given = torch.empty
+
+    def empty(*shape: Any, pin_memory: bool = False, **how: Any) -> torch.Tensor:
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return given(*shape, **how)
+
+    monkeypatch.setattr(torch, "empty", empty)
+    said = "no memory for batches that the device reads directly: RuntimeError: CUDA error: out of memory"
+    with pytest.raises(shardback.DeviceError, match=said):
+        next(iter(host(out)))
+
+
 @pytest.mark.parametrize("leave", [stop, forget])
 def test_a_pass_left_early_waits_for_its_copies(out: pathlib.Path, card: Card, leave: Callable[[Iterator[Any]], None]) -> None:
     """A block of pinned memory goes back to the thread that gathers when its copy has been made, and not before."""

@@ -67,7 +67,7 @@ def test_worker_processes_are_refused(out: pathlib.Path, start: str, wrap: Any) 
 
 
 FORKED = """
-    import os, sys, traceback
+    import os, signal, sys, traceback
     import shardback
     from shardback.torch import Loader
 
@@ -77,6 +77,8 @@ FORKED = """
     raw = {raw}
     child = os.fork()
     if child == 0:
+        # One that waits for ever is ended, and the parent says so.
+        signal.alarm(60)
         try:
             for begun in (steps, raw):
                 try:

@@ -94,7 +94,7 @@ def test_a_bad_row_is_named_once(spark: SparkSession, tmp_path: pathlib.Path) ->
         shardback.spark.build(spark, **given, out=tmp_path / "out", **OPTIONS)  # type: ignore[arg-type]
     assert str(error.value) == (
         "clicks: the source, column `item_id`: the item id does not fit the item dtype: `2147483648`; "
-        "build with `item_dtype i64`, or leave such rows out with `invalid skip`"
+        "build with `item_dtype=\"i64\"`, or leave such rows out with `invalid=\"skip\"`"
     )
     assert list((tmp_path / "out").iterdir()) == []
     tracker = context.statusTracker()

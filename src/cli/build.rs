@@ -207,7 +207,7 @@ pub(super) fn describe(summary: &Summary) -> String {
         };
         let nothing = match table.shows_nothing {
             0 => String::new(),
-            lines => format!(", {} with the key neither of a list nor of an item", text::counted(lines, "line")),
+            lines => format!(", {} with neither an item nor a list of items", text::counted(lines, "line")),
         };
         let files = if table.files.is_empty() {
             String::new()

@@ -13,9 +13,9 @@ use crate::config::{Format, Plan};
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{ClusterRun, Output};
-use crate::manifest::Shard;
 use crate::manifest::record::{Record, Seen, TOOL};
 use crate::manifest::statistics::Figures;
+use crate::manifest::{Rejected, Shard};
 use crate::pipeline;
 use crate::unify::{Actions, Impressions};
 
@@ -24,6 +24,8 @@ struct Results {
     impressions: Impressions,
     /// By the names of the tables.
     actions: Vec<(String, Actions)>,
+    /// For each day what it sees of them.
+    seen: Vec<Seen>,
     /// The reports, in the order of the parts.
     parts: Vec<Report>,
 }
@@ -117,14 +119,13 @@ impl Driver {
     /// [`Error::Task`] with what map tasks found wrong, [`Error::Tasks`] when not every part has one report or a file is not as
     /// reported, [`Error::EmptyDay`], and what the disk refuses. Days that were published before it stay, whole.
     pub fn publish(&self, shards: &[u32], reports: Vec<Report>, engine: &Value) -> Result<()> {
-        let Results { impressions, actions, parts } = self.collect(shards, reports)?;
+        let Results { impressions, actions, seen, parts } = self.collect(shards, reports)?;
         if self.shards(&impressions)? != shards || self.samples.get().is_some_and(|known| *known != impressions.samples)
         {
             return Err(changed());
         }
         let run = run_record(&self.plan, engine, &impressions, &actions, &parts)?;
-        for (index, &day) in self.plan.days().iter().enumerate() {
-            let seen = Seen::new(&self.plan, index, &impressions, &actions)?;
+        for ((index, &day), seen) in self.plan.days().iter().enumerate().zip(seen) {
             self.day(day, (shards[index], impressions.samples[index]), seen, &parts, &run)?;
         }
         Ok(())
@@ -150,7 +151,15 @@ impl Driver {
             (name.clone(), place.map(|place| found.swap_remove(place).1).unwrap_or_default())
         };
         let actions = self.tables.iter().map(&mut of_table).collect();
-        Ok(Results { impressions, actions, parts: reports })
+        let mut seen = reports.first_mut().map(|first| std::mem::take(&mut first.seen)).unwrap_or_default();
+        if seen.len() != self.plan.days().len() {
+            let problem = format!("{} of {} days in the first part's report", seen.len(), self.plan.days().len());
+            return Err(Error::Tasks { problem });
+        }
+        for seen in &mut seen {
+            self.tables.iter().for_each(|name| seen.add_table(name));
+        }
+        Ok(Results { impressions, actions, seen, parts: reports })
     }
 
     fn day(&self, day: Day, (shards, samples): (u32, u64), seen: Seen, parts: &[Report], run: &[u8]) -> Result<()> {
@@ -170,6 +179,7 @@ impl Driver {
                 problem: format!("{written} samples of {day} are written, {samples} were read"),
             });
         }
+        let rejected = seen.rejected();
         let record = Record::new(&self.plan, day, seen, &figures)?;
         let staged = self.output.stage(day, formats)?;
         let mut staged_files = Vec::new();
@@ -177,6 +187,9 @@ impl Driver {
             for (attempt, files) in &files {
                 let Shard { file, bytes, .. } = &files.files[place];
                 self.run.hand_over(&staged, attempt, format, file, *bytes)?;
+            }
+            if let (Some(Rejected { file, bytes, .. }), Some(first)) = (&rejected, parts.first()) {
+                self.run.hand_over(&staged, &first.attempt, format, file, *bytes)?;
             }
             let shards: Vec<Shard> = files.iter().map(|(_, files)| files.files[place].clone()).collect();
             staged_files.push(record.write(staged.folder(format)?, format, shards, run)?);

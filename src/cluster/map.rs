@@ -1,7 +1,8 @@
 //! A map task: batches of one table to the rows of the shuffle.
 //!
 //! Every row is checked as on a single machine. Of actions, each customer's are collected until memory is full, and what no
-//! day can use is dropped before they travel: a customer with millions of actions is K of them per task.
+//! day can use is dropped before they travel: a customer with millions of actions is K of them per task. Rows that are left out
+//! travel too, those of each batch at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ use crate::histories::prune;
 use crate::pack::Packed;
 use crate::read::{Batches, Wanted};
 use crate::schema::ActionTable;
-use crate::unify::{self, Actions, Impressions};
+use crate::unify::{self, Actions, Impressions, Reject};
 
 /// Takes the batches of a task one after the other, and gives rows as they come.
 pub struct Mapper {
@@ -133,6 +134,24 @@ fn reports_route(job: &Job) -> i32 {
     job.routes.first().copied().unwrap_or(REPORTS_ROUTE)
 }
 
+/// Sends rows of a batch that were left out, and gives their number. Where tables are only counted nobody asks for them.
+fn send_rejects(table: &str, rejects: &mut Vec<Reject>, job: &Job, out: &mut Outbox) -> u64 {
+    let rejects = std::mem::take(rejects);
+    let mut rest = if job.routes.is_empty() { &[][..] } else { &rejects[..] };
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|reject| {
+            let fits = bytes < ROW_BYTES;
+            bytes += reject.line.len();
+            fits
+        });
+        let (now, later) = rest.split_at(fits.count());
+        out.report(Kind::Rejects, reports_route(job), &(table, now));
+        rest = later;
+    }
+    rejects.len() as u64
+}
+
 /// Impressions.
 struct Shown<I: ItemId> {
     found: Impressions,
@@ -165,7 +184,9 @@ impl<I: ItemId> Table for Shown<I> {
             kept.1.extend_from_slice(samples.rows());
             Ok(())
         };
-        self.found.merge(unify::read_impressions(source, &job.plan, &sink, None, &|_| Ok(()))?)?;
+        let mut found = unify::read_impressions(source, &job.plan, &sink, None, &|_| Ok(()))?;
+        found.sent = send_rejects(&job.plan.options().schema.samples.name, &mut found.rejects, job, out);
+        self.found.merge(found)?;
         let (samples, rows) = self.samples.get_mut().unwrap_or_else(PoisonError::into_inner);
         let packed = Packed::new(samples, rows, job.plan.contents().sample_packing().width())?;
         for (place, sample) in packed.records().iter().enumerate() {
@@ -279,7 +300,9 @@ impl<I: ItemId> Table for Done<I> {
             collected.batches.push((actions.records().to_vec(), actions.rows().to_vec()));
             Ok(())
         };
-        self.found.merge(unify::read_actions(&self.table, source, &job.plan, &pick, &sink, None, &|_| Ok(()))?);
+        let mut found = unify::read_actions(&self.table, source, &job.plan, &pick, &sink, None, &|_| Ok(()))?;
+        found.sent = send_rejects(&self.table.name, &mut found.rejects, job, out);
+        self.found.merge(found);
         let collected = self.collected.get_mut().unwrap_or_else(PoisonError::into_inner);
         if collected.bytes + collected.customers.len() * BYTES_PER_CUSTOMER > self.most {
             self.flush(job, out)?;

@@ -15,9 +15,10 @@ use crate::fsio::{Attempt, SpillFolder};
 use crate::gather::{self, Gather};
 use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, Spooled};
 use crate::manifest::Shard;
+use crate::manifest::record::Seen;
 use crate::manifest::statistics::{Figures, of_shard};
 use crate::pack::Packed;
-use crate::unify::{Actions, Impressions};
+use crate::unify::{Actions, Impressions, KeptRejects, Reject};
 use crate::write::{self, DayLayout};
 
 /// What a part's task has done, and what it has heard from the map tasks.
@@ -31,6 +32,8 @@ pub struct Report {
     /// What the tables hold; in the report of the first part.
     pub(super) impressions: Option<Impressions>,
     pub(super) actions: Vec<(String, Actions)>,
+    /// For each day of the plan what it sees of the tables; in the report of the first part.
+    pub(super) seen: Vec<Seen>,
     /// What each map task has sent to all parts together; in the report of the first part.
     pub(super) sent: Vec<Sent>,
     /// What has arrived at this part.
@@ -145,6 +148,9 @@ impl<I: ItemId> Task<'_, I> {
             report.sent.push(serde_json::from_slice(json).map_err(unreadable)?);
             Ok(())
         })?;
+        if part == 0 {
+            self.seen(&mut report, route, rows)?;
+        }
         if rows.skip(route)? {
             return Err(Error::Tasks { problem: format!("rows of part {part} are out of order") });
         }
@@ -169,6 +175,7 @@ impl<I: ItemId> Task<'_, I> {
             faults: Vec::new(),
             impressions: None,
             actions: Vec::new(),
+            seen: Vec::new(),
             sent: Vec::new(),
             received: Tally::default(),
             days: Vec::new(),
@@ -197,6 +204,47 @@ impl<I: ItemId> Task<'_, I> {
             Ok(())
         })?;
         Ok(report)
+    }
+
+    /// What each day of the plan sees of the tables; the rows that were left out are written into its folders here, as they may be
+    /// too many for a report.
+    fn seen(&self, report: &mut Report, route: i32, rows: &mut Rows<'_>) -> Result<()> {
+        let plan = &self.job.plan;
+        let mut kept: FxHashMap<String, KeptRejects> = FxHashMap::default();
+        rows.visit(route, Kind::Rejects, |json| {
+            let (name, rejects): (String, Vec<Reject>) = serde_json::from_slice(json).map_err(unreadable)?;
+            let kept = kept.entry(name).or_default();
+            rejects.into_iter().try_for_each(|reject| kept.push(reject, Some(self.folder)))
+        })?;
+        let mut left_out = |name: &str| kept.remove(name).unwrap_or_default().finish(Some(self.folder));
+        let impressions = report.impressions.get_or_insert_with(|| Impressions::none(plan));
+        let sent = std::mem::take(&mut impressions.sent);
+        (impressions.rejects, impressions.spilled) = left_out(&plan.options().schema.samples.name)?;
+        let mut right = impressions.rejected() == sent;
+        for (name, read) in &mut report.actions {
+            let sent = std::mem::take(&mut read.sent);
+            (read.rejects, read.spilled) = left_out(name)?;
+            right &= read.rejected() == sent;
+        }
+        if !right || !kept.is_empty() {
+            return Err(Error::Tasks { problem: "not all rows that were left out have arrived".to_owned() });
+        }
+        for (index, &day) in plan.days().iter().enumerate() {
+            let mut seen = Seen::new(plan, index, impressions, &report.actions)?;
+            if seen.rejected().is_some() {
+                let folders = plan.options().formats.iter().map(|&format| self.attempt.folder(format, day));
+                seen.write_rejected(plan, day, &folders.collect::<Result<Vec<_>>>()?)?;
+            }
+            report.seen.push(seen);
+        }
+        // Their number is all that is reported of them.
+        impressions.sent = impressions.rejected();
+        (impressions.rejects, impressions.spilled) = (Vec::new(), None);
+        for (_, read) in &mut report.actions {
+            read.sent = read.rejected();
+            (read.rejects, read.spilled) = (Vec::new(), None);
+        }
+        Ok(())
     }
 
     fn samples(

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `route` int32 | the part, by the number that the engine sends to its task |
 //! | `kind` int32 | what the records are; a part's rows come in its order |
-//! | `records` binary | the records, little-endian, some kilobytes of them at most, but for reports on whole tables |
+//! | `records` binary | the records, little-endian, some kilobytes of them at most, but for reports on whole tables and a row with a long list that was left out |
 //!
 //! They live as long as a job, and both ends are of one version.
 
@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Filter = 7,
     /// What a map task has sent in all, to whatever part ([`Sent`] as JSON): its last row; for the first part.
     Sent = 8,
+    /// Rows that were left out: the table's name and some `unify::Reject` as JSON; for the first part.
+    Rejects = 9,
 }
 
 /// What rows add up to, in whatever order they come: a row that is lost, doubled, changed or sent astray changes it.

@@ -300,6 +300,12 @@ pub enum Error {
         /// The bytes that are free.
         free: u64,
     },
+    /// Memory of the host that a device reads directly, which whoever allocates it does not give.
+    #[error("no memory for batches that the device reads directly: {problem}")]
+    PinnedMemory {
+        /// What it says.
+        problem: String,
+    },
     /// Arrays or requests for a device that do not fit together.
     #[error("{what}: {problem}")]
     Arrays {

@@ -155,7 +155,7 @@ impl FolderHandle {
     /// Moves something from this folder to a name in another; what has that name is replaced where the system allows it.
     pub(super) fn rename(&self, name: impl AsRef<OsStr>, to: &Self, new: impl AsRef<OsStr>) -> Result<()> {
         let renamed = retry_on_intr(|| renameat(&self.folder, name.as_ref(), &to.folder, new.as_ref()));
-        renamed.map_err(|error| to.error("put a folder in place as", new.as_ref(), error))
+        renamed.map_err(|error| to.error("put in place", new.as_ref(), error))
     }
 
     /// Exchanges something in this folder with something in another in one step; false where the file system cannot.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rejected::{DayRejects, Rejects, Scope};
 use super::statistics::{Figures, of_day};
-use super::{FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, SUCCESS_FILE, Shard, Statistics, Table, hash_hex};
+use super::{
+    FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table, hash_hex,
+};
 use crate::config::{Format, Plan};
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
@@ -19,7 +21,7 @@ use crate::zone::Zone;
 pub const TOOL: &str = concat!("shardback ", env!("CARGO_PKG_VERSION"));
 
 /// What a day sees of the tables, beside the samples and the histories.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Seen {
     tables: BTreeMap<String, Table>,
     rejected: DayRejects,
@@ -46,6 +48,25 @@ impl Seen {
             all.push(rejects);
         }
         Ok(Self { tables, rejected: DayRejects::new(plan, day, &all)? })
+    }
+
+    /// Adds a table of which the day sees nothing, unless it is there.
+    pub(crate) fn add_table(&mut self, name: &str) {
+        self.tables.entry(name.to_owned()).or_default();
+    }
+
+    /// The file of the rows that were left out, where the day has any.
+    #[must_use]
+    pub fn rejected(&self) -> Option<Rejected> {
+        self.rejected.entry()
+    }
+
+    /// Writes and syncs that file into some folders, and keeps only what a manifest says of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for what the system refuses, also of the spill disk.
+    pub fn write_rejected(&mut self, plan: &Plan, day: Day, folders: &[Folder]) -> Result<()> {
+        self.rejected.write_into(plan, day, folders)
     }
 }
 
@@ -158,7 +179,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         #[serde(skip_serializing_if = "Option::is_none")]
         day_zone: Option<&'a str>,
         tables: &'a BTreeMap<String, Table>,
-        rejected: String,
+        rejected: &'a str,
         statistics: &'a Statistics,
         shards: Vec<&'a str>,
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{REJECTED_FILE, Rejected};
@@ -12,15 +13,23 @@ use crate::fsio::Folder;
 use crate::unify::{Reject, SpilledRejects};
 
 /// The rejected rows of the tables that a day sees.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DayRejects {
-    /// All lines, where they are few.
+    /// None where the file is written: by a task, on another machine.
+    #[serde(skip)]
+    lines: Option<Lines>,
+    rows: u64,
+    bytes: u64,
+    hash: String,
+}
+
+/// The rows themselves.
+#[derive(Debug)]
+struct Lines {
+    /// All of them, where they are few.
     memory: Vec<u8>,
     /// Those of each table, where any table's are on disk.
     spilled: Vec<OfTable>,
-    rows: u64,
-    bytes: u64,
-    hash: u128,
 }
 
 /// The rows of a table, and which of them the day sees.
@@ -67,36 +76,45 @@ impl DayRejects {
         let spilled = tables.iter().filter_map(|(_, spilled, scope)| {
             spilled.map(|spilled| OfTable { rejects: Arc::clone(spilled), scope: *scope })
         });
-        let mut rejects = Self { memory, spilled: spilled.collect(), rows: 0, bytes: 0, hash: 0 };
+        let lines = Lines { memory, spilled: spilled.collect() };
         let (mut rows, mut bytes, mut hasher) = (0, 0, Xxh3::new());
-        rejects.visit(plan, day, &mut |block| {
+        lines.visit(plan, day, &mut |block| {
             rows += memchr::memchr_iter(b'\n', block).count() as u64;
             bytes += block.len() as u64;
             hasher.update(block);
             Ok(())
         })?;
-        (rejects.rows, rejects.bytes, rejects.hash) = (rows, bytes, hasher.digest128());
-        Ok(rejects)
+        Ok(Self { lines: Some(lines), rows, bytes, hash: format!("{:032x}", hasher.digest128()) })
     }
 
     /// The hash of the file, of no bytes where there is none.
-    pub(super) fn hash(&self) -> String {
-        format!("{:032x}", self.hash)
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// What the manifest says of the file, where there is one.
     pub(super) fn entry(&self) -> Option<Rejected> {
         let (rows, bytes) = (self.rows, self.bytes);
-        (rows > 0).then(|| Rejected { file: REJECTED_FILE.to_owned(), rows, bytes, hash: self.hash() })
+        (rows > 0).then(|| Rejected { file: REJECTED_FILE.to_owned(), rows, bytes, hash: self.hash.clone() })
     }
 
-    /// Writes and syncs the file.
+    /// Writes the file into some folders, and lets go of the lines.
+    pub(super) fn write_into(&mut self, plan: &Plan, day: Day, folders: &[Folder]) -> Result<()> {
+        folders.iter().try_for_each(|folder| self.write(plan, day, folder))?;
+        self.lines = None;
+        Ok(())
+    }
+
+    /// Writes and syncs the file, unless a task has.
     pub(super) fn write(&self, plan: &Plan, day: Day, folder: &Folder) -> Result<()> {
+        let Some(lines) = &self.lines else { return Ok(()) };
         let mut file = folder.create(REJECTED_FILE, 0)?;
-        self.visit(plan, day, &mut |block| file.write(block))?;
+        lines.visit(plan, day, &mut |block| file.write(block))?;
         file.finish()?.1.sync()
     }
+}
 
+impl Lines {
     /// Hands out the file's bytes, in blocks of whole lines.
     fn visit(&self, plan: &Plan, day: Day, visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         if self.spilled.is_empty() {

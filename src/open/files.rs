@@ -37,6 +37,9 @@ const MOST_TRIES: usize = 100;
 
 /// Does something with the files of a folder, and does it once more from the start where the folder was replaced meanwhile, so that
 /// its files are gone.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be opened, and what `work` returns.
 pub(crate) fn in_folder<T>(folder: &Path, work: impl Fn(Arc<FolderHandle>) -> Result<T>) -> Result<T> {
     let mut tries = 0;
     loop {
@@ -66,6 +69,9 @@ pub(crate) fn is_replaced(handle: &FolderHandle) -> bool {
 }
 
 /// Opens a regular file: a pipe in its place would block, and a folder can be opened but not read.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be opened, [`Error::Corrupt`] when it is not a file.
 pub(super) fn open_file(path: &Path) -> Result<File> {
     let refused = |error: Errno| Error::io("read", path)(error.into());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -84,6 +90,9 @@ pub(super) fn open_file(path: &Path) -> Result<File> {
 const LARGEST_MANIFEST: u64 = 64 << 20;
 
 /// The bytes of a manifest, however large the file is that stands in its place.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::Corrupt`] when it is not a file, or larger than any manifest.
 pub(crate) fn read_manifest(folder: &FolderHandle, name: &str) -> Result<Vec<u8>> {
     let path = folder.path().join(name);
     let mut bytes = Vec::new();
@@ -106,6 +115,9 @@ pub(crate) enum Data {
 
 impl Data {
     /// Maps or reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system cannot do it, [`Error::Corrupt`] when the file was cut short meanwhile.
     pub(crate) fn of(file: &File, path: &Path, access: Access) -> Result<Self> {
         let bytes = file.metadata().map_err(Error::io("read", path))?.len();
         let reads = match access {
@@ -127,6 +139,9 @@ impl Data {
 
     /// Whether all of the file is still there, as far as the system tells: asks for the last page of a mapping, which is an error
     /// where using it would be a signal.
+    ///
+    /// # Errors
+    /// What is wrong.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let Self::Mapped(map) = self else { return Ok(()) };
         let Some(last) = map.len().checked_sub(1) else { return Ok(()) };

@@ -252,7 +252,7 @@ impl DayFolder {
     /// The number of shards.
     #[must_use]
     pub fn shards(&self) -> u32 {
-        // Names number shards with five digits, and the names were compared one by one.
+        // Fewer than 32 bits count: a manifest has at most 64 MiB, and a shard takes some 150 bytes of it.
         self.manifest.shards.len() as u32
     }
 

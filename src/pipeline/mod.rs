@@ -160,7 +160,7 @@ impl<I: ItemId> Run<'_, I> {
             let _ = send.send(pool.install(|| open_tables(&plan, tables, &room)));
         };
         let thread = Builder::new().name("open tables".to_owned()).spawn(work);
-        let thread = thread.map_err(Error::io("start a thread to write to", self.output.path()))?;
+        let thread = thread.map_err(Error::io("start a thread to open the tables for", self.output.path()))?;
         loop {
             match opened.recv_timeout(PATIENCE) {
                 Ok(sources) => return sources,

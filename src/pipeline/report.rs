@@ -96,7 +96,7 @@ pub struct TableSummary {
     pub rows: u64,
     /// Rows left out.
     pub rejected: u64,
-    /// Lines of impressions in JSON with the key neither of a list nor of an item; 0 for other tables.
+    /// Lines of impressions in JSON that have neither an item nor a list of items; 0 for other tables.
     pub shows_nothing: u64,
 }
 

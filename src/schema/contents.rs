@@ -53,9 +53,9 @@ impl Contents {
         let labels = samples.labels.iter();
         let labels = labels.map(|label| Field { name: label.name.clone(), dtype: label.of.value_type().dtype() });
         let kept = samples.kept.iter().map(|kept| Field { name: kept.name.clone(), dtype: kept.dtype.dtype() });
-        let feature =
-            |feature: &Kept| Field { name: names::of_actions(&feature.name), dtype: feature.dtype.dtype() };
+        let feature = |feature: &Kept| Field { name: names::of_actions(&feature.name), dtype: feature.dtype.dtype() };
         Self {
+            request: samples.request.is_some(),
             labels: labels.collect(),
             kept: kept.collect(),
             position: samples.kept.iter().position(|kept| kept.column == POSITION),

@@ -32,6 +32,8 @@ pub struct Actions {
     /// The rows that were left out where they are too many for memory.
     #[serde(skip)]
     pub spilled: Option<Arc<SpilledRejects>>,
+    /// How many rows were left out that a task of a cluster has sent on already.
+    pub sent: u64,
 }
 
 impl Actions {
@@ -39,7 +41,7 @@ impl Actions {
     #[must_use]
     pub fn rejected(&self) -> u64 {
         let spilled = self.spilled.as_ref().map_or(0, |spilled| spilled.counts().map(|(.., count)| count).sum());
-        self.rejects.len() as u64 + spilled
+        self.rejects.len() as u64 + spilled + self.sent
     }
 
     /// Adds what another part of the table holds.
@@ -48,6 +50,7 @@ impl Actions {
             *self.rows.entry(day).or_default() += more;
         }
         self.rejects.extend(other.rejects);
+        self.sent += other.sent;
     }
 }
 
@@ -88,7 +91,7 @@ pub fn read_actions<I: ItemId>(
         progress(chunk.bytes)
     })?;
     let (rejects, spilled) = rejects.finish()?;
-    Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects, spilled })
+    Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects, spilled, sent: 0 })
 }
 
 /// What a chunk holds. Chunks follow each other in the same memory, which is in the cache then.

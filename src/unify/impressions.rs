@@ -30,11 +30,13 @@ pub struct Impressions {
     /// The rows that were left out where they are too many for memory.
     #[serde(skip)]
     pub spilled: Option<Arc<SpilledRejects>>,
+    /// How many rows were left out that a task of a cluster has sent on already.
+    pub sent: u64,
     /// The first and the last day that the table has, requested or not, as far as it was read.
     pub first_and_last: Option<(Day, Day)>,
     /// The rows in text formats, whatever their day.
     pub lines: u64,
-    /// Those of them that have the key neither of a list nor of an item.
+    /// Those of them that have neither an item nor a list of items.
     pub shows_nothing: u64,
 }
 
@@ -48,6 +50,7 @@ impl Impressions {
             samples: vec![0; days],
             rejects: Vec::new(),
             spilled: None,
+            sent: 0,
             first_and_last: None,
             lines: 0,
             shows_nothing: 0,
@@ -58,7 +61,7 @@ impl Impressions {
     #[must_use]
     pub fn rejected(&self) -> u64 {
         let spilled = self.spilled.as_ref().map_or(0, |spilled| spilled.counts().map(|(.., count)| count).sum());
-        self.rejects.len() as u64 + spilled
+        self.rejects.len() as u64 + spilled + self.sent
     }
 
     /// Adds what another part of the table holds, read for the same plan.
@@ -73,6 +76,7 @@ impl Impressions {
         add(&mut self.rows, &other.rows);
         add(&mut self.samples, &other.samples);
         self.rejects.extend(other.rejects);
+        self.sent += other.sent;
         self.lines += other.lines;
         self.shows_nothing += other.shows_nothing;
         if let Some((first, last)) = other.first_and_last {
@@ -140,7 +144,7 @@ pub fn read_impressions<I: ItemId>(
 }
 
 /// What a chunk holds: samples, and the packed columns of each, one after the other.
-struct Shown<I> {
+struct Shown<I: ItemId> {
     samples: Vec<Sample<I>>,
     columns: Vec<u8>,
 }

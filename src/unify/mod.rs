@@ -34,7 +34,7 @@ use crate::schema::{self, ActionTable, Cutoff, DayOf, POSITION, Schema};
 
 pub use actions::{Actions, Pick, read_actions};
 pub use impressions::{Impressions, read_impressions};
-pub use reject::Reject;
+pub use reject::{KeptRejects, Reject};
 pub use spilled::SpilledRejects;
 pub use time::{format_time, parse_time};
 

@@ -49,17 +49,42 @@ pub(super) const MOST_ELEMENTS: usize = 10_000;
 pub(super) struct Rejects<'a> {
     invalid: InvalidRows,
     folder: Option<&'a SpillFolder>,
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptRejects>,
 }
 
+/// Rejected rows of a table: a few in memory, then all on disk.
 #[derive(Default)]
-struct Kept {
+pub struct KeptRejects {
     rejects: Vec<Reject>,
     bytes: usize,
     spilled: Option<SpilledRejects>,
 }
 
-impl Kept {
+impl KeptRejects {
+    /// Adds a row; more than a few are spilled into `folder`, where there is one.
+    ///
+    /// # Errors
+    /// What the spill disk says.
+    pub fn push(&mut self, reject: Reject, folder: Option<&SpillFolder>) -> Result<()> {
+        self.bytes += reject.line.len() + BESIDE_LINE;
+        self.rejects.push(reject);
+        match folder {
+            Some(folder) if self.bytes > MOST_KEPT => self.spill(folder),
+            _ => Ok(()),
+        }
+    }
+
+    /// All of them: in memory, or all in `folder` where some are.
+    ///
+    /// # Errors
+    /// What the spill disk says.
+    pub fn finish(mut self, folder: Option<&SpillFolder>) -> Result<(Vec<Reject>, Option<Arc<SpilledRejects>>)> {
+        if let (Some(folder), true) = (folder, self.spilled.is_some()) {
+            self.spill(folder)?;
+        }
+        Ok((self.rejects, self.spilled.map(Arc::new)))
+    }
+
     fn spill(&mut self, folder: &SpillFolder) -> Result<()> {
         let spilled = match &mut self.spilled {
             Some(spilled) => spilled,
@@ -107,24 +132,13 @@ impl<'a> Rejects<'a> {
                     "row": contents(),
                 });
                 let reject = Reject { reason: fault.reason, day: valid_day(day), line: line.to_string() };
-                let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.bytes += reject.line.len() + BESIDE_LINE;
-                kept.rejects.push(reject);
-                match self.folder {
-                    Some(folder) if kept.bytes > MOST_KEPT => kept.spill(folder),
-                    _ => Ok(()),
-                }
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(reject, self.folder)
             }
         }
     }
 
-    /// All of them: in memory, or all on disk where some are.
     pub(super) fn finish(self) -> Result<(Vec<Reject>, Option<Arc<SpilledRejects>>)> {
-        let mut kept = self.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(folder), true) = (self.folder, kept.spilled.is_some()) {
-            kept.spill(folder)?;
-        }
-        Ok((kept.rejects, kept.spilled.map(Arc::new)))
+        self.kept.into_inner().unwrap_or_else(PoisonError::into_inner).finish(self.folder)
     }
 }
 

@@ -5,9 +5,9 @@ use super::times::Times;
 use super::{wanted_actions, wanted_samples};
 use crate::config::Plan;
 use crate::error::Result;
-use crate::pack::{self, Dtype, Packing};
+use crate::pack::{self, Packing};
 use crate::read::Wanted;
-use crate::schema::{ActionTable, Ids, Kept, LabelOf, POSITION, SampleTable, Source, TypeOf, ValueType};
+use crate::schema::{ActionTable, Ids, Kept, LabelOf, POSITION, Source, TypeOf, ValueType};
 
 /// Where the places in lists are kept beside the columns of a table: a name that no column can have.
 pub(super) const POSITIONS: &str = "\0";
@@ -110,8 +110,11 @@ impl<'a> Roles<'a> {
     pub(super) fn of_samples(plan: &'a Plan) -> Result<Self> {
         let schema = &plan.options().schema;
         let table = &schema.samples;
-        let labels = table.labels.iter().map(|label| {
-            ValueRole { name: &label.name, of: label_of(&label.of), dtype: label.of.value_type(), is_label: true }
+        let labels = table.labels.iter().map(|label| ValueRole {
+            name: &label.name,
+            of: label_of(&label.of),
+            dtype: label.of.value_type(),
+            is_label: true,
         });
         let values: Vec<_> = labels.chain(table.kept.iter().map(kept)).collect();
         let day = DayRole::new(&table.day, plan)?;
@@ -130,7 +133,7 @@ impl<'a> Roles<'a> {
             time,
             request: table.request.as_deref(),
             has_positions: false,
-            packing: sample_packing(plan, table),
+            packing: plan.contents().sample_packing(),
             paths: Vec::new(),
             values,
         }
@@ -229,10 +232,4 @@ fn label_of(label: &LabelOf) -> ValueOf<'_> {
         LabelOf::Equals { column } => ValueOf::Equals { path: column },
         LabelOf::Value(value) => ValueOf::Constant(i64::from(*value)),
     }
-}
-
-/// What a sample has beside customer, day and item: its request, its labels, and what is kept.
-fn sample_packing(plan: &Plan, table: &SampleTable) -> Packing {
-    let request = table.request.iter().map(|_| Dtype::I64);
-    Packing::new(request.chain(plan.contents().of_samples().map(|field| field.dtype)))
 }

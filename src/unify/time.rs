@@ -1,6 +1,7 @@
 //! Times as text: RFC 3339, and the spellings of it that common engines write.
 
 use crate::event::{Day, MICROS_PER_DAY};
+use crate::zone::parse_offset;
 
 /// Reads a date and a time of day as microseconds since the epoch, UTC, floored.
 ///
@@ -54,18 +55,10 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 
 /// The microseconds by which a zone is ahead of UTC.
 fn offset(zone: &[u8]) -> Option<i64> {
-    let (sign, digits) = match zone {
-        [] | b"Z" | b"z" | b" UTC" => return Some(0),
-        [b'+', digits @ ..] => (1, digits),
-        [b'-', digits @ ..] => (-1, digits),
-        _ => return None,
-    };
-    let (hours, minutes) = match *digits {
-        [h0, h1] => (two_digits(h0, h1)?, 0),
-        [h0, h1, m0, m1] | [h0, h1, b':', m0, m1] => (two_digits(h0, h1)?, two_digits(m0, m1)?),
-        _ => return None,
-    };
-    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60_000_000)
+    match zone {
+        [] | b"Z" | b"z" | b" UTC" => Some(0),
+        _ => Some(i64::from(parse_offset(zone)?) * 1_000_000),
+    }
 }
 
 fn two_digits(tens: u8, units: u8) -> Option<i64> {

@@ -123,6 +123,40 @@ fn rejected_rows_travel() {
     assert_same(&Tables::with_bad_rows(), &options, Cluster::default());
 }
 
+/// Of rows that are left out a task holds those of a batch, and no row of the shuffle has many of them.
+#[test]
+fn rejected_rows_travel_as_they_come() {
+    const ROWS: usize = 1000;
+    let mut clicks = Sheet::new(&["dt", "customer_id", "item_id", "click_time"]);
+    for row in 0..ROWS {
+        clicks.push(&["2024-10-03", &row.to_string(), "1", &"x".repeat(200)]);
+    }
+    let options = Options { invalid: InvalidRows::Skip, ..options(Path::new("out"), 20_000, 20_000) };
+    let job = |shards: Option<u32>| {
+        let plan = Plan::new(options.clone()).unwrap();
+        Arc::new(shards.map_or(Job::counting(plan.clone()), |shards| Job::new(plan, &[shards], vec![0]).unwrap()))
+    };
+    let mut mapper = cluster::Mapper::new(job(Some(1)), Some(crate::tables::clicks()), 0);
+    for start in (0..ROWS).step_by(100) {
+        assert!(mapper.push(clicks.batch().slice(start, 100)).unwrap());
+    }
+    let rows: Vec<Row> = mapper.finish().unwrap().iter().flat_map(unpacked).collect();
+    let rejects: Vec<&Row> = rows.iter().filter(|(_, kind, _)| *kind == 9).collect();
+    assert!(rejects.len() > ROWS / 20, "{}", rejects.len());
+    let others = rows.iter().filter(|(_, kind, _)| *kind != 9);
+    assert!(others.map(|(.., records)| records.len()).sum::<usize>() < 1000, "a report has none of them");
+    assert!(rejects.iter().all(|(.., records)| records.len() < 8 << 10));
+    let lines: usize =
+        rejects.iter().map(|row| String::from_utf8_lossy(&row.2).matches("unparsable_time").count()).sum();
+    assert_eq!(lines, ROWS);
+    // Whoever counts only counts.
+    let mut shown = Sheet::new(&["dt", "customer_id", "item_id", "is_order"]);
+    shown.push(&["2024-10-04", "1", "-", "true"]);
+    let mut mapper = cluster::Mapper::new(job(None), None, 0);
+    assert!(mapper.push(shown.batch()).unwrap());
+    assert!(mapper.finish().unwrap().iter().flat_map(unpacked).all(|(_, kind, _)| kind != 9));
+}
+
 /// The first bad row ends its task without an error, for which an engine would try again; the driver has it, and every part
 /// knows and writes nothing.
 #[test]
@@ -153,7 +187,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Tables without bad rows, and options for a build of them.
+/// Tables with one bad row, and options for a build of them.
 fn ready_tables(folder: &Path) -> (Tables, Options) {
     let mut shown = Sheet::new(&["dt", "customer_id", "item_id", "is_order"]);
     let mut clicks = Sheet::new(&["dt", "customer_id", "item_id", "click_time"]);
@@ -162,8 +196,10 @@ fn ready_tables(folder: &Path) -> (Tables, Options) {
         shown.push(&["2024-10-04", &customer, &row.to_string(), "true"]);
         clicks.push(&["2024-10-03", &customer, &row.to_string(), "2024-10-03T10:00:00Z"]);
     }
+    clicks.push(&["2024-10-03", "1", "-", "2024-10-03T10:00:00Z"]);
     let tables = Tables(vec![(None, shown.batch()), (Some(crate::tables::clicks()), clicks.batch())]);
-    (tables, Options { sharding: Sharding::Count(3), ..options(&folder.join("out"), 20_000, 20_000) })
+    let options = options(&folder.join("out"), 20_000, 20_000);
+    (tables, Options { sharding: Sharding::Count(3), invalid: InvalidRows::Skip, ..options })
 }
 
 /// A run over [`ready_tables`] that is yet to be published.
@@ -407,7 +443,7 @@ fn every_row_of_the_shuffle_counts() {
             "kind {kind} is cut short"
         );
     }
-    assert_eq!(kinds.into_keys().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 8]);
+    assert_eq!(kinds.into_keys().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 8, 9]);
 }
 
 /// A map task's rows are wanted once: all of them twice, as from two attempts, add up as well as once.

@@ -45,3 +45,4 @@ mod tables;
 mod values;
 mod verify;
 mod verify_rows;
+mod watchdog;

@@ -175,7 +175,7 @@ fn lines_whose_keys_have_other_names_are_noted() {
     world.write("impressions.json", &[line(1, &list), line(2, renamed), line(3, &list)].concat());
     let Run { code, stdout, stderr } = run(&mut world.build("clicks.csv", &[]));
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("3 rows, 1 line with the key neither of a list nor of an item, "), "{stdout}");
+    assert!(stdout.contains("3 rows, 1 line with neither an item nor a list of items, "), "{stdout}");
     let Run { stdout, .. } = run(&mut world.build("clicks.csv", &["--json", "--quiet"]));
     let summary: Value = serde_json::from_str(&stdout).unwrap_or_default();
     assert_eq!(summary["tables"][0]["shows_nothing"], 1, "{stdout}");

@@ -8,6 +8,7 @@ use shardback::open::DayFolder;
 use shardback::verify::{Report, verify};
 
 use crate::fixture::{self, Content, DAY};
+use crate::watchdog;
 
 /// What breaks a day's folder, the file at fault, and what is said of it.
 pub(crate) type Case = (fn(&Path), &'static str, &'static str);
@@ -162,6 +163,12 @@ fn files_that_are_cut_missing_or_foreign() {
 /// A pipe would block whoever opens it, and a folder can be opened but not read.
 #[test]
 fn only_files_are_opened() {
+    watchdog::in_a_process("verify::pipes_and_folders_in_the_place_of_files");
+}
+
+#[test]
+#[ignore = "another test runs it in a process of its own"]
+fn pipes_and_folders_in_the_place_of_files() {
     let replace = |path: &Path, by: &str| {
         fixture::remove(path);
         let made = std::process::Command::new(by).arg(path).status().unwrap();

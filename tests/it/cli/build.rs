@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{Run, World, done, run, shardback};
 use crate::tables::published;
+use crate::watchdog;
 
 /// A build says how it goes on stderr, and what came of it on stdout.
 #[test]
@@ -205,7 +206,7 @@ fn skipping_days_reads_no_more_of_a_manifest_than_one_can_be() {
             "zero" => std::os::unix::fs::symlink("/dev/zero", &manifest).unwrap(),
             _ => fs::File::create(&manifest).unwrap().set_len(8 << 30).unwrap(),
         }
-        done(&mut world.build(&arguments));
+        done(&mut watchdog::limited(&world.build(&arguments)));
         assert_eq!(fs::read(&manifest).unwrap(), whole, "{put}");
     }
 }

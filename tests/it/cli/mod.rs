@@ -7,9 +7,11 @@ mod help;
 mod verify;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tempfile::TempDir;
+
+use crate::watchdog;
 
 /// The program, at the root of the package, on a terminal of 100 columns.
 pub(crate) fn shardback() -> Command {
@@ -26,8 +28,9 @@ pub(crate) struct Run {
 }
 
 /// Runs a program to its end.
+#[track_caller]
 pub(crate) fn run(command: &mut Command) -> Run {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = watchdog::output(command);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let code = output.status.code().unwrap();
     Run { code, stdout: text(output.stdout), stderr: text(output.stderr) }

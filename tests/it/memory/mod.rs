@@ -1,6 +1,7 @@
 //! Protects: the memory that a build is given is all that it takes, and what it spills changes nothing and leaves nothing.
 
 mod shapes;
+mod tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -164,6 +165,36 @@ fn a_bit_that_flips_on_the_spill_disk_publishes_nothing() {
             format!("error: `{}`: a temporary file in it gave back other bytes than were written", spill.display());
         assert!(error.starts_with(&expected) && error.lines().count() == 1, "{number}: {error}");
         assert!(!out.join("jagged").exists() && !out.join("parquet").exists() && !out.join(".staging").exists());
+    }
+}
+
+/// A spill disk that breaks while it is written or read is one error with the system's words, and nothing is published.
+#[test]
+fn a_broken_spill_disk_publishes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let (out, spill) = (root.join("out"), root.join("spill"));
+    fs::create_dir(&spill).unwrap();
+    let run = || {
+        let arguments = ["--memory", "218MiB", "--quiet", "--spill-dir", spill.to_str().unwrap()];
+        FaultRun::new(build(&out, "2", &arguments), &spill)
+    };
+    let broken = Fault::Fail(Errno::IO);
+    let [create, write, read] = ["create a temporary file in", "spill to", "read back what was spilled to"];
+    for (run, action) in [
+        (run().change(1, broken), create),
+        (run().change(2, broken), write),
+        (run().change(40, broken), write),
+        (run().read(1, broken), read),
+        (run().read(30, broken), read),
+        (run().read(500, broken), read),
+    ] {
+        let outcome = run.run().expect_code(1);
+        let error = outcome.stderr();
+        let expected = format!("error: cannot {action} `{}`: {}", spill.display(), std::io::Error::from(Errno::IO));
+        assert!(error.starts_with(&expected) && error.lines().count() == 1, "{expected}: {error}");
+        assert!(!out.join("jagged").exists() && !out.join("parquet").exists() && !out.join(".staging").exists());
+        assert_eq!(fs::read_dir(&spill).unwrap().count(), 0);
     }
 }
 

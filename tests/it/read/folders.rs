@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use shardback::read::open;
 
 use super::{LINE, Table, click_batch, clicks, gzip, impressions, parquet_bytes, rows};
+use crate::watchdog;
 
 fn parquet() -> Vec<u8> {
     parquet_bytes(&click_batch(1), 10)
@@ -51,6 +52,30 @@ fn hidden_links_that_lead_nowhere_are_passed_over() {
     assert_eq!(table.rows(clicks()).len(), 1);
     symlink("gone", table.path("b.json")).unwrap();
     assert!(table.error(clicks()).contains("b.json"));
+}
+
+/// A pipe is waited for by whoever opens it, and a device may never end; neither is a table, nor a file of one, whatever its name.
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    watchdog::in_a_process("read::folders::pipes_and_devices");
+}
+
+#[test]
+#[ignore = "another test runs it in a process of its own"]
+fn pipes_and_devices() {
+    for name in ["a.json", "b.csv", "c.parquet", "d.csv.gz"] {
+        let table = Table::new().file("x/z.json", LINE);
+        let refused = |error: String| {
+            let said = format!("clicks: `TABLE/x/{name}` is no table: ");
+            assert!(error.starts_with(&said), "{error}");
+        };
+        rustix::fs::mkfifoat(rustix::fs::CWD, table.path("x").join(name), rustix::fs::Mode::RWXU).unwrap();
+        refused(table.error_at("x", clicks()));
+        refused(table.error_at(&format!("x/{name}"), clicks()));
+        fs::remove_file(table.path("x").join(name)).unwrap();
+        symlink("/dev/zero", table.path("x").join(name)).unwrap();
+        refused(table.error_at("x", clicks()));
+    }
 }
 
 /// Rows that two names lead to would count twice.

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
@@ -14,6 +12,7 @@ use shardback::read::open;
 use shardback::schema::Contents;
 
 use super::{Table, click_batch, clicks, parquet_bytes, read};
+use crate::watchdog::soon;
 
 /// The list of 2^31 - 1 elements of a type, in field 15 further than the last.
 fn endless(element: u8) -> Vec<u8> {
@@ -25,21 +24,13 @@ fn file_with_footer(footer: &[u8]) -> Vec<u8> {
     [b"PAR1", footer, &length, b"PAR1"].concat()
 }
 
-/// What the call says, which must not take longer than a file of a few bytes may.
-fn soon(call: impl FnOnce() -> String + Send + 'static) -> String {
-    let (say, said) = channel();
-    std::thread::spawn(move || say.send(call()));
-    // Else it hangs.
-    said.recv_timeout(Duration::from_secs(20)).unwrap()
-}
-
 fn said(content: Vec<u8>) -> String {
-    soon(move || Table::new().file("a.parquet", content).error(clicks()))
+    soon("a file of a few bytes", move || Table::new().file("a.parquet", content).error(clicks()))
 }
 
 /// The same of a published part.
 fn said_of_part(content: Vec<u8>) -> String {
-    soon(move || {
+    soon("a file of a few bytes", move || {
         let table = Table::new().file("part-00000.parquet", content);
         let part = Part::open(Path::new(&table.path("part-00000.parquet")), &Contents::built_in());
         part.and_then(|part| part.customer_ids()).unwrap_err().to_string()

@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
+
+use crate::watchdog;
 
 /// One call. Of those that change the disk: `open` (creating), `write`, `direct` (past the page cache), `fsync`, `ftruncate`,
 /// `fallocate`, `mkdir`, `rename`, `exchange` or `unlink` (also of folders); of the others `read`, `open` or `list`.
@@ -176,7 +178,7 @@ impl FaultRun {
         for (counter, faults) in &self.faults {
             self.command.env(counter, faults.join(","));
         }
-        let output = self.command.stdin(Stdio::null()).output().expect("the program starts");
+        let output = watchdog::output(&mut self.command);
         assert_ne!(output.status.code(), Some(99), "{}", String::from_utf8_lossy(&output.stderr));
         let log = fs::read_to_string(&self.log).expect("the shim was loaded and wrote its log");
         fs::remove_file(&self.log).expect("the log is ours");
