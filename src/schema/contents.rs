@@ -51,8 +51,7 @@ impl Contents {
         let labels = samples.labels.iter();
         let labels = labels.map(|label| Field { name: label.name.clone(), dtype: label.of.value_type().dtype() });
         let kept = samples.kept.iter().map(|kept| Field { name: kept.name.clone(), dtype: kept.dtype.dtype() });
-        let feature =
-            |feature: &Kept| Field { name: names::of_actions(&feature.name), dtype: feature.dtype.dtype() };
+        let feature = |feature: &Kept| Field { name: names::of_actions(&feature.name), dtype: feature.dtype.dtype() };
         Self {
             labels: labels.collect(),
             kept: kept.collect(),

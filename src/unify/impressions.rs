@@ -140,7 +140,7 @@ pub fn read_impressions<I: ItemId>(
 }
 
 /// What a chunk holds: samples, and the packed columns of each, one after the other.
-struct Shown<I> {
+struct Shown<I: ItemId> {
     samples: Vec<Sample<I>>,
     columns: Vec<u8>,
 }

@@ -110,8 +110,11 @@ impl<'a> Roles<'a> {
     pub(super) fn of_samples(plan: &'a Plan) -> Result<Self> {
         let schema = &plan.options().schema;
         let table = &schema.samples;
-        let labels = table.labels.iter().map(|label| {
-            ValueRole { name: &label.name, of: label_of(&label.of), dtype: label.of.value_type(), is_label: true }
+        let labels = table.labels.iter().map(|label| ValueRole {
+            name: &label.name,
+            of: label_of(&label.of),
+            dtype: label.of.value_type(),
+            is_label: true,
         });
         let values: Vec<_> = labels.chain(table.kept.iter().map(kept)).collect();
         let day = DayRole::new(&table.day, plan)?;
