@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::read::objects::text_end;
 use crate::read::Column;
+use crate::read::objects::text_end;
 
 /// The deepest nesting that is followed; what is deeper is refused anyway.
 const DEEPEST: usize = 4096;
