@@ -69,7 +69,7 @@ fn long_files_in_every_form() {
             format!("{{\"note\":\"{note}\",\"dt\":\"d\",\n\"customer_id\":1,\"item_id\":{item}}}")
         })
         .collect();
-    let wanted = || wanted(&[&["customer_id", "item_id"]]);
+    let wanted = || wanted(&["customer_id", "item_id"]);
     for (name, text, lines) in [
         ("a list", format!("[{}]", objects.join(",")), 1),
         ("over lines", objects.join("\n"), 2),
