@@ -75,7 +75,7 @@ def rows_of_impressions():
 def columns():
     whole = {"dt": [DAY], "customer_id": [1], "item_id": [10], "click_time": [NOON]}
     write("missing_column", "clicks.parquet", parquet({name: whole[name] for name in whole if name != "item_id"}))
-    write("wrong_type_parquet", "clicks.parquet", parquet({**whole, "customer_id": ["1"]}))
+    write("wrong_type_parquet", "clicks.parquet", parquet({**whole, "customer_id": [True]}))
     write("time_as_integer_parquet", "clicks.parquet", parquet({**whole, "click_time": [1_754_827_200]}))
     write("wrong_type_json", "clicks.json", click() + click(customer='"abc"'))
     write("fraction_as_customer", "clicks.json", click() + click(customer="1.5"))

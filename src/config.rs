@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result, quoted};
-use crate::event::{Day, ItemDtype};
-use crate::schema::{Contents, MAX_HISTORY, Schema};
+use crate::event::{Day, ItemDtype, MICROS_PER_DAY};
+use crate::schema::{Contents, Cutoff, Ids, MAX_HISTORY, Schema};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -141,17 +141,24 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults, for the days `from` to `to`.
+    /// The defaults for the built-in tables, for the days `from` to `to`.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
-        let schema = Schema::built_in();
+        Self::described(Schema::built_in(), out, from, to)
+    }
+
+    /// The defaults for the tables of a description, for the days `from` to `to`: what it says of histories.
+    #[must_use]
+    pub fn described(schema: Schema, out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
+        // A cut-off at the day has whole days, and a description that says more of them than 32 bits count sees all of the past.
+        let lookback = schema.history.lookback_micros.map(|micros| micros / MICROS_PER_DAY);
         Self {
             out: out.into(),
             from,
             to,
             formats: vec![Format::Parquet, Format::Dense],
             history: schema.history.length,
-            lookback_days: None,
+            lookback_days: lookback.and_then(|days| u32::try_from(days).ok()),
             item_dtype: ItemDtype::I32,
             schema,
             invalid: InvalidRows::Fail,
@@ -214,6 +221,11 @@ impl Plan {
             return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
+        refuse_unsupported(&options.schema)?;
+        if options.schema.item_ids != Ids::Int {
+            // They take all of 64 bits.
+            options.item_dtype = ItemDtype::I64;
+        }
         let contents = Contents::new(&options.schema);
         Ok(Self { options, day_zone, contents, days })
     }
@@ -281,6 +293,16 @@ impl Plan {
         let next = self.days.partition_point(|&day| day <= action_day);
         self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
     }
+}
+
+/// Refuses what descriptions can say and builds cannot do.
+fn refuse_unsupported(schema: &Schema) -> Result<()> {
+    let problem = match (schema.history.cutoff, &schema.samples.request) {
+        (Cutoff::Time, _) => ("history.cutoff", "a cut-off at the time is not supported yet; use \"day\""),
+        (Cutoff::Day, Some(_)) => ("samples.request", "requests are not supported yet; leave it out"),
+        (Cutoff::Day, None) => return Ok(()),
+    };
+    Err(Error::Description { place: problem.0.to_owned(), problem: problem.1.to_owned() })
 }
 
 fn day_zone(name: &str) -> Result<Zone> {

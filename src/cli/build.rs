@@ -12,6 +12,7 @@ use shardback::schema::Schema;
 
 use super::exit::Exit;
 use super::progress::Progress;
+use super::tables::{self, TableAt};
 use super::{interrupt, places, print, text};
 
 /// Build a day, or a range of days in one pass.
@@ -21,17 +22,29 @@ use super::{interrupt, places, print, text};
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Impressions: dt, customer_id, impressions (list of item_id, is_order) or item_id, is_order
-    #[arg(long, value_name = "PATH", help_heading = "Tables")]
-    impressions: PathBuf,
+    #[arg(
+        long,
+        value_name = "PATH",
+        required_unless_present = "config",
+        conflicts_with = "config",
+        help_heading = "Tables"
+    )]
+    impressions: Option<PathBuf>,
     /// Clicks: dt, customer_id, item_id, click_time
-    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    #[arg(long, value_name = "PATH", conflicts_with = "config", help_heading = "Tables")]
     clicks: Option<PathBuf>,
     /// Add-to-carts: dt, customer_id, config_id, occurred_at
-    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    #[arg(long, value_name = "PATH", conflicts_with = "config", help_heading = "Tables")]
     add_to_carts: Option<PathBuf>,
     /// Previous orders: order_date, customer_id, config_id
-    #[arg(long, value_name = "PATH", help_heading = "Tables")]
+    #[arg(long, value_name = "PATH", conflicts_with = "config", help_heading = "Tables")]
     previous_orders: Option<PathBuf>,
+    /// A description of other tables, in TOML or JSON; other options have the last word
+    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    config: Option<PathBuf>,
+    /// Where a table of the description lies, if not where that says; may be repeated
+    #[arg(long, value_name = "NAME=PATH", requires = "config", help_heading = "Tables")]
+    table: Vec<TableAt>,
     /// The folder for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -47,13 +60,13 @@ pub(super) struct Arguments {
     /// What to write
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "parquet,dense")]
     format: Vec<Format>,
-    /// K: how many actions a row has, newest first, zero-padded
-    #[arg(long, value_name = "K", default_value_t = 1000)]
-    history: usize,
-    /// How many days back a sample sees; all of them if not given
+    /// K: how many actions a row has, newest first, zero-padded; 1000, or what the description says, if not given
+    #[arg(long, value_name = "K")]
+    history: Option<usize>,
+    /// How many days back a sample sees; all of them, or what the description says, if not given
     #[arg(long, value_name = "N")]
     lookback_days: Option<u32>,
-    /// The width of item ids in the outputs
+    /// The width of item ids in the outputs; those that a description hashes, or has without sign, are i64
     #[arg(long, value_name = "DTYPE", default_value = "i32")]
     item_dtype: Item,
     /// Rows that break the contract: stop at the first, or leave them out and keep them in _rejected.jsonl
@@ -127,9 +140,11 @@ enum Device {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let plan = Plan::new(arguments.options()?)?;
+    let schema = arguments.config.as_deref().map(tables::read_description).transpose()?;
+    let options = arguments.options(schema.unwrap_or_else(Schema::built_in))?;
     let (quiet, as_json) = (arguments.quiet, arguments.json);
-    let tables = arguments.tables();
+    let tables = arguments.tables(&options.schema)?;
+    let plan = Plan::new(options)?;
     interrupt::listen()?;
     let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
     if as_json {
@@ -144,15 +159,16 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<Options> {
+    fn options(&self, schema: Schema) -> Result<Options> {
         let (Some(from), Some(to)) = (self.date.or(self.from), self.date.or(self.to)) else {
             let problem = "name the day to build, or the first and the last with --from and --to".to_owned();
             return Err(Error::Option { option: "--date", problem });
         };
+        let defaults = Options::described(schema, &self.out, from, to);
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),
-            history: self.history,
-            lookback_days: self.lookback_days,
+            history: self.history.unwrap_or(defaults.history),
+            lookback_days: self.lookback_days.or(defaults.lookback_days),
             item_dtype: match self.item_dtype {
                 Item::I32 => ItemDtype::I32,
                 Item::I64 => ItemDtype::I64,
@@ -175,15 +191,21 @@ impl Arguments {
             threads: self.threads,
             memory: self.memory,
             spill_dir: self.spill_dir.clone(),
-            ..Options::new(&self.out, from, to)
+            ..defaults
         })
     }
 
-    fn tables(self) -> Tables {
+    fn tables(self, schema: &Schema) -> Result<Tables> {
+        if let Some(config) = &self.config {
+            return tables::described(config, schema, &self.table);
+        }
+        let Some(impressions) = self.impressions else {
+            return Err(Error::Option { option: "--impressions", problem: "name the table".to_owned() });
+        };
         let paths = [self.clicks, self.add_to_carts, self.previous_orders];
-        let given = Schema::built_in().actions.into_iter().zip(paths);
+        let given = schema.actions.iter().cloned().zip(paths);
         let given = given.filter_map(|(table, path)| Some((table, Input::Path(path?))));
-        Tables { impressions: Input::Path(self.impressions), actions: given.collect() }
+        Ok(Tables { impressions: Input::Path(impressions), actions: given.collect() })
     }
 }
 

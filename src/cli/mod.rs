@@ -9,6 +9,7 @@ mod interrupt;
 mod places;
 mod print;
 mod progress;
+mod tables;
 mod text;
 mod verify;
 

@@ -39,6 +39,8 @@ pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary,
 pub enum Input {
     /// A file, a folder, a hive-partitioned folder, or a pattern of names.
     Path(PathBuf),
+    /// Several of these.
+    Paths(Vec<PathBuf>),
     /// Record batches.
     Source(Box<dyn Source>),
 }
@@ -58,7 +60,7 @@ pub struct Tables {
 pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
     refuse_no_actions(tables.actions.len())?;
     tables.actions.iter().try_for_each(|(table, _)| refuse_unknown_type(plan, table))?;
-    places::check(&plan.options().out, &tables)?;
+    places::check(plan, &tables)?;
     let threads = plan.options().threads.unwrap_or_else(|| machine::processors().min(MAX_THREADS));
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
@@ -371,13 +373,13 @@ fn open(
     room: &Room,
     keep: &dyn Fn(Day) -> bool,
 ) -> Result<Box<dyn Source>> {
-    match input {
-        Input::Path(path) => {
-            let escape = plan.options().csv_escape.or(wanted.source.escape);
-            let source = schema::Source { escape, ..wanted.source };
-            let wanted = read::Wanted { source, room: room.clone(), ..wanted };
-            Ok(Box::new(read::open(&path, wanted, keep)?))
-        }
-        Input::Source(source) => Ok(source),
-    }
+    let paths = match input {
+        Input::Path(path) => vec![path],
+        Input::Paths(paths) => paths,
+        Input::Source(source) => return Ok(source),
+    };
+    let escape = plan.options().csv_escape.or(wanted.source.escape);
+    let source = schema::Source { escape, ..wanted.source };
+    let wanted = read::Wanted { source, room: room.clone(), ..wanted };
+    Ok(Box::new(read::open_all(&paths, wanted, keep)?))
 }

@@ -3,16 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use super::{Input, Tables};
-use crate::config::Format;
+use crate::config::{Format, Plan};
 use crate::error::{Error, Result};
 use crate::read::pattern_meets;
 
 /// Refuses an output inside a table, whose results the next run would read, and a table where results are written.
-pub(super) fn check(out: &Path, tables: &Tables) -> Result<()> {
+pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
+    let out = plan.options().out.as_path();
+    let samples = plan.options().schema.samples.name.as_str();
     let named = tables.actions.iter().map(|(table, input)| (table.name.as_str(), input));
     let whole_out = absolute(out);
-    for (name, input) in std::iter::once(("impressions", &tables.impressions)).chain(named) {
-        let Input::Path(path) = input else { continue };
+    let inputs = std::iter::once((samples, &tables.impressions)).chain(named);
+    let paths = inputs.flat_map(|(name, input)| {
+        let paths = match input {
+            Input::Path(path) => std::slice::from_ref(path),
+            Input::Paths(paths) => paths.as_slice(),
+            Input::Source(_) => &[],
+        };
+        paths.iter().map(move |path| (name, path))
+    });
+    for (name, path) in paths {
         let table = absolute(path);
         let is_below = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));
         let is_read = is_below || pattern_meets(path, &whole_out);

@@ -111,7 +111,7 @@ fn open_file<'a>(file: &'a DataFile, wanted: &'a Arc<Wanted>) -> Result<Opened<'
         Format::Parquet => RowGroup::open(file, wanted).map(|groups| groups.into_iter().map(boxed).collect()),
         Format::Json(compression) => {
             return Ok(match keys::look(file, compression, wanted)? {
-                Some(looked) => Opened::Json(boxed(JsonFile::new(file, compression, wanted)), looked),
+                Some(looked) => Opened::Json(boxed(JsonFile::new(file, compression, wanted, looked.columns())), looked),
                 None => Opened::NoRows,
             });
         }

@@ -13,11 +13,11 @@ use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
 use crate::read::blocks::{Block, Blocks};
 use crate::read::discover::DataFile;
-use crate::read::layout::all_columns;
-use crate::read::mend::blank_unwanted;
+use crate::read::mend::{blank_unwanted, mended};
 use crate::read::object::{Places, check, read_keys};
 use crate::read::objects::Piece;
-use crate::read::{Chunk, Column, Part, RowNumbers, Visitor, Wanted};
+use crate::read::shapes::{are_known, note};
+use crate::read::{Chunk, Column, Part, RowNumbers, Shape, Visitor, Wanted};
 use crate::schema::Compression;
 
 /// Bytes of text decoded at a time.
@@ -46,17 +46,36 @@ pub(super) struct JsonFile {
 
 impl JsonFile {
     /// Every wanted column is read of every object: what one lacks is null.
-    pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted) -> Self {
-        let columns = all_columns(wanted, file.day.is_some());
-        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted, columns: Vec<Column>) -> Self {
         let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
-        let tells = |column: &Column| column.is_list || flat().any(|flat| flat == column.name);
+        let list = wanted.list.as_deref();
+        let tells = |column: &Column| list == Some(&column.name) || flat().any(|flat| flat == column.name);
         let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = Places::of(telling.map(|(place, _)| place));
-        Self { file: file.clone(), compression, columns, telling, schema, has_faults: AtomicBool::new(false) }
+        let has_faults = AtomicBool::new(false);
+        Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, has_faults }
     }
 
     fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
+        if are_known(&self.columns) {
+            return self.decode_known(block);
+        }
+        // What the first objects of the file have not told, those of the block may.
+        let mut columns = self.columns.clone();
+        for (_, object) in block.rows() {
+            if are_known(&columns) {
+                break;
+            }
+            if !note(object, &mut columns) {
+                note(&mended(object, &self.columns), &mut columns);
+            }
+        }
+        let has_faults = AtomicBool::new(self.has_faults.load(Ordering::Relaxed));
+        let (file, schema) = (self.file.clone(), schema_of(&columns));
+        Self { file, schema, columns, has_faults, ..*self }.decode_known(block)
+    }
+
+    fn decode_known(&self, block: &Block) -> Result<Option<Chunk>> {
         // Most files have one object a line and no fault, so that nobody looks for the ends of objects.
         let faultless = if self.has_faults.load(Ordering::Relaxed) {
             None
@@ -173,6 +192,10 @@ impl Part for JsonFile {
     }
 }
 
+fn schema_of(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
 /// The type as which a column is decoded: text, whatever it holds.
 fn field(column: &Column) -> Field {
     let data_type = if column.fields.is_empty() {
@@ -180,7 +203,7 @@ fn field(column: &Column) -> Field {
     } else {
         DataType::Struct(column.fields.iter().map(field).collect())
     };
-    let data_type = if column.is_list { DataType::new_list(data_type, true) } else { data_type };
+    let data_type = if column.shape == Shape::Many { DataType::new_list(data_type, true) } else { data_type };
     Field::new(&column.name, data_type, true)
 }
 

@@ -8,12 +8,13 @@ use std::path::Path;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::Result;
-use crate::read::Wanted;
 use crate::read::blocks::Blocks;
 use crate::read::discover::DataFile;
-use crate::read::layout::{Lists, by_key, choose, missing};
+use crate::read::layout::{Lists, all_columns, by_key, choose, missing};
 use crate::read::mend::mended;
 use crate::read::object::read_keys;
+use crate::read::shapes::{self, are_known, take_over};
+use crate::read::{Column, Shape, Wanted};
 use crate::schema::Compression;
 
 /// Bytes of each file in which keys are looked for at first.
@@ -31,12 +32,14 @@ pub(super) struct Looked<'a> {
     file: &'a DataFile,
     compression: Compression,
     keys: Keys<'a>,
+    /// The wanted columns, with what has been seen to stand there.
+    columns: Vec<Column>,
 }
 
 /// Looks at the first lines of a file; `None` where it has no rows.
 pub(super) fn look<'a>(file: &'a DataFile, compression: Compression, wanted: &'a Wanted) -> Result<Option<Looked<'a>>> {
-    let keys = Keys::new(wanted);
-    let mut looked = Looked { file, compression, keys };
+    let (keys, columns) = (Keys::new(wanted), all_columns(wanted, file.day.is_some(), &[]));
+    let mut looked = Looked { file, compression, keys, columns };
     let any_rows = looked.search(|_, any_rows| any_rows)?;
     Ok(any_rows.then_some(looked))
 }
@@ -59,7 +62,7 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
             return Ok(());
         }
         let search = |looked: &Looked<'_>| {
-            let mut more = Looked { file: looked.file, compression: looked.compression, keys: known.clone() };
+            let mut more = Looked { columns: Vec::new(), keys: known.clone(), ..*looked };
             more.search(|keys, _| choose_among(keys).is_ok())?;
             Ok(more.keys.names)
         };
@@ -73,6 +76,20 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
 }
 
 impl Looked<'_> {
+    /// The wanted columns as the file has them, as far as its first lines tell.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let wanted = self.keys.wanted;
+        let mut columns = all_columns(wanted, self.file.day.is_some(), &self.keys.names);
+        take_over(&mut columns, &self.columns);
+        let list = columns.iter_mut().find(|column| wanted.list.as_ref() == Some(&column.name));
+        if let Some(list) = list.filter(|list| list.shape == Shape::Unknown) {
+            // In most files without it there is none, and nobody has to look for it in every line.
+            list.shape = Shape::Many;
+            list.fields.iter_mut().for_each(|field| field.shape = Shape::One);
+        }
+        columns
+    }
+
     /// Notes the keys of one block of lines after the other, until `enough` says so of them and of whether there were
     /// rows; returns whether there were.
     fn search(&mut self, enough: impl Fn(&Keys<'_>, bool) -> bool) -> Result<bool> {
@@ -90,6 +107,10 @@ impl Looked<'_> {
                         self.keys.note(key);
                     }
                 };
+                if !are_known(&self.columns) && !shapes::note(object, &mut self.columns) {
+                    let mended = mended(object, &self.columns);
+                    shapes::note(&mended, &mut self.columns);
+                }
                 // What is wrong with values is for the reading to say.
                 let read = read_keys(object, &mut note).or_else(|_| read_keys(&mended(object, &[]), note));
                 read.map_err(|problem| {

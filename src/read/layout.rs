@@ -8,7 +8,7 @@ use std::path::Path;
 use arrow::datatypes::{DataType, Fields, Schema};
 
 use crate::error::{Error, Invariant, Result};
-use crate::read::{Column, Wanted};
+use crate::read::{Column, Shape, Wanted};
 
 /// Whether a source's format can hold lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,29 +46,45 @@ pub(super) fn choose(
     Ok(columns)
 }
 
-/// The columns of a text format, as trees: those of the list of items in it and beside it, and the day, unless the path gives it.
-pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool) -> Vec<Column> {
+/// The columns of JSON, as trees: those of the list of items in it and beside it, and the day, unless the path gives it. Of some of
+/// its keys it is known how they are spelled.
+pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool, keys: &[String]) -> Vec<Column> {
     let mut columns = Vec::new();
     let day = wanted.day_column().filter(|_| !day_in_path);
-    for path in day.into_iter().chain(wanted.columns.iter().map(String::as_str)) {
-        add(&mut columns, path, wanted.list.as_deref());
-    }
-    for flat in wanted.columns.iter().filter_map(|column| wanted.flat(column)) {
-        add(&mut columns, flat, None);
+    let flat = wanted.columns.iter().filter_map(|column| wanted.flat(column));
+    for path in day.into_iter().chain(wanted.columns.iter().map(String::as_str)).chain(flat) {
+        let key = |name: &str| find_name(keys.iter().map(String::as_str), name).and_then(|place| keys.get(place));
+        match (key(path), path.split_once('.')) {
+            // A key of its own, whatever is in it.
+            (Some(key), _) => column(&mut columns, key),
+            (None, Some((root, below))) => {
+                let name = key(root).map_or(root, String::as_str);
+                add(&mut column(&mut columns, name).fields, below);
+                continue;
+            }
+            (None, None) => column(&mut columns, path),
+        };
     }
     columns
 }
 
 /// Adds a path to a tree of columns.
-fn add(columns: &mut Vec<Column>, path: &str, list: Option<&str>) {
-    let (name, below) = path.split_once('.').map_or((path, None), |(name, below)| (name, Some(below)));
+fn add(columns: &mut Vec<Column>, path: &str) {
+    match path.split_once('.') {
+        Some((name, below)) => add(&mut column(columns, name).fields, below),
+        None => {
+            column(columns, path);
+        }
+    }
+}
+
+/// The column of a name, which is added where it is not there.
+fn column<'a>(columns: &'a mut Vec<Column>, name: &str) -> &'a mut Column {
     let place = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
-        columns.push(Column { name: name.to_owned(), is_list: list == Some(name), fields: Vec::new() });
+        columns.push(Column { name: name.to_owned(), shape: Shape::Unknown, fields: Vec::new() });
         columns.len() - 1
     });
-    if let (Some(column), Some(below)) = (columns.get_mut(place), below) {
-        add(&mut column.fields, below, None);
-    }
+    &mut columns[place]
 }
 
 /// The columns of a source that has them by the names of a schema: their roots' places in it, and what is wanted below each.
@@ -90,12 +106,10 @@ pub(super) fn choose_fields(
         let (&root, below) = places.split_first().invariant("a column has a root")?;
         let field = fields.get(root).invariant("a chosen column is there")?;
         let place = columns.iter().position(|(place, _)| *place == root).unwrap_or_else(|| {
-            columns.push((root, Column { name: field.name().clone(), is_list: false, fields: Vec::new() }));
+            columns.push((root, Column { name: field.name().clone(), shape: Shape::Unknown, fields: Vec::new() }));
             columns.len() - 1
         });
-        if let Some((_, column)) = columns.get_mut(place) {
-            add_below(column, field.data_type(), below);
-        }
+        add_below(&mut columns[place].1, field.data_type(), below);
     }
     refuse_two(wanted, file, &columns, fields.iter().map(|field| field.name().as_str()))?;
     Ok(columns)
@@ -105,13 +119,7 @@ pub(super) fn choose_fields(
 fn add_below(column: &mut Column, data_type: &DataType, places: &[usize]) {
     let Some((&place, below)) = places.split_first() else { return };
     let Some(field) = struct_fields(data_type).and_then(|fields| fields.get(place)) else { return };
-    let known = column.fields.iter().position(|known| known.name == *field.name()).unwrap_or_else(|| {
-        column.fields.push(Column { name: field.name().clone(), is_list: false, fields: Vec::new() });
-        column.fields.len() - 1
-    });
-    if let Some(inner) = column.fields.get_mut(known) {
-        add_below(inner, field.data_type(), below);
-    }
+    add_below(self::column(&mut column.fields, field.name()), field.data_type(), below);
 }
 
 /// Where a column is: the place of its root, and of the field in each struct on the way.

@@ -24,6 +24,7 @@ mod parquet;
 mod path_days;
 mod records;
 mod room;
+mod shapes;
 mod stamp;
 mod stream;
 mod walk;
@@ -109,10 +110,21 @@ fn and(names: &[String]) -> String {
 struct Column {
     /// Its name.
     name: String,
-    /// Whether it is known to hold lists.
-    is_list: bool,
+    /// What its values are, where only they say it.
+    shape: Shape,
     /// The wanted fields of its structs; none where its values are wanted themselves.
     fields: Vec<Column>,
+}
+
+/// What stands at a column of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Nothing that is not null has been seen.
+    Unknown,
+    /// A value, or an object.
+    One,
+    /// A list of such.
+    Many,
 }
 
 /// The day that a path gives to all rows below it.

@@ -139,24 +139,39 @@ fn a_key_that_no_line_of_any_file_has_is_a_missing_column() {
     build(folder.path(), &out, InvalidRows::Skip).unwrap();
 }
 
-/// A value of the wrong type is named with its line, also where rows without a list stand before it.
+/// A value of the wrong type is a bad row that is named with its line, also where rows without a list stand before it; it ends a run
+/// only where bad rows do.
 #[test]
 fn a_wrong_value_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("clicks"), &CLICKS, |row| row);
     let good = IMPRESSIONS[0];
-    for (bad, problem) in [
+    let (no_integer, no_label) =
+        ("the item id is no integer", "the label is not what its type can hold (of a bool: true, false, 1 or 0)");
+    for (bad, column, problem, value, reason) in [
         (
             good.replace("\"item_id\":2", "\"item_id\":\"two\""),
-            "column `impressions.item_id`: expected an integer, found: `two`",
+            "impressions.item_id",
+            no_integer,
+            "two",
+            "item_no_integer",
         ),
-        (good.replace("false", "\" \""), "column `impressions.is_order`: expected true or false, found: ` `"),
-        (IMPRESSIONS[1].replace('9', "\"\""), "column `item_id`: expected an integer, found: ``"),
-        (IMPRESSIONS[1].replace("false", "2"), "column `is_order`: expected true or false, found: `2`"),
+        (good.replace("false", "\" \""), "impressions.is_order", no_label, " ", "unparsable_label"),
+        (IMPRESSIONS[1].replace('9', "\"\""), "item_id", no_integer, "", "item_no_integer"),
+        (IMPRESSIONS[1].replace("false", "2"), "is_order", no_label, "2", "unparsable_label"),
     ] {
         let rows = [good, IMPRESSIONS[1], IMPRESSIONS[2], IMPRESSIONS[6], bad.as_str(), good, IMPRESSIONS[2]];
         write(&folder.path().join("impressions"), &rows, |_| 0);
-        let error = build(folder.path(), &folder.path().join("out"), InvalidRows::Skip).unwrap_err().to_string();
-        assert!(error.ends_with(&format!("impressions/0.json`, line 5, {problem}")), "{error}");
+        write(&folder.path().join("clicks"), &[CLICKS[0]], |_| 0);
+        let out = folder.path().join("out");
+        let error = build(folder.path(), &out, InvalidRows::Fail).unwrap_err().to_string();
+        let expected = format!("impressions/0.json`, line 5, column `{column}`: {problem}: `{value}`; mend the row");
+        assert!(error.contains(&expected), "{error}");
+        build(folder.path(), &out, InvalidRows::Skip).unwrap();
+        let manifest = fs::read(out.join("jagged/dt=2025-08-16").join(MANIFEST_FILE)).unwrap();
+        let tables = Manifest::from_bytes(&manifest).unwrap().tables;
+        let rejected: Vec<_> =
+            tables["impressions"].rejected.iter().map(|(name, &rows)| (name.as_str(), rows)).collect();
+        assert_eq!(rejected, [(reason, 1)]);
     }
 }

@@ -12,6 +12,7 @@ mod action_types;
 mod bad_input;
 mod cli;
 mod cluster;
+mod config;
 mod crash;
 mod cuda;
 mod described;

@@ -55,19 +55,30 @@ fn texts_are_days_with_and_without_their_prefix() {
         Some(" 2025-08-15"),
         Some("0000-12-31"),
         Some("20250815"),
+        Some("dt=20250816"),
+        Some("2025-08-15 00:00:00.000"),
+        Some("2025-08-15 00:00:01"),
+        Some("2025-08-15T00:00:00+02:00"),
+        Some("20250230"),
+        Some("2025081"),
     ];
-    let good = ["2025-08-15", "2025-08-16", "2025-08-16", "2024-02-29", "0001-01-01"].map(str::to_owned).to_vec();
+    let good = ["2025-08-15", "2025-08-16", "2025-08-16", "2024-02-29", "0001-01-01"];
+    // As numbers, and with a midnight behind them.
+    let good = good.into_iter().chain(["2025-08-15", "2025-08-15", "2025-08-16", "2025-08-15"]);
+    let good: Vec<String> = good.map(str::to_owned).collect();
     let wrong = [
         "2025-02-30",
         "2025-02-30",
         "",
         "2025-8-1",
-        "2025-08-15T00:00:00Z",
         "dt=dt=2025-08-15",
         "DT=2025-08-15",
         " 2025-08-15",
         "0000-12-31",
-        "20250815",
+        "2025-08-15 00:00:01",
+        "2025-08-15T00:00:00+02:00",
+        "20250230",
+        "2025081",
     ];
     let rejected: Vec<_> = [NULL].into_iter().chain(wrong.map(bad)).collect();
     let dictionary: DictionaryArray<Int8Type> = texts.into_iter().collect();
@@ -154,10 +165,12 @@ fn runs_and_columns_of_nulls_are_days_too() {
     let runs = RunArray::try_new(&Int32Array::from(vec![2, 3]), &StringArray::from(vec!["2025-08-15", "x"])).unwrap();
     assert_eq!(days(Arc::new(runs)), (vec!["2025-08-15".to_owned(); 2], vec![bad("x")]));
     assert_eq!(days(new_null_array(&DataType::Null, 1)), (vec![], vec![NULL]));
-    let error = message(Clicks::<i64>::read(&[("dt", new_null_array(&DataType::Int32, 1))]));
+    let numbers: ArrayRef = Arc::new(Int32Array::from(vec![Some(20_250_815), None, Some(2_025_081)]));
+    assert_eq!(days(numbers), (vec!["2025-08-15".to_owned()], vec![NULL, bad("2025081")]));
+    let error = message(Clicks::<i64>::read(&[("dt", new_null_array(&DataType::Float64, 1))]));
     assert_eq!(
         error,
-        "clicks: column `dt` of the source is Int32, expected text as `2025-08-15` or `dt=2025-08-15`, or a date"
+        "clicks: column `dt` of the source is Float64, expected text as `2025-08-15` or `dt=2025-08-15`, or a date"
     );
 }
 

@@ -4,10 +4,11 @@ use shardback::event::ActionKey;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Decimal128Array, DictionaryArray, Int32Array, Int64Array, RunArray, StringArray, new_null_array,
+    Array, ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int32Array, Int64Array, RunArray, StringArray,
+    new_null_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Int32Type, TimeUnit};
 use shardback::error::Reason;
 
 use super::{Clicks, message};
@@ -91,15 +92,48 @@ fn runs_and_columns_of_nulls_are_ids_too() {
     assert_eq!((nulls.actions.len(), nulls.reasons()), (0, vec![Reason::NullCustomer; 2]));
 }
 
-/// Fractions and texts are no ids in a source that has types, whatever they hold.
+/// Ids are ids in whatever type they come: digits as text and bytes, whole floats and decimals; what is no whole number is not, nor are
+/// digits behind zeros, which would make one number of several names.
+#[test]
+fn numbers_are_ids_in_any_type() {
+    let texts =
+        [Some("1"), Some("-7"), Some("007"), Some("1.5"), None, Some("9223372036854775808"), Some("5.0"), Some("+5")];
+    let text: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+    let mut arrays = vec![];
+    for kind in [
+        DataType::Utf8,
+        DataType::LargeUtf8,
+        DataType::Utf8View,
+        DataType::Binary,
+        DataType::LargeBinary,
+        DataType::BinaryView,
+    ] {
+        arrays.push(cast(&text, &kind).unwrap());
+    }
+    for array in arrays {
+        let clicks = Clicks::<i64>::read(&[("item_id", array.clone())]).unwrap();
+        let items: Vec<i64> = clicks.actions.iter().map(|action| action.key().item()).collect();
+        assert_eq!(items, [1, -7, 5], "{}", array.data_type());
+        let (no, null, range) = (Reason::ItemNoInteger, Reason::NullItem, Reason::ItemOutOfRange);
+        assert_eq!(clicks.reasons(), [no, no, null, range, no], "{}", array.data_type());
+    }
+    let floats = Float64Array::from(vec![Some(3.0), Some(-4.0), None, Some(2.5), Some(9_007_199_254_740_992.0)]);
+    let floats: ArrayRef = Arc::new(floats);
+    let decimals = Decimal128Array::from(vec![Some(300), Some(-400), None, Some(250), Some(251)]);
+    let decimals: ArrayRef = Arc::new(decimals.with_precision_and_scale(20, 2).unwrap());
+    for array in [floats, decimals] {
+        let clicks = Clicks::<i64>::read(&[("item_id", array.clone())]).unwrap();
+        let items: Vec<i64> = clicks.actions.iter().map(|action| action.key().item()).collect();
+        assert_eq!(items, [3, -4], "{}", array.data_type());
+        let (no, null) = (Reason::ItemNoInteger, Reason::NullItem);
+        assert_eq!(clicks.reasons(), [null, no, no], "{}", array.data_type());
+    }
+}
+
+/// Bools, days and lists are no ids, whatever they hold.
 #[test]
 fn other_types_are_no_ids() {
-    let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
-    assert_eq!(
-        message(Clicks::<i64>::read(&[("item_id", texts)])),
-        "clicks: column `item_id` of the source is Utf8, expected an integer"
-    );
-    for kind in [DataType::Float64, DataType::Decimal128(20, 2), DataType::Boolean, DataType::Date32] {
+    for kind in [DataType::Boolean, DataType::Date32, DataType::Timestamp(TimeUnit::Second, None)] {
         let error = message(Clicks::<i64>::read(&[("customer_id", new_null_array(&kind, 1))]));
         assert_eq!(error, format!("clicks: column `customer_id` of the source is {kind}, expected an integer"));
     }

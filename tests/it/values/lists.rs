@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BooleanArray, FixedSizeListArray, GenericListArray, GenericListViewArray, Int64Array,
-    OffsetSizeTrait, RecordBatch, StructArray, UInt16Array, UInt64Array,
+    OffsetSizeTrait, RecordBatch, StructArray, UInt16Array, UInt64Array, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
@@ -135,9 +135,17 @@ fn rows_of_one_item_and_columns_of_other_types() {
         ])
     };
     assert_eq!(read(flat(&items, &labels)), (vec![(5, 7, true), (6, 8, false)], vec![Reason::NullItem]));
+    // Labels may be 0 and 1 in any type of numbers.
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(1), Some(0)]));
+    assert_eq!(read(flat(&items, &numbers)), (vec![(5, 7, true), (6, 8, false)], vec![Reason::NullItem]));
     assert_eq!(
-        message(read_impressions::<i32>(flat(&items, &customers))),
-        "impressions: column `is_order` of the source is Int64, expected a boolean"
+        read(flat(&items, &customers)),
+        (vec![], vec![Reason::UnparsableLabel, Reason::NullItem, Reason::UnparsableLabel])
+    );
+    let days: ArrayRef = new_null_array(&DataType::Date32, 3);
+    assert_eq!(
+        message(read_impressions::<i32>(flat(&items, &days))),
+        "impressions: column `is_order` of the source is Date32, expected a boolean"
     );
     assert_eq!(
         message(read_impressions::<i32>(flat(&labels, &labels))),

@@ -1,0 +1,128 @@
+//! What stands at the wanted columns of JSON: values and objects, or lists of them, which only the lines themselves say.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::read::{Column, Shape};
+
+/// Notes what stands at the columns of which nothing is known yet; whether the object could be read to its end.
+pub(super) fn note(object: &[u8], columns: &mut [Column]) -> bool {
+    let mut json = serde_json::Deserializer::from_slice(object);
+    Object(columns).deserialize(&mut json).is_ok()
+}
+
+/// Whether it is known of all columns what stands there.
+pub(super) fn are_known(columns: &[Column]) -> bool {
+    columns.iter().all(|column| column.shape != Shape::Unknown && are_known(&column.fields))
+}
+
+/// Takes over what is known of columns of the same names.
+pub(super) fn take_over(columns: &mut [Column], known: &[Column]) {
+    for column in columns {
+        if let Some(known) = known.iter().find(|known| known.name == column.name) {
+            column.shape = known.shape;
+            take_over(&mut column.fields, &known.fields);
+        }
+    }
+}
+
+/// An object, of which some keys are columns.
+struct Object<'a>(&'a mut [Column]);
+
+/// What stands at a column, or is an element of the list there.
+struct Value<'a> {
+    column: &'a mut Column,
+    is_element: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match self.0.iter_mut().find(|column| column.name == key) {
+                Some(column) => map.next_value_seed(Value { column, is_element: false })?,
+                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Value<'_> {
+    fn is<E>(self, shape: Shape) -> Result<(), E> {
+        if !self.is_element && self.column.shape == Shape::Unknown {
+            self.column.shape = shape;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.is(Shape::One)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.is(Shape::One)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.is(Shape::One)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.is(Shape::One)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.is(Shape::One)
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Self { column, is_element } = self;
+        if is_element {
+            return IgnoredAny.visit_seq(list).map(|_| ());
+        }
+        while list.next_element_seed(Value { column: &mut *column, is_element: true })?.is_some() {}
+        Self { column, is_element }.is(Shape::Many)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Self { column, is_element } = self;
+        Object(&mut column.fields).visit_map(map)?;
+        Self { column, is_element }.is(Shape::One)
+    }
+}

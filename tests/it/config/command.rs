@@ -1,0 +1,82 @@
+//! `--config` and `--table` on the command line.
+
+use std::fs;
+
+use crate::cli::{Run, run, shardback};
+
+use super::DAY;
+
+const DESCRIPTION: &str = r#"
+version = 1
+[types]
+view = 1
+[samples]
+path = ["tables/shown-*.csv", "tables/more.csv"]
+customer = "c"
+item = "i"
+day = "d"
+[actions.views]
+path = "tables/views.csv"
+type = "view"
+customer = "c"
+item = "i"
+day = "d"
+[history]
+length = 2
+"#;
+
+/// Paths are from the description's folder on, wherever the program runs; flags have the last word.
+#[test]
+fn a_description_names_its_tables_and_flags_override_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("tables")).unwrap();
+    for (name, rows) in [("shown-1.csv", "1,10"), ("shown-2.csv", "2,20"), ("more.csv", "3,30")] {
+        let (customer, item) = rows.split_once(',').unwrap();
+        fs::write(path("tables").join(name), format!("c,i,d\n{customer},{item},{DAY}\n")).unwrap();
+    }
+    fs::write(path("tables/views.csv"), "c,i,d\n1,7,2025-08-15\n").unwrap();
+    fs::write(path("other.csv"), "c,i,d\n1,8,2025-08-15\n2,9,2025-08-15\n").unwrap();
+    fs::write(path("shop.toml"), DESCRIPTION).unwrap();
+    let build = |extra: &[&str]| {
+        let mut command = shardback();
+        command
+            .arg("build")
+            .arg("--config")
+            .arg(path("shop.toml"))
+            .args(["--date", DAY, "--quiet", "--format", "jagged"]);
+        run(command.arg("--out").arg(path("out")).args(extra))
+    };
+    let manifest = || fs::read_to_string(path(&format!("out/jagged/dt={DAY}/_manifest.json"))).unwrap();
+    let Run { code, stderr, .. } = build(&[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(manifest().contains("\"history\": 2") && manifest().contains("\"samples\": 3"), "{}", manifest());
+    let other = format!("views={}", path("other.csv").display());
+    let Run { code, stderr, .. } = build(&["--table", &other, "--history", "7"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(manifest().contains("\"history\": 7") && manifest().contains("\"view\": 2"), "{}", manifest());
+
+    for (extra, expected) in [
+        (vec!["--table", "view=x"], "`view` is no table of the description; its tables are samples, views"),
+        (vec!["--table", "views=x", "--table", "views=y"], "`views` is there twice"),
+        (vec!["--table", "views"], "write it as NAME=PATH, with the name of a table of the description"),
+        (vec!["--clicks", "x"], "cannot be used with"),
+    ] {
+        let Run { code, stderr, .. } = build(&extra);
+        assert!(code == 2 && stderr.contains(expected), "{code} {stderr}");
+    }
+    let refused = |description: String, expected: &str, exit: i32| {
+        fs::write(path("shop.toml"), description).unwrap();
+        let Run { code, stderr, .. } = build(&[]);
+        assert!(code == exit && stderr.contains(expected), "{code} {stderr}");
+    };
+    let without_path = DESCRIPTION.replace("path = \"tables/views.csv\"\n", "");
+    refused(without_path, "say where the table lies, as `--table views=PATH` or with `path` in the description", 2);
+    refused(DESCRIPTION.replace("length", "lenght"), "shop.toml`: history.", 1);
+    let by_time = DESCRIPTION.replace("length = 2", "length = 2\ncutoff = \"time\"");
+    let by_time = by_time.replace("day = \"d\"\n[actions", "time = \"t\"\n[actions");
+    refused(by_time, "history.cutoff: a cut-off at the time is not supported yet; use \"day\"", 1);
+    let requests = DESCRIPTION
+        .replace("item = \"i\"\nday = \"d\"\n[actions", "item = \"i\"\nday = \"d\"\nrequest = \"r\"\n[actions");
+    refused(requests, "samples.request: requests are not supported yet; leave it out", 1);
+}
