@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from shardback import _native
 from shardback.errors import OptionError
 from shardback.manifest import Manifest
-from shardback.options import Day, arguments, manifests
+from shardback.options import Config, Day, arguments, folder, manifests, named_tables
 from shardback.progress import Bar
 from shardback.sources import source
 
@@ -29,18 +29,21 @@ TABLES = ("impressions", "clicks", "add_to_carts", "previous_orders")
 Progress = Callable[[str, int, int], object]
 """Called with the name of a stage, the units done and all of them; 0 of 0 where a stream does not say how much it has."""
 
+
 def build(
     *,
-    impressions: Table,
+    impressions: Table | None = None,
     clicks: Table | None = None,
     add_to_carts: Table | None = None,
     previous_orders: Table | None = None,
+    config: Config | None = None,
+    tables: Mapping[str, Table] | None = None,
     out: str | os.PathLike[str],
     date: Day | None = None,
     start: Day | None = None,
     end: Day | None = None,
     formats: str | Iterable[str] = ("parquet", "dense"),
-    history: int = 1000,
+    history: int | None = None,
     lookback_days: int | None = None,
     item_dtype: str = "i32",
     invalid: str = "fail",
@@ -68,13 +71,17 @@ def build(
         clicks: `dt`, `customer_id`, `item_id`, `click_time`.
         add_to_carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
         previous_orders: `order_date`, `customer_id`, `config_id`.
+        config: a description of other tables: a file in TOML or JSON, or a dict with what such a file says. Other arguments have
+            the last word.
+        tables: the tables of the description by name, `samples` among them; those that are not here lie where the description
+            says.
         out: the folder for the results.
         date: the day to build; or else `start` and `end`.
         start: the first day to build.
         end: the last day to build, inclusive.
         formats: what to write: some of `parquet`, `dense`, `jagged`.
-        history: K, how many actions a row has.
-        lookback_days: how many days back a sample sees; all of them if not given.
+        history: K, how many actions a row has; 1000, or what the description says, if not given.
+        lookback_days: how many days back a sample sees; all of them, or what the description says, if not given.
         item_dtype: `i32` or `i64`, the width of item ids.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
         day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
@@ -105,6 +112,7 @@ def build(
         ShardbackError: anything else that stops the build; days published before stay, whole.
     """
     given = arguments(
+        config=config,
         out=out,
         date=date,
         start=start,
@@ -126,22 +134,23 @@ def build(
         memory=memory,
         spill_dir=spill_dir,
     )
-    tables = [impressions, clicks, add_to_carts, previous_orders]
-    _refuse_one_as_two(tables)
-    sources = [source(name, table) for name, table in zip(TABLES, tables, strict=True)]
+    built_in = dict(zip(TABLES, (impressions, clicks, add_to_carts, previous_orders), strict=True))
+    named = named_tables(built_in, config, tables)
+    _refuse_one_as_two(named)
+    sources = [(name, source(name, table)) for name, table in named.items()]
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:
-            _native.build(sources, given, bar if progress else None)
+            _native.build(sources, given, folder(config), bar if progress else None)
     else:
-        _native.build(sources, given, progress)
+        _native.build(sources, given, folder(config), progress)
     return manifests(given)
 
 
-def _refuse_one_as_two(tables: list[Table | None]) -> None:
+def _refuse_one_as_two(tables: Mapping[str, Table]) -> None:
     """Refuses one source as two tables: a stream can be read once, and the second table would have no rows."""
     streams: dict[int, str] = {}
-    for name, table in zip(TABLES, tables, strict=True):
-        if table is None or isinstance(table, (str, os.PathLike)):
+    for name, table in tables.items():
+        if isinstance(table, (str, os.PathLike)):
             continue
         first = streams.setdefault(id(table), name)
         if first != name:

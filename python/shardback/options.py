@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import json
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from shardback import _native
 from shardback.errors import OptionError
@@ -14,6 +16,9 @@ from shardback.manifest import Manifest
 
 Day = datetime.date | str
 """A day, as a date or as `YYYY-MM-DD`."""
+
+Config = str | os.PathLike[str] | Mapping[str, object]
+"""A description of tables: its file, in TOML or JSON, or what such a file says as a dict."""
 
 FORMATS = ("parquet", "dense", "jagged")
 
@@ -28,6 +33,7 @@ def arguments(
     shard_rows: int | None,
     shards: int | None,
     memory: int | str | None,
+    config: Config | None = None,
     spill_dir: str | os.PathLike[str] | None,
     **others: object,
 ) -> dict[str, object]:
@@ -47,16 +53,58 @@ def arguments(
         "shard_rows": 131_072 if shard_rows is None else shard_rows,
         "shards": shards,
         "memory": None if memory is None else str(memory),
+        "description": _description(config),
         "spill_dir": None if spill_dir is None else os.fsdecode(os.path.expanduser(spill_dir)),
         # Spark reads CSV itself.
         "csv_escape": None,
         **others,
     }
+    if config is not None and isinstance(config, Mapping) and not config:
+        raise OptionError("config: it is empty; give a description, or leave it out for the built-in tables")
     for name in ("history", "lookback_days", "shard_rows", "shards", "threads"):
         value = given[name]
         if value is not None and not (isinstance(value, numbers.Integral) and 0 <= int(value) < 1 << 32):
             raise OptionError(f"{name}: expected a whole number, found {value!r}")
     return given
+
+
+def _description(config: Config | None) -> dict[str, str | None] | None:
+    """A description as Rust takes it: its text, and the file that it was in; tasks on other machines need not have that."""
+    if config is None:
+        return None
+    if isinstance(config, Mapping):
+        try:
+            return {"file": None, "text": json.dumps(config)}
+        except TypeError as error:
+            raise OptionError(f"config: {error}; a description holds texts, numbers, lists and dicts") from None
+    path = os.fsdecode(os.path.expanduser(config))
+    try:
+        return {"file": path, "text": Path(path).read_text("utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"config: cannot read `{path}`: {error}") from None
+
+
+def named_tables(built_in: Mapping[str, Any], config: Config | None, tables: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The tables that are given, by name: the built-in ones, or those of a description.
+
+    Raises:
+        OptionError: both are given, or tables without a description.
+    """
+    known = {name: table for name, table in built_in.items() if table is not None}
+    if config is None:
+        if tables is not None:
+            raise OptionError("tables: they are those of a description: give `config` too, or the built-in tables by their names")
+        return known
+    if known:
+        raise OptionError(f"{next(iter(known))}: it is a built-in table, and `config` describes others; give them as `tables`")
+    return dict(tables or {})
+
+
+def folder(config: Config | None) -> str | None:
+    """From where on the paths of a description are: its file's folder, or the current one."""
+    if config is None:
+        return None
+    return "" if isinstance(config, Mapping) else os.path.dirname(os.fsdecode(os.path.expanduser(config)))
 
 
 def manifests(given: dict[str, object]) -> list[Manifest]:

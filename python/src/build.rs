@@ -10,11 +10,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, FromPyObject, Py, PyAny, PyErr, PyResult, Python, pyfunction};
 use shardback::config::{self, Device, Format, InvalidRows, Options, Plan, Sharding};
-use shardback::error::Result;
+use shardback::error::{Error, Result};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
 use shardback::read::{Batches, Wanted};
-use shardback::schema::Schema;
+use shardback::schema::{self, Schema};
 use shardback::unify;
 
 use crate::error::{raise, to_python};
@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     start: String,
     end: String,
     formats: Vec<String>,
-    history: usize,
+    description: Option<Description>,
+    history: Option<usize>,
     lookback_days: Option<u32>,
     item_dtype: String,
     invalid: String,
@@ -44,6 +45,26 @@ pub(crate) struct Arguments {
     threads: Option<usize>,
     memory: Option<String>,
     spill_dir: Option<PathBuf>,
+}
+
+/// A description of tables.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Description {
+    /// The file that it was in; none where it was none, and is JSON.
+    file: Option<String>,
+    text: String,
+}
+
+impl Description {
+    fn schema(self) -> Result<Schema> {
+        if let Some(file) = &self.file {
+            return schema::from_text(file, &self.text);
+        }
+        let wrong =
+            |error: serde_json::Error| Error::Description { place: "config".to_owned(), problem: error.to_string() };
+        schema::from_json(&serde_json::from_str(&self.text).map_err(wrong)?)
+    }
 }
 
 impl Arguments {
@@ -61,14 +82,17 @@ impl Arguments {
             }
         };
         let memory = self.memory.map(|text| config::parse_size(&text)).transpose();
+        let schema = self.description.map_or_else(|| Ok(Schema::built_in()), Description::schema);
+        let schema = schema.map_err(|error| to_python(py, &error))?;
+        let defaults = Options::described(schema, self.out, day(&self.start)?, day(&self.end)?);
         Ok(Options {
             formats: self
                 .formats
                 .iter()
                 .map(|name| choose(py, "formats", name, &formats))
                 .collect::<PyResult<Vec<_>>>()?,
-            history: self.history,
-            lookback_days: self.lookback_days,
+            history: self.history.unwrap_or(defaults.history),
+            lookback_days: self.lookback_days.or(defaults.lookback_days),
             item_dtype: choose(py, "item_dtype", &self.item_dtype, &dtypes)?,
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
             day_zone: self.day_zone,
@@ -81,7 +105,7 @@ impl Arguments {
             threads: self.threads,
             memory: memory.map_err(|problem| raise(py, "OptionError", format!("memory: {problem}")))?,
             spill_dir: self.spill_dir,
-            ..Options::new(self.out, day(&self.start)?, day(&self.end)?)
+            ..defaults
         })
     }
 }
@@ -95,30 +119,24 @@ pub(crate) fn choose<T: Copy>(py: Python<'_>, option: &str, name: &str, values: 
     })
 }
 
-/// Builds days; `tables` holds impressions, clicks, add-to-carts and previous orders, each a path, something with
-/// `__arrow_c_stream__`, or none. `progress` is called with a stage, what is done and the total, in this thread.
+/// Builds days; `tables` are by name, each a path or something with `__arrow_c_stream__`. Those of a description that are not there
+/// lie where it says, from `folder` on. `progress` is called with a stage, what is done and the total, in this thread.
 #[pyfunction]
 pub(crate) fn build(
     py: Python<'_>,
-    tables: [Option<Bound<'_, PyAny>>; 4],
+    tables: Vec<(String, Bound<'_, PyAny>)>,
     arguments: Arguments,
+    folder: Option<PathBuf>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let plan = Plan::new(arguments.options(py)?).map_err(|error| to_python(py, &error))?;
-    let [impressions, clicks, add_to_carts, previous_orders] = tables;
-    let Some(impressions) = impressions else {
-        return Err(raise(py, "OptionError", "impressions: name the table".to_owned()));
-    };
-    let schema = Schema::built_in();
-    let actions = schema.actions.iter().cloned().zip([clicks, add_to_carts, previous_orders]);
+    let schema = &plan.options().schema;
     let mut given = Vec::new();
-    for (table, source) in actions {
-        if let Some(source) = source {
-            let input = input(&source, unify::wanted_actions(&table))?;
-            given.push((table, input));
-        }
+    for (name, source) in tables {
+        let wanted = schema.action(&name).map_or_else(|| unify::wanted_samples(schema), unify::wanted_actions);
+        given.push((name, input(&source, wanted)?));
     }
-    let tables = Tables { impressions: input(&impressions, unify::wanted_samples(&schema))?, actions: given };
+    let tables = Tables::described(schema, folder.as_deref(), given).map_err(|error| to_python(py, &error))?;
     run(py, plan, tables, progress.as_ref())
 }
 

@@ -62,9 +62,8 @@ fn plan(py: Python<'_>, arguments: Arguments) -> PyResult<Plan> {
     Plan::new(arguments.options(py)?).map_err(|error| to_python(py, &error))
 }
 
-/// The table of an argument's name; none for impressions.
-fn table(py: Python<'_>, name: &str) -> PyResult<Option<ActionTable>> {
-    let schema = Schema::built_in();
+/// The table of actions with a name; none for that of samples.
+fn table(py: Python<'_>, schema: &Schema, name: &str) -> PyResult<Option<ActionTable>> {
     if name == schema.samples.name {
         return Ok(None);
     }
@@ -72,27 +71,35 @@ fn table(py: Python<'_>, name: &str) -> PyResult<Option<ActionTable>> {
     table.map(Some).ok_or_else(|| raise(py, "OptionError", format!("{name}: no such table")))
 }
 
-/// The name of a table's day column, and of its columns those that are worth reading.
+/// The tables that options ask for: that of samples, then those of actions.
 #[pyfunction]
-pub(crate) fn columns(py: Python<'_>, name: &str, names: Vec<String>) -> PyResult<(String, Vec<String>)> {
-    let table = table(py, name)?;
-    let wanted =
-        table.map_or_else(|| unify::wanted_samples(&Schema::built_in()), |table| unify::wanted_actions(&table));
+pub(crate) fn tables(py: Python<'_>, arguments: Arguments) -> PyResult<Vec<String>> {
+    let plan = plan(py, arguments)?;
+    let Schema { samples, actions, .. } = &plan.options().schema;
+    let names = std::iter::once(&samples.name).chain(actions.iter().map(|table| &table.name));
+    Ok(names.cloned().collect())
+}
+
+/// The name of a table's day column, where it has one, and of its columns those that are worth reading.
+#[pyfunction]
+pub(crate) fn columns(
+    py: Python<'_>,
+    arguments: Arguments,
+    name: &str,
+    names: Vec<String>,
+) -> PyResult<(Option<String>, Vec<String>)> {
+    let plan = plan(py, arguments)?;
+    let schema = &plan.options().schema;
+    let table = table(py, schema, name)?;
+    let wanted = table.map_or_else(|| unify::wanted_samples(schema), |table| unify::wanted_actions(&table));
     let columns = read::columns_by_name(&wanted, &names).map_err(|error| to_python(py, &error))?;
-    let day = wanted.day_column().ok_or_else(|| Error::internal("a built-in table has a column of days"));
-    Ok((day.map_err(|error| to_python(py, &error))?.to_owned(), columns))
+    Ok((wanted.day_column().map(ToOwned::to_owned), columns))
 }
 
 /// How many parts days with so many shards make.
 #[pyfunction]
 pub(crate) fn parts(shards: Vec<u32>) -> u64 {
     cluster::parts(&shards)
-}
-
-/// Checks options that a build will be given.
-#[pyfunction]
-pub(crate) fn check(py: Python<'_>, arguments: Arguments) -> PyResult<()> {
-    plan(py, arguments).map(drop)
 }
 
 /// The process that holds the output.
@@ -179,7 +186,8 @@ impl Mapper {
     #[new]
     fn new(py: Python<'_>, job: Sent, name: &str, task: u64) -> PyResult<Self> {
         let (job, pool) = job.job(py)?;
-        Ok(Self { mapper: cluster::Mapper::new(job, table(py, name)?, task), pool })
+        let table = table(py, &job.plan().options().schema, name)?;
+        Ok(Self { mapper: cluster::Mapper::new(job, table, task), pool })
     }
 
     /// Takes the batches of a stream, and says whether the task wants more.

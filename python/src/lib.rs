@@ -29,7 +29,7 @@ mod _native {
     #[pymodule_export]
     use super::build::build;
     #[pymodule_export]
-    use super::cluster::{Driver, Mapper, check, columns, count, parts, reduce};
+    use super::cluster::{Driver, Mapper, columns, count, parts, reduce, tables};
     #[pymodule_export]
     use super::day::{Day, find_days, manifest, verify};
     #[pymodule_export]

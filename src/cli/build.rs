@@ -1,6 +1,6 @@
 //! `shardback build`: days from tables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -8,11 +8,11 @@ use shardback::config::{self, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
-use shardback::schema::Schema;
+use shardback::schema::{self, Schema};
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::tables::{self, TableAt};
+use super::tables::TableAt;
 use super::{interrupt, places, print, text};
 
 /// Build a day, or a range of days in one pass.
@@ -140,7 +140,7 @@ enum Device {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let schema = arguments.config.as_deref().map(tables::read_description).transpose()?;
+    let schema = arguments.config.as_deref().map(schema::from_file).transpose()?;
     let options = arguments.options(schema.unwrap_or_else(Schema::built_in))?;
     let (quiet, as_json) = (arguments.quiet, arguments.json);
     let tables = arguments.tables(&options.schema)?;
@@ -197,15 +197,17 @@ impl Arguments {
 
     fn tables(self, schema: &Schema) -> Result<Tables> {
         if let Some(config) = &self.config {
-            return tables::described(config, schema, &self.table);
+            let given = self.table.into_iter().map(|table| (table.name, Input::Path(table.path)));
+            return Tables::described(schema, Some(config.parent().unwrap_or(Path::new(""))), given.collect());
         }
-        let Some(impressions) = self.impressions else {
-            return Err(Error::Option { option: "--impressions", problem: "name the table".to_owned() });
-        };
-        let paths = [self.clicks, self.add_to_carts, self.previous_orders];
-        let given = schema.actions.iter().cloned().zip(paths);
-        let given = given.filter_map(|(table, path)| Some((table, Input::Path(path?))));
-        Ok(Tables { impressions: Input::Path(impressions), actions: given.collect() })
+        let paths = [
+            ("impressions", self.impressions),
+            ("clicks", self.clicks),
+            ("add_to_carts", self.add_to_carts),
+            ("previous_orders", self.previous_orders),
+        ];
+        let given = paths.into_iter().filter_map(|(name, path)| Some((name.to_owned(), Input::Path(path?))));
+        Tables::described(schema, None, given.collect())
     }
 }
 

@@ -65,6 +65,12 @@ impl Group {
 }
 
 impl Job {
+    /// What is built.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// A job that only looks at the tables: nothing is shuffled.
     #[must_use]
     pub fn counting(plan: Plan) -> Self {

@@ -9,6 +9,7 @@
 mod day;
 mod places;
 mod report;
+mod tables;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;

@@ -1,12 +1,15 @@
 //! A description as it is written, in TOML or JSON, to a checked [`Schema`].
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::fields::Field;
 use super::{
     ActionTable, ActionTypes, Cutoff, History, Ids, Kept, MAX_HISTORY, SampleTable, Schema, TypeOf, names, table,
 };
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, Result, path_text, quoted};
 use crate::event::MICROS_PER_DAY;
 
 /// The version of descriptions that this program reads.
@@ -48,6 +51,36 @@ pub fn from_toml(text: &str) -> Result<Schema> {
         Error::Description { place, problem: error.message().to_owned() }
     })?;
     from_json(&value)
+}
+
+/// Reads the description in a file, as [`from_text`] does. Its paths are from the file's folder on.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read, and what [`from_text`] says.
+pub fn from_file(path: &Path) -> Result<Schema> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    from_text(&path_text(path), &text)
+}
+
+/// Reads the text of a file with a name: in JSON where that ends so, else in TOML.
+///
+/// # Errors
+/// [`Error::Description`], which names the file too.
+pub fn from_text(name: &str, text: &str) -> Result<Schema> {
+    let is_json = name.rsplit_once('.').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"));
+    let schema = if is_json {
+        let problem = |error: serde_json::Error| Error::Description {
+            place: format!("line {}", error.line()),
+            problem: error.to_string(),
+        };
+        serde_json::from_str(text).map_err(problem).and_then(|value| from_json(&value))
+    } else {
+        from_toml(text)
+    };
+    schema.map_err(|error| match error {
+        Error::Description { place, problem } => Error::Description { place: format!("`{name}`: {place}"), problem },
+        other => other,
+    })
 }
 
 /// Reads a description in JSON: the same tables and keys as in TOML.

@@ -17,7 +17,7 @@ mod table;
 mod types;
 
 pub use contents::{ACTION_TIMES, Contents, Field};
-pub use description::{from_json, from_toml};
+pub use description::{from_file, from_json, from_text, from_toml};
 pub use names::OF_ACTIONS as FEATURE;
 pub use types::ActionTypes;
 

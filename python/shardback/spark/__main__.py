@@ -14,12 +14,11 @@ from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import DataFrame, SparkSession
 
 from shardback import _native
-from shardback.errors import OptionError, ShardbackError
+from shardback.building import TABLES
+from shardback.errors import InputError, OptionError, ShardbackError
 from shardback.manifest import Manifest
-from shardback.options import arguments
+from shardback.options import arguments, named_tables
 from shardback.spark.building import build
-
-TABLES = ("impressions", "clicks", "add_to_carts", "previous_orders")
 
 NO_JAVA = "Spark does not start: it needs a JDK 17 or later; install one, or let JAVA_HOME name it"
 
@@ -29,18 +28,23 @@ def main(words: Sequence[str] | None = None) -> int:
     given = vars(parser().parse_args(words))
     form = given.pop("table_format")
     places = {name: given.pop(name) for name in TABLES}
+    named = dict(given.pop("table"))
     try:
         # Before anything is started.
-        _native.check(arguments(**given))
-    except OptionError as error:
+        described = given["config"] is not None
+        _native.tables(arguments(**given))
+        named_tables(places, given["config"], named if described or named else None)
+        if not described and places["impressions"] is None:
+            raise OptionError("impressions: name the table")
+    except (OptionError, InputError) as error:
         return failed(str(error), code=2)
     try:
         spark = SparkSession.builder.appName("shardback").getOrCreate()
     except PySparkRuntimeError as error:
         return failed(NO_JAVA if "JAVA_GATEWAY" in str(error) else str(error))
     try:
-        tables: dict[str, Any] = {name: read(spark, form, place) for name, place in places.items()}
-        for manifest in build(spark, **tables, **given):
+        tables: dict[str, Any] = {name: read(spark, form, place) for name, place in (named if described else places).items()}
+        for manifest in build(spark, tables=tables, **given) if described else build(spark, **tables, **given):
             print(line(manifest))
     except OptionError as error:
         return failed(str(error), code=2)
@@ -60,6 +64,14 @@ def read(spark: SparkSession, form: str, place: str | None) -> DataFrame | None:
     return spark.table(place) if form == "table" else spark.read.format(form).load(place)
 
 
+def named(text: str) -> tuple[str, str]:
+    """A table of a description and where it lies."""
+    name, equals, place = text.partition("=")
+    if not name or not equals or not place:
+        raise argparse.ArgumentTypeError("write it as NAME=PATH, with the name of a table of the description")
+    return name, place
+
+
 def line(manifest: Manifest) -> str:
     """What was written, in the words of the command line."""
     files = "1 shard" if len(manifest.shards) == 1 else f"{len(manifest.shards):,} shards"
@@ -76,9 +88,18 @@ def failed(message: str, code: int = 1) -> int:
 def parser() -> argparse.ArgumentParser:
     """The arguments: names and defaults are those of `shardback build`, but for what is Spark's."""
     parser = argparse.ArgumentParser(prog="shardback.spark", description="Builds days on Spark.", allow_abbrev=False)
-    parser.add_argument("--impressions", metavar="PATH", required=True, help="what was shown")
+    parser.add_argument("--impressions", metavar="PATH", help="what was shown")
     for name in TABLES[1:]:
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATH", help=f"the table {name}")
+    parser.add_argument("--config", metavar="FILE", help="a description of other tables, in TOML or JSON")
+    parser.add_argument(
+        "--table",
+        type=named,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="where a table of the description lies; all of them have to be given",
+    )
     parser.add_argument(
         "--table-format",
         default="parquet",
@@ -97,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FORMATS",
         help="what to write: some of parquet, dense, jagged",
     )
-    parser.add_argument("--history", type=int, default=1000, metavar="K", help="how many actions a row has")
+    parser.add_argument("--history", type=int, metavar="K", help="how many actions a row has [1000, or what the description says]")
     parser.add_argument("--lookback-days", type=int, metavar="N", help="how many days back a sample sees")
     parser.add_argument("--item-dtype", choices=["i32", "i64"], default="i32", help="the width of item ids")
     parser.add_argument("--invalid", choices=["fail", "skip"], default="fail", help="what to do with bad rows")

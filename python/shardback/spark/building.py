@@ -7,14 +7,16 @@ import functools
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from shardback import _native
 from shardback.manifest import Manifest
-from shardback.options import Day, arguments, manifests
+from shardback.building import TABLES
+from shardback.errors import OptionError
+from shardback.options import Config, Day, arguments, manifests, named_tables
 from shardback.spark.tasks import Job, count_rows, map_rows, reduce_rows
 
 ROWS = "route int, kind int, records binary"
@@ -32,16 +34,18 @@ BATCHES = {
 def build(
     spark: SparkSession,
     *,
-    impressions: DataFrame,
+    impressions: DataFrame | None = None,
     clicks: DataFrame | None = None,
     add_to_carts: DataFrame | None = None,
     previous_orders: DataFrame | None = None,
+    config: Config | None = None,
+    tables: Mapping[str, DataFrame] | None = None,
     out: str | os.PathLike[str],
     date: Day | None = None,
     start: Day | None = None,
     end: Day | None = None,
     formats: str | Iterable[str] = ("parquet", "dense"),
-    history: int = 1000,
+    history: int | None = None,
     lookback_days: int | None = None,
     item_dtype: str = "i32",
     invalid: str = "fail",
@@ -71,13 +75,16 @@ def build(
         clicks: `dt`, `customer_id`, `item_id`, `click_time`.
         add_to_carts: `dt`, `customer_id`, `config_id`, `occurred_at`.
         previous_orders: `order_date`, `customer_id`, `config_id`.
+        config: a description of other tables: a file in TOML or JSON, or a dict with what such a file says. Where it says that
+            tables lie is not looked at.
+        tables: all the tables of the description by name, `samples` among them.
         out: the folder for the results.
         date: the day to build; or else `start` and `end`.
         start: the first day to build.
         end: the last day to build, inclusive.
         formats: what to write: some of `parquet`, `dense`, `jagged`.
-        history: K, how many actions a row has.
-        lookback_days: how many days back a sample sees; all of them if not given.
+        history: K, how many actions a row has; 1000, or what the description says, if not given.
+        lookback_days: how many days back a sample sees; all of them, or what the description says, if not given.
         item_dtype: `i32` or `i64`, the width of item ids.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
         day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
@@ -102,6 +109,7 @@ def build(
         ShardbackError: anything else that stops the build; days published before stay, whole.
     """
     given = arguments(
+        config=config,
         out=out,
         date=date,
         start=start,
@@ -122,12 +130,19 @@ def build(
         memory=memory,
         spill_dir=spill_dir,
     )
-    actions = {"clicks": clicks, "add_to_carts": add_to_carts, "previous_orders": previous_orders}
-    frames = {name: frame for name, frame in actions.items() if frame is not None}
-    with _driver(given, list(frames)) as driver:
+    built_in = dict(zip(TABLES, (impressions, clicks, add_to_carts, previous_orders), strict=True))
+    frames = named_tables(built_in, config, tables)
+    samples, *actions = _native.tables(given)
+    unknown = [name for name in frames if name not in (samples, *actions)]
+    missing = [name for name in (samples, *actions) if name not in frames]
+    if unknown:
+        raise OptionError(f"tables: `{unknown[0]}` is no table of the description; its tables are {', '.join((samples, *actions))}")
+    if missing and (config is not None or samples in missing):
+        raise OptionError(f"{'tables' if config is not None else samples}: `{missing[0]}` is missing")
+    with _driver(given, [name for name in actions if name in frames]) as driver:
         if driver.days:
             with _settings(spark, BATCHES):
-                _Run(spark, driver, given, impressions, frames).build()
+                _Run(spark, driver, given, samples, frames).build()
     return manifests(given)
 
 
@@ -167,15 +182,16 @@ class _Run:
         spark: SparkSession,
         driver: _native.Driver,
         given: dict[str, object],
-        impressions: DataFrame,
-        actions: dict[str, DataFrame],
+        samples: str,
+        frames: dict[str, DataFrame],
     ) -> None:
         self.spark = spark
         self.driver = driver
         self.given = given
-        days = driver.days
-        self.impressions = _project("impressions", impressions, days[0], days[-1])
-        self.actions = {name: _project(name, frame, *driver.visible) for name, frame in actions.items()}
+        self.samples = samples
+        days = {name: driver.visible for name in frames}
+        days[samples] = driver.days[0], driver.days[-1]
+        self.frames = {name: _project(given, name, frame, *days[name]) for name, frame in frames.items()}
 
     def build(self) -> None:
         shards, customers = self._counted()
@@ -192,7 +208,7 @@ class _Run:
     def _counted(self) -> tuple[list[int], bytes | None]:
         """How many shards each day has, and which customers have impressions."""
         job = self._job(None, [])
-        rows = self._mapped("impressions", self.impressions, job).repartition(1)
+        rows = self._mapped(self.samples, self.frames[self.samples], job).repartition(1)
         counted = rows.mapInArrow(functools.partial(count_rows, job), ROWS).collect()
         return self.driver.counted([(row.kind, bytes(row.records)) for row in counted])
 
@@ -204,20 +220,23 @@ class _Run:
         routes = _routes(self.spark, parts)
         job = self._job(shards, routes)
         rows = self.spark.createDataFrame([(route, PART, b"") for route in routes], ROWS).coalesce(1)
-        for table, frame in {"impressions": self.impressions, **self.actions}.items():
+        for table, frame in self.frames.items():
             rows = rows.union(self._mapped(table, frame, {**job, "customers": customers}))
         sorted_rows = rows.repartition(parts, "route").sortWithinPartitions("route", "kind")
         return sorted_rows.mapInArrow(functools.partial(reduce_rows, job, str(self.driver.folder)), "report binary")
 
 
-def _project(table: str, frame: DataFrame, first: str | None, last: str | None) -> DataFrame:
+def _project(given: dict[str, object], table: str, frame: DataFrame, first: str | None, last: str | None) -> DataFrame:
     """The columns that are read of a table, and its rows but for those that surely are of days that nothing sees.
 
     It decides nothing: which days a sample sees is decided where rows are read. Rows whose day is none stay, to be rejected.
     """
-    day, columns = _native.columns(table, frame.columns)
-    frame = frame.select(*columns)
-    kind = dict(frame.dtypes)[day]
+    day, columns = _native.columns(given, table, frame.columns)
+    # A name may have a point in it.
+    frame = frame.select(*[f"`{column}`" for column in columns])
+    if day is None:
+        return frame
+    kind = dict(frame.dtypes).get(day)
     if kind == "string":
         spelled = f.col(day).rlike(r"^(dt=)?(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}$")
         date = f.when(spelled, f.expr(f"try_cast(right(`{day}`, 10) AS date)"))

@@ -123,10 +123,19 @@ class Batch:
     def to(self, device: torch.device | str | int, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         move = functools.partial(torch.Tensor.to, device=device, non_blocking=non_blocking)
-        moved = [{name: move(tensor) for name, tensor in group.items()} for group in (self.labels, self.columns, self.action_features)]
-        times = None if self.action_times is None else move(self.action_times)
+        labels, columns, features = (
+            {name: move(tensor) for name, tensor in group.items()} for group in (self.labels, self.columns, self.action_features)
+        )
         return Batch(
-            move(self.impressions), move(self.actions), move(self.action_types), *moved, times, move(self.lengths), self.date
+            impressions=move(self.impressions),
+            actions=move(self.actions),
+            action_types=move(self.action_types),
+            labels=labels,
+            columns=columns,
+            action_features=features,
+            action_times=None if self.action_times is None else move(self.action_times),
+            lengths=move(self.lengths),
+            date=self.date,
         )
 
 
@@ -167,7 +176,7 @@ class Layout:
         tensors = self.tensors(block)
         impressions, actions, action_types, lengths, label, *extra = tensors
         known = {} if self._columns.label is None else {self._columns.label: label}
-        wide = {}
+        wide: dict[str, torch.Tensor] = {}
         for (name, _, is_wide), tensor in zip(self._columns.extra, extra, strict=True):
             (wide if is_wide else known)[name] = tensor
         labels = {name: known.pop(name) for name in self._columns.labels}

@@ -1,0 +1,51 @@
+//! The tables of a run: those that are given, and those that lie where the description says.
+
+use std::path::Path;
+
+use super::{Input, Tables};
+use crate::error::{Error, Result};
+use crate::schema::Schema;
+
+impl Tables {
+    /// The tables of a description: `given` by name, or else where it says they lie, from `folder` on.
+    ///
+    /// Without a folder the description is the built-in one, of which any table of actions may be left out.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a table that is not one of the description, is there twice, or lies nowhere.
+    pub fn described(schema: &Schema, folder: Option<&Path>, given: Vec<(String, Input)>) -> Result<Self> {
+        let names = || std::iter::once(&schema.samples.name).chain(schema.actions.iter().map(|table| &table.name));
+        let invalid = |problem| Error::Option { option: "--table", problem };
+        for (place, (name, _)) in given.iter().enumerate() {
+            if !names().any(|known| known == name) {
+                let known: Vec<&str> = names().map(String::as_str).collect();
+                let problem = format!("`{name}` is no table of the description; its tables are {}", known.join(", "));
+                return Err(invalid(problem));
+            }
+            if given[..place].iter().any(|(other, _)| other == name) {
+                return Err(invalid(format!("`{name}` is there twice")));
+            }
+        }
+        let mut given = given;
+        let mut input = |name: &str, paths: &[String]| {
+            if let Some(place) = given.iter().position(|(known, _)| known == name) {
+                return Ok(Some(given.swap_remove(place).1));
+            }
+            let Some(folder) = folder else { return Ok(None) };
+            if paths.is_empty() {
+                let problem =
+                    format!("say where the table lies, as `--table {name}=PATH` or with `path` in the description");
+                return Err(invalid(problem));
+            }
+            Ok(Some(Input::Paths(paths.iter().map(|path| folder.join(path)).collect())))
+        };
+        let impressions = input(&schema.samples.name, &schema.samples.source.paths)?;
+        let impressions = impressions
+            .ok_or_else(|| Error::Option { option: "--impressions", problem: "name the table".to_owned() })?;
+        let mut actions = Vec::new();
+        for table in &schema.actions {
+            actions.extend(input(&table.name, &table.source.paths)?.map(|input| (table.clone(), input)));
+        }
+        Ok(Self { impressions, actions })
+    }
+}
