@@ -131,8 +131,8 @@ fn faults_of_other_forms_are_named() {
             "line 2: not one JSON object: key must be a string, column 10",
         ),
         (
-            "{\n\"dt\":\"d\",\n\"customer_id\":[1],\"item_id\":2,\"click_time\":3}".to_owned(),
-            "line 1: column `customer_id`: expected one value, found: `[1]`",
+            format!("[{one},\n{{\n\"dt\":\"d\",\n\"customer_id\":[1]}}]"),
+            "line 2: column `customer_id`: expected one value, found: `[1]`",
         ),
         (format!("{one}{{\"customer_id\":1,\"customer_id\":2}}"), "line 1: the key `customer_id` twice in one object"),
         (
