@@ -11,8 +11,8 @@ use crate::read::objects::text_end;
 /// The deepest nesting that is followed; what is deeper is refused anyway.
 const DEEPEST: usize = 4096;
 
-/// Numbers that other languages write, and what stands in their places.
-const NO_NUMBERS: [(&[u8], &[u8]); 3] = [(b"NaN", b"0  "), (b"-Infinity", b"0        "), (b"Infinity", b"0       ")];
+/// Numbers that other languages write, perhaps behind a minus, and what stands in their places.
+const NO_NUMBERS: [(&[u8], &[u8]); 2] = [(b"NaN", b"0  "), (b"Infinity", b"0       ")];
 
 /// What is wanted of a value.
 #[derive(Clone, Copy)]
@@ -95,7 +95,7 @@ pub(super) fn blank_unwanted(object: &mut [u8], columns: &[Column]) {
                 place = end;
                 continue;
             }
-            b'N' | b'I' | b'-' if matches!(want, Want::Nothing) => {
+            b'N' | b'I' if matches!(want, Want::Nothing) => {
                 let rest = object.get_mut(place..).unwrap_or_default();
                 if let Some((found, blank)) = NO_NUMBERS.iter().find(|(found, _)| rest.starts_with(found)) {
                     rest[..found.len()].copy_from_slice(blank);

@@ -84,6 +84,27 @@ fn long_files_in_another_dialect() {
     assert!(Table::new().file("a.csv.gz", gzip(text.as_bytes())).rows(wanted()) == expected);
 }
 
+/// A delimiter that what has been read ends in the middle of: within a record of several lines, behind quotes and not.
+#[test]
+fn delimiters_where_a_read_ends() {
+    let header = "x::dt::customer_id::item_id::click_time\n";
+    let wanted = || delimited("::");
+    for field in ["\"\n", "\"\n\"::"] {
+        // One of these lengths has the end of the first read behind the first byte of a delimiter.
+        for shift in 0..12 {
+            let long = "a".repeat((256 << 10) - header.len() - field.len() - shift);
+            let text = match field {
+                "\"\n" => format!("{header}{field}{long}\"::d::1::\"2\"::t\nx::d::3::4::u\n"),
+                _ => format!("{header}{field}{long}::1::\"2\"::t\nx::d::3::4::u\n"),
+            };
+            let rows = Table::new().file("a.csv", &text).rows(wanted());
+            assert_eq!(rows.len(), 2, "{shift}");
+            assert!(rows[0].ends_with("item_id=2") && rows[0].contains("customer_id=1 "), "{shift}");
+            assert_eq!(rows[1], "4: click_time=u customer_id=3 dt=d item_id=4", "{shift}");
+        }
+    }
+}
+
 /// The name says that tabs are between fields, unless the description says something else.
 #[test]
 fn tabs_by_name() {

@@ -81,7 +81,7 @@ fn long_files_in_every_form() {
             let table = Table::new().file(file, &content);
             let files = open(table.folder.path(), wanted(), &|_| true).unwrap();
             let chunks = read(&files).unwrap();
-            assert!(chunks.len() >= 3, "{}", chunks.len());
+            assert!(chunks.len() >= 2, "{}", chunks.len());
             assert_eq!(chunks.iter().map(|chunk| chunk.bytes).sum::<u64>(), files.bytes(), "{name}");
             // Chunks begin on the line of their first row, of which several may.
             let mut found = rows(&files);
@@ -131,8 +131,8 @@ fn faults_of_other_forms_are_named() {
             "line 2: not one JSON object: key must be a string, column 10",
         ),
         (
-            "{\n\"dt\":\"d\",\n\"customer_id\":[1],\"item_id\":2,\"click_time\":3}".to_owned(),
-            "line 1: column `customer_id`: expected one value, found: `[1]`",
+            format!("[{one},\n{{\n\"dt\":\"d\",\n\"customer_id\":[1]}}]"),
+            "line 2: column `customer_id`: expected one value, found: `[1]`",
         ),
         (format!("{one}{{\"customer_id\":1,\"customer_id\":2}}"), "line 1: the key `customer_id` twice in one object"),
         (
