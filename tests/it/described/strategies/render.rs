@@ -216,12 +216,12 @@ fn sample_values(choices: &Choices, raw: &Raw) -> Values {
         for (number, label) in choices.labels.iter().enumerate() {
             let bits = element.bits >> number;
             let value = match label {
+                LabelChoice::Is | LabelChoice::In | LabelChoice::Equals | LabelChoice::Value => continue,
                 _ if raw.fault == Fault::Label && place == 0 => json!(null),
                 LabelChoice::Bool if table.texts => json!(["true", "F", "1", "0"][bits as usize % 4]),
                 LabelChoice::Bool => json!(bits.is_multiple_of(2)),
                 LabelChoice::Digit => scalar(json!(bits % 2), table.texts),
                 LabelChoice::Float | LabelChoice::AtLeast => scalar(json!(f64::from(bits % 5) * 0.25), table.texts),
-                LabelChoice::Is | LabelChoice::In | LabelChoice::Equals | LabelChoice::Value => continue,
             };
             values.push((format!("l{number}"), value));
         }
@@ -403,7 +403,12 @@ fn files(table: &TableChoice, raws: &[Raw], row: &dyn Fn(&Raw) -> Values) -> Vec
         });
         let rows = &mut files[known].rows;
         // The first row of a file shows that its lists are lists.
-        let value = laid_out(table, raw, row(raw), !rows.is_empty());
+        let (values, mut elements) = row(raw);
+        // The first row of a table shows what the structs of its list have.
+        if number == 0 && elements.len() == 1 {
+            elements.push(elements[0].clone());
+        }
+        let value = laid_out(table, raw, (values, elements), !rows.is_empty());
         rows.push(if table.upper { upper(value) } else { value });
     }
     files
