@@ -120,7 +120,8 @@ def test_the_home_folder_is_meant(tables: Tables, tmp_path: pathlib.Path, monkey
     manifests = build({**tables, "clicks": pathlib.Path("~/clicks.csv")}, "~/out", spill_dir="~/spill")  # type: ignore[arg-type]
     assert manifests[0].path == tmp_path / "out" / "dense" / "dt=2025-08-14" and not (tmp_path / "~").exists()
     given = options.arguments(
-        out="~/out", date=DAYS[0], start=None, end=None, formats="jagged", shard_rows=None, shards=None, memory=None, spill_dir="~/spill"
+        out="~/out", date=DAYS[0], start=None, end=None, formats="jagged", shard_rows=None, shards=None, memory=None,
+        spill_dir="~/spill", history=5, lookback_days=None, threads=None,
     )
     assert (given["out"], given["spill_dir"]) == (str(tmp_path / "out"), str(tmp_path / "spill"))
     opened = shardback.open("~/out")
