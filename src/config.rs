@@ -297,12 +297,13 @@ impl Plan {
 
 /// Refuses what descriptions can say and builds cannot do.
 fn refuse_unsupported(schema: &Schema) -> Result<()> {
-    let problem = match (schema.history.cutoff, &schema.samples.request) {
-        (Cutoff::Time, _) => ("history.cutoff", "a cut-off at the time is not supported yet; use \"day\""),
-        (Cutoff::Day, Some(_)) => ("samples.request", "requests are not supported yet; leave it out"),
-        (Cutoff::Day, None) => return Ok(()),
-    };
-    Err(Error::Description { place: problem.0.to_owned(), problem: problem.1.to_owned() })
+    match schema.history.cutoff {
+        Cutoff::Day => Ok(()),
+        Cutoff::Time => Err(Error::Description {
+            place: "history.cutoff".to_owned(),
+            problem: "a cut-off at the time is not supported yet; use \"day\"".to_owned(),
+        }),
+    }
 }
 
 fn day_zone(name: &str) -> Result<Zone> {

@@ -51,8 +51,8 @@ pub(super) fn choose(
 pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool, keys: &[String]) -> Vec<Column> {
     let mut columns = Vec::new();
     let day = wanted.day_column().filter(|_| !day_in_path);
-    let flat = wanted.columns.iter().filter_map(|column| wanted.flat(column));
-    for path in day.into_iter().chain(wanted.columns.iter().map(String::as_str)).chain(flat) {
+    let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
+    for path in day.into_iter().chain(wanted.columns.iter().map(String::as_str)).chain(flat()) {
         let key = |name: &str| find_name(keys.iter().map(String::as_str), name).and_then(|place| keys.get(place));
         match (key(path), path.split_once('.')) {
             // A key of its own, whatever is in it.
@@ -64,6 +64,10 @@ pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool, keys: &[String]) -
             }
             (None, None) => column(&mut columns, path),
         };
+    }
+    // Beside the list they are values: nobody has to look for them in every line of a file of lists.
+    for known in columns.iter_mut().filter(|known| flat().any(|flat| flat.eq_ignore_ascii_case(&known.name))) {
+        known.shape = Shape::One;
     }
     columns
 }

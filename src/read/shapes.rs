@@ -22,7 +22,9 @@ pub(super) fn are_known(columns: &[Column]) -> bool {
 pub(super) fn take_over(columns: &mut [Column], known: &[Column]) {
     for column in columns {
         if let Some(known) = known.iter().find(|known| known.name == column.name) {
-            column.shape = known.shape;
+            if known.shape != Shape::Unknown {
+                column.shape = known.shape;
+            }
             take_over(&mut column.fields, &known.fields);
         }
     }

@@ -11,10 +11,10 @@ use super::reject::{Fault, MOST_ELEMENTS, day_value, id_value, time_value, valid
 use super::roles::{Kind, POSITIONS, Roles, ValueOf, ValueRole};
 use super::splits::split;
 use super::walk::{At, Leaf, Walk};
-use crate::error::{Invariant, Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::event::{Day, ItemId, NULL_TIME};
 use crate::pack;
-use crate::read::Chunk;
+use crate::read::{Chunk, Wanted};
 
 /// A column, and where it stands.
 pub(super) struct Column<'a> {
@@ -92,31 +92,26 @@ impl<'a> Table<'a> {
         let paths: Vec<&str> = roles.paths.iter().copied().chain(day_column).collect();
         let mut walk = Walk::new(reader, &batch, &roles.wanted, &paths)?;
         pass_over(reader, roles, &mut walk)?;
-        let column = |path: &'a str, read: &dyn Fn(&Leaf) -> Result<Cells>| -> Result<Column<'a>> {
-            let leaf = walk.leaf(path)?;
-            let Leaf { in_list, is_flat, .. } = *leaf;
-            Ok(Column { path, flat: roles.wanted.flat(path), is_flat, in_list, cells: read(leaf)? })
-        };
-        let (customer, item) = (roles.customer, roles.item);
-        let customers = column(customer, &|leaf| reader.ids(customer, &leaf.array, roles.customer_ids))?;
-        let items = column(item, &|leaf| reader.item_ids(item, &leaf.array, roles.item_ids))?;
+        let column = |path: &'a str, read: &ReadCells<'_>| read_column(&walk, &roles.wanted, path, read);
+        let customers = column(roles.customer, &|name, array| reader.ids(name, array, roles.customer_ids))?;
+        let items = column(roles.item, &|name, array| reader.item_ids(name, array, roles.item_ids))?;
         let times =
-            roles.time.as_ref().map(|(path, times)| column(path, &|leaf| reader.times(path, &leaf.array, times)));
+            roles.time.as_ref().map(|(path, times)| column(path, &|name, array| reader.times(name, array, times)));
         let times = times.transpose()?;
         let kinds = match &roles.kind {
             Kind::Constant(_) => None,
-            Kind::Column { path, texts, numbers, .. } => Some(column(path, &|leaf| {
-                let places = reader.places(path, &leaf.array, texts)?;
+            Kind::Column { path, texts, numbers, .. } => Some(column(path, &|name, array| {
+                let places = reader.places(name, array, texts)?;
                 Ok(places
                     .map(|place| usize::try_from(place).ok().and_then(|place| numbers.get(place)).map(|&n| n.into())))
             })?),
         };
-        let requests = roles.request.map(|path| column(path, &|leaf| reader.request_ids(path, &leaf.array)));
+        let requests = roles.request.map(|path| column(path, &|name, array| reader.request_ids(name, array)));
         let (days, days_in_list) = match (path_day, &times, day_column) {
             (Some(day), ..) => (Days::Path(day.clone()), false),
             (None, Some(times), None) => (roles.day.of_times(&times.cells), times.in_list),
             (None, _, day_column) => {
-                let path = day_column.invariant("a day is in the path, in a column, or of the time")?;
+                let path = day_column.ok_or_else(|| no_path(roles.table))?;
                 let leaf = walk.leaf(path)?;
                 (reader.days(path, &leaf.array, roles.day.zone.as_ref())?, leaf.in_list)
             }
@@ -151,10 +146,7 @@ impl<'a> Table<'a> {
             in_list,
             cells,
         };
-        let read = |path: &'a str, read: &dyn Fn(&ArrayRef) -> Result<Cells>| -> Result<Column<'a>> {
-            let leaf = self.walk.leaf(path)?;
-            Ok(column(path, leaf.in_list, leaf.is_flat, read(&leaf.array)?))
-        };
+        let read = |path: &'a str, read: &ReadCells<'_>| read_column(&self.walk, &self.roles.wanted, path, read);
         match &role.of {
             ValueOf::Constant(value) => Ok(column(role.name, false, false, Cells::constant(*value, self.walk.rows))),
             ValueOf::Position => {
@@ -163,15 +155,15 @@ impl<'a> Table<'a> {
                 Ok(column(role.name, leaf.in_list, false, cells))
             }
             ValueOf::Kept { path, null } => {
-                read(path, &|array| Ok(reader.values(path, array, role.dtype)?.with_null(*null)))
+                read(path, &|name, array| Ok(reader.values(name, array, role.dtype)?.with_null(*null)))
             }
-            ValueOf::AtLeast { path, threshold } => read(path, &|array| reader.at_least(path, array, *threshold)),
-            ValueOf::Is { path, texts } => read(path, &|array| {
-                let places = reader.places(path, array, texts)?;
+            ValueOf::AtLeast { path, threshold } => read(path, &|name, array| reader.at_least(name, array, *threshold)),
+            ValueOf::Is { path, texts } => read(path, &|name, array| {
+                let places = reader.places(name, array, texts)?;
                 Ok(Cells::new(array, |row| Cell::Value(i64::from(matches!(places.get(row), Cell::Value(_))))))
             }),
             ValueOf::Equals { path } => {
-                let ids = read(path, &|array| reader.item_ids(path, array, self.roles.item_ids))?;
+                let ids = read(path, &|name, array| reader.item_ids(name, array, self.roles.item_ids))?;
                 Ok(self.of_items(role.name, |at, item| ids.get(at) == Cell::Value(item)))
             }
             ValueOf::In { path } => {
@@ -414,6 +406,23 @@ impl<'a> Table<'a> {
         }
         contents
     }
+}
+
+/// What makes cells of a column that has a name.
+type ReadCells<'r> = dyn Fn(&str, &ArrayRef) -> Result<Cells> + 'r;
+
+/// The column at a path, under the name that it has where it stands.
+fn read_column<'a>(walk: &Walk, wanted: &Wanted, path: &'a str, read: &ReadCells<'_>) -> Result<Column<'a>> {
+    let Leaf { array, in_list, is_flat } = walk.leaf(path)?;
+    let flat = wanted.flat(path);
+    let name = flat.filter(|_| *is_flat).unwrap_or(path);
+    Ok(Column { path, flat, is_flat: *is_flat, in_list: *in_list, cells: read(name, array)? })
+}
+
+/// The error for days that are in paths, of a table that has none.
+fn no_path(table: &str) -> Error {
+    let problem = "the day is in the path, and the table is handed over as rows; name the column of the day".to_owned();
+    Error::Description { place: format!("{table}.day"), problem }
 }
 
 /// Leaves out the rows and elements that are not wanted: first of all rows, as those of lists are then fewer.

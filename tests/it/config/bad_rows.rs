@@ -28,6 +28,7 @@ const DESCRIPTION: &str = r#"
     customer = "user"
     item = "items"
     day = "day"
+    request = "list"
     labels = { liked = "liked", stars = { column = "stars", dtype = "u8" } }
     keep = { price = { column = "price", dtype = "f32" } }
     [actions.events]
@@ -40,7 +41,8 @@ const DESCRIPTION: &str = r#"
     length = 1
 "#;
 
-const SAMPLE: &str = r#"{"user":1,"day":"2025-08-16","items":[5,6],"liked":[true,false],"stars":[1,2],"price":2}"#;
+const SAMPLE: &str =
+    r#"{"user":1,"day":"2025-08-16","items":[5,6],"liked":[true,false],"stars":[1,2],"price":2,"list":"a"}"#;
 const EVENT: &str = r#"{"user":1,"sku":9,"event":"view","ts":1755200000,"price":1.5}"#;
 
 /// The built rows and how many are left out, of a good row before and after a bad one; and what is said without `--invalid skip`.
@@ -93,6 +95,7 @@ fn bad_samples_are_named_and_left_out() {
             1,
         ),
         ("[1,2]", "[null,2]", "null_label", "column `stars`: the label is null; mend the row", 1),
+        ("\"list\":\"a\"", "\"list\":null", "null_request", "column `list`: the request is null; mend the row", 0),
         (
             "\"price\":2",
             "\"price\":null",

@@ -76,7 +76,4 @@ fn a_description_names_its_tables_and_flags_override_it() {
     let by_time = DESCRIPTION.replace("length = 2", "length = 2\ncutoff = \"time\"");
     let by_time = by_time.replace("day = \"d\"\n[actions", "time = \"t\"\n[actions");
     refused(by_time, "history.cutoff: a cut-off at the time is not supported yet; use \"day\"", 1);
-    let requests = DESCRIPTION
-        .replace("item = \"i\"\nday = \"d\"\n[actions", "item = \"i\"\nday = \"d\"\nrequest = \"r\"\n[actions");
-    refused(requests, "samples.request: requests are not supported yet; leave it out", 1);
 }

@@ -29,6 +29,7 @@ fn one_table_of_events_has_types_times_and_features() {
         customer = "user"
         item = "sku"
         time = { column = "at", format = "%d/%m/%Y %H:%M", zone = "Asia/Shanghai" }
+        day = { of = "time", zone = "Asia/Shanghai" }
         [history]
         length = 5
     "#;
@@ -89,6 +90,23 @@ fn every_type_is_kept() {
         [
             r#"{"customer_id":1,"item_id":2,"score":-3,"flag":false,"small":255,"large":9007199254740993,"single":0.1,"double":0.1}"#,
             r#"{"customer_id":1,"item_id":3,"score":4,"flag":true,"small":0,"large":-5,"single":-1000.0,"double":-1000.0}"#,
+        ]
+    );
+}
+
+/// The id of a request is the integer that it is, or else the hash of its text.
+#[test]
+fn requests_have_ids_of_integers_or_text() {
+    let keys = "customer = \"user\"\nitem = \"sku\"\nday = \"day\"\nrequest = \"list\"";
+    let rows = "user,sku,day,list\n1,2,2025-08-16,12\n1,3,2025-08-16,b7\n";
+    let rows = samples_of(keys, "", ("samples.csv", rows));
+    let id = |text: &str| format!("\"request_id\":{text}");
+    let hash = xxh3_64(b"b7").cast_signed().to_string();
+    assert_eq!(
+        rows,
+        [
+            format!(r#"{{"customer_id":1,{},"item_id":3}}"#, id(&hash)),
+            format!(r#"{{"customer_id":1,{},"item_id":2}}"#, id("12")),
         ]
     );
 }
