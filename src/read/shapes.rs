@@ -21,13 +21,21 @@ pub(super) fn are_known(columns: &[Column]) -> bool {
 /// Takes over what is known of columns of the same names.
 pub(super) fn take_over(columns: &mut [Column], known: &[Column]) {
     for column in columns {
-        if let Some(known) = known.iter().find(|known| known.name == column.name) {
+        let same = known.iter().find(|known| known.name == column.name);
+        if let Some(known) = same.or_else(|| known.iter().find(|known| known.name.eq_ignore_ascii_case(&column.name))) {
             if known.shape != Shape::Unknown {
                 column.shape = known.shape;
             }
             take_over(&mut column.fields, &known.fields);
         }
     }
+}
+
+/// The column that a key names: exactly, or else without case.
+fn named<'a>(columns: &'a mut [Column], key: &str) -> Option<&'a mut Column> {
+    let same = columns.iter().position(|column| column.name == key);
+    let place = same.or_else(|| columns.iter().position(|column| column.name.eq_ignore_ascii_case(key)))?;
+    columns.get_mut(place)
 }
 
 /// An object, of which some keys are columns.
@@ -56,7 +64,7 @@ impl<'de> Visitor<'de> for Object<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match self.0.iter_mut().find(|column| column.name == key) {
+            match named(self.0, &key) {
                 Some(column) => map.next_value_seed(Value { column, is_element: false })?,
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }

@@ -23,13 +23,6 @@ pub(crate) enum Form {
     Csv,
 }
 
-impl Form {
-    /// Whether rows with lists become JSON.
-    pub(super) fn is_json_where_nested(self) -> bool {
-        matches!(self, Self::Json | Self::Csv)
-    }
-}
-
 pub(super) fn write(files: &[File], form: Form, folder: &Path) {
     let all_flat = files.iter().all(|file| is_flat(&file.rows));
     fs::create_dir_all(folder).unwrap();
