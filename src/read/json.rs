@@ -49,7 +49,8 @@ impl JsonFile {
     pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted, columns: Vec<Column>) -> Self {
         let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
         let list = wanted.list.as_deref();
-        let tells = |column: &Column| list == Some(&column.name) || flat().any(|flat| flat == column.name);
+        let is = |name: &str, column: &Column| name.eq_ignore_ascii_case(&column.name);
+        let tells = |column: &Column| list.is_some_and(|list| is(list, column)) || flat().any(|flat| is(flat, column));
         let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = Places::of(telling.map(|(place, _)| place));
         let has_faults = AtomicBool::new(false);

@@ -10,7 +10,7 @@ use crate::read::{Column, Shape};
 /// Notes what stands at the columns of which nothing is known yet; whether the object could be read to its end.
 pub(super) fn note(object: &[u8], columns: &mut [Column]) -> bool {
     let mut json = serde_json::Deserializer::from_slice(object);
-    Object(columns).deserialize(&mut json).is_ok()
+    Object { columns, is_nested: false }.deserialize(&mut json).is_ok()
 }
 
 /// Whether it is known of all columns what stands there.
@@ -18,15 +18,20 @@ pub(super) fn are_known(columns: &[Column]) -> bool {
     columns.iter().all(|column| column.shape != Shape::Unknown && are_known(&column.fields))
 }
 
-/// Takes over what is known of columns of the same names.
+/// Takes over what is known of columns of the same names, and how those below them are spelled.
 pub(super) fn take_over(columns: &mut [Column], known: &[Column]) {
     for column in columns {
         let same = known.iter().find(|known| known.name == column.name);
-        if let Some(known) = same.or_else(|| known.iter().find(|known| known.name.eq_ignore_ascii_case(&column.name))) {
-            if known.shape != Shape::Unknown {
-                column.shape = known.shape;
+        let same = same.or_else(|| known.iter().find(|known| known.name.eq_ignore_ascii_case(&column.name)));
+        let Some(known) = same else { continue };
+        if known.shape != Shape::Unknown {
+            column.shape = known.shape;
+        }
+        take_over(&mut column.fields, &known.fields);
+        for (field, known) in column.fields.iter_mut().zip(&known.fields) {
+            if field.name.eq_ignore_ascii_case(&known.name) {
+                field.name.clone_from(&known.name);
             }
-            take_over(&mut column.fields, &known.fields);
         }
     }
 }
@@ -39,7 +44,11 @@ fn named<'a>(columns: &'a mut [Column], key: &str) -> Option<&'a mut Column> {
 }
 
 /// An object, of which some keys are columns.
-struct Object<'a>(&'a mut [Column]);
+struct Object<'a> {
+    columns: &'a mut [Column],
+    /// Whether it stands in another one. The keys of lines have been looked at; those below are spelled as they are seen first.
+    is_nested: bool,
+}
 
 /// What stands at a column, or is an element of the list there.
 struct Value<'a> {
@@ -64,8 +73,14 @@ impl<'de> Visitor<'de> for Object<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match named(self.0, &key) {
-                Some(column) => map.next_value_seed(Value { column, is_element: false })?,
+            let column = named(self.columns, &key);
+            match column {
+                Some(column) => {
+                    if self.is_nested && column.shape == Shape::Unknown && column.name != key {
+                        column.name = key.into_owned();
+                    }
+                    map.next_value_seed(Value { column, is_element: false })?;
+                }
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }
@@ -132,7 +147,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let Self { column, is_element } = self;
-        Object(&mut column.fields).visit_map(map)?;
+        Object { columns: &mut column.fields, is_nested: true }.visit_map(map)?;
         Self { column, is_element }.is(Shape::One)
     }
 }
