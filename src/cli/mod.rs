@@ -30,7 +30,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Build(build::Arguments),
+    Build(Box<build::Arguments>),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Generate(generate::Arguments),
@@ -48,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
     // Wrong usage ends here, with clap's message and exit code 2.
     let arguments = Arguments::parse();
     let result = match arguments.command {
-        Command::Build(arguments) => build::run(arguments),
+        Command::Build(arguments) => build::run(*arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
