@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Column, Extent, FORMAT_VERSION, columns};
 use crate::config::Format;
@@ -95,7 +95,10 @@ impl Header {
     }
 
     /// The JSON of a shard with such tensors.
-    pub(crate) fn json(&self, tensors: &[Tensor]) -> Map<String, Value> {
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Internal`] where its contents cannot be printed, which are names, types and lists.
+    pub(crate) fn json(&self, tensors: &[Tensor]) -> Result<Map<String, Value>> {
         let mut metadata = Map::new();
         let mut say = |name: &str, value: String| metadata.insert(name.to_owned(), Value::String(value));
         say("format", format!("shardback.{}", self.format.name()));
@@ -110,8 +113,7 @@ impl Header {
             say("actions", actions.to_string());
         }
         say("content", self.content.clone());
-        // Names, types and lists: the printer has nothing to refuse.
-        say("contents", json!(self.contents).to_string());
+        say("contents", serde_json::to_string(&self.contents).invariant("the columns of a shard can be printed")?);
         let mut json = Map::new();
         json.insert(METADATA.to_owned(), Value::Object(metadata));
         for Tensor { column, shape, range } in tensors {
@@ -121,7 +123,7 @@ impl Header {
             entry.insert("data_offsets".to_owned(), Value::from([range.start, range.end].as_slice()));
             json.insert(column.name.clone(), Value::Object(entry));
         }
-        json
+        Ok(json)
     }
 
     /// The bytes of the file before the data, its tensors, and its length.
@@ -130,7 +132,7 @@ impl Header {
     /// [`crate::error::Error::Internal`] where no file could be so large: shards are cut long before.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<Tensor>, u64)> {
         let tensors = self.tensors().invariant("a shard's tensors fit a file")?;
-        let json = Value::Object(self.json(&tensors)).to_string();
+        let json = Value::Object(self.json(&tensors)?).to_string();
         let data = (LENGTH_BYTES + json.len()).next_multiple_of(ALIGNMENT);
         let mut bytes = ((data - LENGTH_BYTES) as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(json.as_bytes());

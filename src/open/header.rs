@@ -110,7 +110,7 @@ pub(super) fn parse(file: &[u8]) -> Result<(Header, Vec<Tensor>), String> {
         serde_json::from_slice(text).map_err(|error| format!("its header is no JSON object: {error}"))?;
     let header = Header::read(&found)?;
     let mut tensors = header.tensors().ok_or("its header says more than a file can hold")?;
-    let expected = header.json(&tensors);
+    let expected = header.json(&tensors).map_err(|error| error.to_string())?;
     for (name, entry) in &expected {
         let found = found.get(name).unwrap_or(&Value::Null);
         if found != entry {
