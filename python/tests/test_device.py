@@ -16,7 +16,7 @@ import shardback
 from conftest import DAYS, HISTORY
 from shardback import _native
 from shardback.torch import Loader, cuda, resident
-from shardback.torch.batch import Layout, layout
+from shardback.torch.batch import Columns, Layout, layout
 
 SECOND = torch.device("cuda", 1)
 
@@ -295,20 +295,26 @@ def test_a_day_on_its_way_is_given_back_when_it_is_there() -> None:
     waiting.join()
 
 
+COLUMNS = Columns("is_order", ("is_order",), (("price", torch.float64, False), ("action_dwell", torch.float32, True)))
+"""The columns of a day whose samples have a price, and whose actions a time spent."""
+
+
 @pytest.mark.parametrize("dtypes", [(torch.int32, torch.uint8), (torch.int64, torch.uint8), (torch.int32, torch.int32)])
 def test_tensors_lie_where_the_layout_says(dtypes: tuple[torch.dtype, torch.dtype]) -> None:
     for rows, width in [(1, 1), (3, 7), (50, 20), (257, 1000)]:
-        made = layout(rows, width, *dtypes)
-        assert made is layout(rows, width, *dtypes)
-        fresh = Layout(rows, width, *dtypes)
+        made = layout(rows, width, *dtypes, COLUMNS)
+        assert made is layout(rows, width, *dtypes, COLUMNS)
+        fresh = Layout(rows, width, *dtypes, COLUMNS)
         assert fresh.bytes <= fresh.room <= fresh.bytes * 9 // 8 + 64
         block = torch.randint(0, 2, (fresh.room,), dtype=torch.uint8)
         batch = made.batch(block, DAYS[0])
-        *offsets, end = _native.layout(rows, width, fresh.names)
+        offsets, others, end = _native.layout(rows, width, fresh.names, [(8, False), (4, True)])
         assert end == fresh.bytes
         tensors = [batch.actions, batch.action_types, batch.impressions, batch.lengths, batch.is_order]
-        for start, tensor in zip(offsets, tensors, strict=True):
+        tensors += [batch["price"], batch.action_features["dwell"]]
+        for start, tensor in zip([*offsets, *others], tensors, strict=True):
             assert tensor.is_contiguous() and tensor.data_ptr() == block.data_ptr() + start
-        shapes = [(rows, width)] * 2 + [(rows,)] * 3
+        shapes = [(rows, width)] * 2 + [(rows,)] * 4 + [(rows, width)]
         assert [tuple(tensor.shape) for tensor in tensors] == shapes
-        assert [tensor.dtype for tensor in tensors] == [*dtypes, dtypes[0], torch.int32, torch.bool]
+        known = [*dtypes, dtypes[0], torch.int32, torch.bool, torch.float64, torch.float32]
+        assert [tensor.dtype for tensor in tensors] == known

@@ -22,7 +22,7 @@ import torch
 import shardback
 from conftest import ROWS
 from shardback.torch import Batch, Loader, cuda
-from shardback.torch.batch import layout
+from shardback.torch.batch import Columns, layout
 from shardback.torch.resident import KernelRows
 
 if not torch.cuda.is_available():
@@ -222,7 +222,7 @@ def test_more_than_2_to_the_31_elements(large) -> None:
     """Rows in number above the warps of a grid, and places above what 32 bits count."""
     rows, history = 2_200_000, 1000
     day = shardback.open(large)[0]
-    shape = layout(rows, history, torch.int32, torch.uint8)
+    shape = layout(rows, history, torch.int32, torch.uint8, Columns.of(day))
     assert rows * history > 1 << 31
     free, wanted = cuda.free(DEVICE), shape.room + (2 << 30)
     if free < wanted:
@@ -251,7 +251,7 @@ def test_a_day_may_be_uploaded_during_a_capture(large) -> None:
     torch.cuda.synchronize(DEVICE)
     assert result.item() == 999_000
     numbers = np.arange(500)
-    shape = layout(len(numbers), 1000, torch.int32, torch.uint8)
+    shape = layout(len(numbers), 1000, torch.int32, torch.uint8, Columns.of(day))
     actions, _ = day.dense(numbers)
     found = shape.batch(held.gather(numbers.view(np.uint8), shape), day.date)
     assert np.array_equal(found.actions.cpu().numpy(), actions)

@@ -51,6 +51,8 @@ pub struct Manifest {
     pub types: BTreeMap<String, u8>,
     /// The columns of samples and of actions beside those that every day has.
     pub contents: Contents,
+    /// The hash of the description of the tables, without where they lie and how their files are read.
+    pub description: String,
     /// The time zone in which the days of timestamps counted, where one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day_zone: Option<String>,

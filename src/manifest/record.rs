@@ -121,7 +121,7 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`Error::Io`] for what the system refuses.
     pub fn write(&self, folder: &Folder, format: Format, shards: Vec<Shard>, run: &[u8]) -> Result<Vec<StagedFile>> {
-        let manifest = self.manifest(format, shards);
+        let manifest = self.manifest(format, shards)?;
         let manifest_bytes = manifest.to_bytes()?;
         let small = [(RUN_FILE, run), (MANIFEST_FILE, &manifest_bytes), (SUCCESS_FILE, b"")];
         let shards = manifest.shards.iter().map(|shard| (shard.file.clone(), shard.bytes));
@@ -137,9 +137,9 @@ impl<'a> Record<'a> {
         Ok(files)
     }
 
-    fn manifest(&self, format: Format, shards: Vec<Shard>) -> Manifest {
+    fn manifest(&self, format: Format, shards: Vec<Shard>) -> Result<Manifest> {
         let options = self.plan.options();
-        Manifest {
+        Ok(Manifest {
             format: format!("shardback.{}", format.name()),
             version: FORMAT_VERSION,
             tool: TOOL.to_owned(),
@@ -149,6 +149,7 @@ impl<'a> Record<'a> {
             item_dtype: options.item_dtype.name().to_owned(),
             types: numbers(self.plan),
             contents: self.plan.contents().clone(),
+            description: description_hash(self.plan)?,
             day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
             shards,
@@ -156,8 +157,14 @@ impl<'a> Record<'a> {
             rejected: self.seen.rejected.entry(),
             statistics: self.statistics.clone(),
             hash: String::new(),
-        }
+        })
     }
+}
+
+/// The hash of a plan's description.
+pub(crate) fn description_hash(plan: &Plan) -> Result<String> {
+    let canonical = serde_json::to_vec(&plan.options().schema.canonical());
+    Ok(hash_hex(&canonical.invariant("a description can be printed")?))
 }
 
 /// The types of a plan, by name.
@@ -176,6 +183,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         item_dtype: &'a str,
         types: BTreeMap<String, u8>,
         contents: &'a Contents,
+        description: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         day_zone: Option<&'a str>,
         tables: &'a BTreeMap<String, Table>,
@@ -192,6 +200,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         item_dtype: options.item_dtype.name(),
         types: numbers(plan),
         contents: plan.contents(),
+        description: description_hash(plan)?,
         day_zone: plan.day_zone().map(Zone::name),
         tables: &seen.tables,
         rejected: seen.rejected.hash(),

@@ -14,7 +14,7 @@ use crate::event::{Day, ItemId};
 use crate::fsio::{self, Output, StagedDay, Unsynced};
 use crate::gather::Gather;
 use crate::histories::Histories;
-use crate::manifest::record::{Record, Seen, TOOL, numbers};
+use crate::manifest::record::{Record, Seen, TOOL, description_hash, numbers};
 use crate::manifest::statistics::{Figures, of_shard};
 use crate::manifest::{FORMAT_VERSION, Manifest, Shard};
 use crate::open::DayFolder;
@@ -181,6 +181,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
             Err(_) => return Ok(false),
         }
     }
+    let description = description_hash(plan)?;
     let builds_agree = manifests.windows(2).all(|pair| pair[0].build == pair[1].build);
     let is_of_plan = builds_agree
         && manifests.iter().zip(&options.formats).all(|(manifest, format)| {
@@ -193,6 +194,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
                 && manifest.item_dtype == options.item_dtype.name()
                 && manifest.types == numbers(plan)
                 && manifest.contents == *plan.contents()
+                && manifest.description == description
                 && manifest.day_zone.as_deref() == plan.day_zone().map(Zone::name)
                 && shards.is_ok_and(|shards| shards as usize == manifest.shards.len())
         });

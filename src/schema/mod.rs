@@ -29,7 +29,7 @@ use crate::pack::Dtype;
 pub(crate) const MAX_HISTORY: usize = 1 << 16;
 
 /// A description, checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Schema {
     /// The types of actions.
     pub types: ActionTypes,
@@ -46,6 +46,21 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// What decides which rows a build gives: the description without where tables lie and how their files are read, and without
+    /// what options of a run say (the length of a history, and how far back it goes).
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let mut schema = self.clone();
+        let sources = schema.actions.iter_mut().map(|table| &mut table.source).chain([&mut schema.samples.source]);
+        for source in sources {
+            let Source { splits, filters, .. } = std::mem::take(source);
+            *source = Source { splits, filters, ..Source::default() };
+        }
+        schema.history.length = 0;
+        schema.history.lookback_micros = None;
+        schema
+    }
+
     /// The features of all tables of actions, each once, in the order in which they are named first.
     #[must_use]
     pub fn features(&self) -> Vec<&Kept> {
@@ -60,7 +75,7 @@ impl Schema {
 }
 
 /// Where a table lies, and how its files are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// Files, folders or patterns of names (`*`, `?`, `[…]`, `**`); none where the table is handed over.
     pub paths: Vec<String>,
@@ -88,7 +103,7 @@ pub struct Source {
 pub const NO_QUOTE: char = '\0';
 
 /// A kind of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum FileFormat {
     /// Parquet.
     Parquet,
@@ -99,7 +114,7 @@ pub enum FileFormat {
 }
 
 /// How a file is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Compression {
     /// Not at all.
     None,
@@ -110,7 +125,7 @@ pub enum Compression {
 }
 
 /// A column of text that is a list: `N1-1 N2-0`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Split {
     /// The column.
     pub column: String,
@@ -123,7 +138,7 @@ pub struct Split {
 }
 
 /// A column that has to have one of some values, as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Filter {
     /// The column.
     pub column: String,
@@ -132,7 +147,7 @@ pub struct Filter {
 }
 
 /// A table of what was shown: one sample for each row, or for each element of its lists.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SampleTable {
     /// Its name in messages and manifests.
     pub name: String,
@@ -155,7 +170,7 @@ pub struct SampleTable {
 }
 
 /// A table of what was done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ActionTable {
     /// Its name.
     pub name: String,
@@ -176,7 +191,7 @@ pub struct ActionTable {
 }
 
 /// Where the type of an action comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum TypeOf {
     /// All rows are of one type.
     Constant(u8),
@@ -212,7 +227,7 @@ impl TypeOf {
 }
 
 /// Where the day of a row comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum DayOf {
     /// A column, or a folder `name=…` in the path.
     Column {
@@ -242,7 +257,7 @@ impl DayOf {
 }
 
 /// A column of times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeOf {
     /// The column.
     pub column: String,
@@ -283,7 +298,7 @@ impl Unit {
 }
 
 /// A label of a sample.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Label {
     /// Its name in the outputs.
     pub name: String,
@@ -292,7 +307,7 @@ pub struct Label {
 }
 
 /// What a label is made of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum LabelOf {
     /// A column, as a bool or as another type.
     Column {
@@ -356,7 +371,7 @@ impl LabelOf {
 }
 
 /// A column that is kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Kept {
     /// Its name in the outputs.
     pub name: String,
@@ -372,7 +387,7 @@ pub struct Kept {
 pub const POSITION: &str = "#";
 
 /// As what a value is kept: how a column is read, where the type of a tensor is only how it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ValueType {
     /// False or true.
     Bool,
@@ -406,7 +421,7 @@ impl ValueType {
 }
 
 /// How ids are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Ids {
     /// Integers, signed.
     Int,
@@ -417,7 +432,7 @@ pub enum Ids {
 }
 
 /// What a sample sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct History {
     /// K, the length of a padded history.
     pub length: usize,
@@ -432,7 +447,7 @@ pub struct History {
 }
 
 /// From when on nothing is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Cutoff {
     /// The day of the sample.
     Day,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::error::{Error, Result, quoted};
 
 /// The types of actions: a name for each number that the outputs hold, 1 to 255.
@@ -13,7 +15,7 @@ use crate::error::{Error, Result, quoted};
 /// assert_eq!((types.number("skip"), types.name(1), types.name(2)), (Some(7), Some("play"), None));
 /// # Ok::<(), shardback::error::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionTypes(BTreeMap<u8, String>);
 
 /// The longest name of a type, in bytes.

@@ -151,6 +151,9 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     if !is_hash(&manifest.build) {
         problems.push(format!("`build` is no hash: {}", manifest.build));
     }
+    if !is_hash(&manifest.description) {
+        problems.push(format!("`description` is no hash: {}", manifest.description));
+    }
     problems
 }
 

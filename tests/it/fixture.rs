@@ -382,6 +382,7 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         item_dtype: if content.wide_items { "i64" } else { "i32" }.to_owned(),
         types: [("click", 1), ("add_to_cart", 2), ("order", 3)].map(|(name, number)| (name.to_owned(), number)).into(),
         contents: Contents::built_in(),
+        description: hex(b"a description"),
         day_zone: None,
         build: hex(b"a build"),
         shards,
