@@ -18,6 +18,7 @@ from pyspark.sql import functions as f
 import shardback
 import shardback.spark
 import spark_cluster
+import test_config
 from random_tables import DAYS, Tables, write
 from shardback.spark import building, tasks
 from shardback.spark.__main__ import parser
@@ -38,6 +39,24 @@ def assert_spark_same(spark: SparkSession, tables: Tables, folder: pathlib.Path,
         shardback.spark.build(spark, **frames(spark, tables), out=out, **{**OPTIONS, **options})  # type: ignore[arg-type]
 
     assert_same(tables, folder, build, **options)
+
+
+def test_a_description_is_built_as_on_one_machine(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    """Nested columns, requests, labels and features go through the shuffle."""
+    schemas = {
+        "samples": "user long, day string, ranking long, slate array<struct<sku: long, bought: boolean, stars: double>>",
+        "events": "user long, what string, sku long, ts long, price double",
+    }
+    rows = {"samples": test_config.SHOWN, "events": test_config.EVENTS}
+    frames = {name: spark.createDataFrame(rows[name].to_pylist(), schema) for name, schema in schemas.items()}
+    given = {"date": test_config.DAY, "shards": 3, "formats": ["parquet", "dense", "jagged"]}
+    config = test_config.CONFIG
+    shardback.spark.build(spark, config=config, tables=frames, out=tmp_path / "spark", **given)  # type: ignore[arg-type]
+    shardback.build(config=config, tables=rows, out=tmp_path / "one", **given)  # type: ignore[arg-type]
+    assert spark_cluster.content(tmp_path / "spark") == spark_cluster.content(tmp_path / "one") != {}
+    for tables, message in [({"samples": frames["samples"]}, "`events` is missing"), ({**frames, "more": frames["events"]}, "`more`")]:
+        with pytest.raises(shardback.OptionError, match=message):
+            shardback.spark.build(spark, config=config, tables=tables, out=tmp_path / "none", **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +216,7 @@ def test_what_a_dead_driver_leaves_is_cleaned_up(spark: SparkSession, tmp_path: 
 
 def test_the_script_takes_the_arguments_of_the_command_line() -> None:
     source = (REPOSITORY / "src" / "cli" / "build.rs").read_text()
-    arguments = re.findall(r"#\[arg\(long(.*)\)\]\n\s+(\w+): ", source)
+    arguments = re.findall(r"#\[arg\(\s*long(.*?)\)\]\n\s+(\w+): ", source, re.DOTALL)
     expected = {name.replace("_", "-"): re.search(r'default_value(?:_t)? = "?([\w,]+)', how) for how, name in arguments}
     assert len(expected) > 20
     found = {action.option_strings[0].removeprefix("--"): action for action in parser()._actions}
