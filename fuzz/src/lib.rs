@@ -10,6 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use shardback::config::{Options, Plan};
 use shardback::error::{Error, Result};
 use shardback::event::{Action, ActionKey, Day, Sample};
+use shardback::pack::Packed;
 use shardback::read::{Source, open};
 use shardback::schema::{ActionTable, Schema};
 use shardback::unify::{read_actions, read_impressions, wanted_actions, wanted_samples};
@@ -121,9 +122,9 @@ pub fn clicks_of(source: &dyn Source) -> Result<Vec<Click>> {
             ids.push(*customer);
         }
     };
-    let sink = |actions: &[Action<i32>]| {
+    let sink = |actions: Packed<'_, Action<i32>>| {
         let ids = ids.lock().expect("no panic");
-        clicks.lock().expect("no panic").extend(actions.iter().map(|action| {
+        clicks.lock().expect("no panic").extend(actions.records().iter().map(|action| {
             let key = action.key();
             let day: String = key.day().to_string();
             Click {
@@ -146,7 +147,7 @@ fn shown_in_file(path: &Path) -> Result<usize> {
     let plan = plan();
     let source = open(path, wanted_samples(&Schema::built_in()), &|day| plan.days().contains(&day))?;
     let count = Mutex::new(0);
-    let sink = |samples: &[Sample<i32>]| {
+    let sink = |samples: Packed<'_, Sample<i32>>| {
         *count.lock().expect("no panic") += samples.len();
         Ok(())
     };

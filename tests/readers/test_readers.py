@@ -140,10 +140,13 @@ def test_safetensors_headers_are_as_described(built, form, day):
         ends = [0] + [tensor["data_offsets"][1] for tensor in header.values()]
         assert [tensor["data_offsets"][0] for tensor in header.values()] == ends[:-1], "a hole between tensors"
         assert 8 + length + ends[-1] == len(data)
-        counts = {"rows": str(header["customer_id"]["shape"][0])}
+        counts = {"rows": str(header["item_id"]["shape"][0])}
         if form == "jagged":
+            counts["requests"] = str(header["customer_id"]["shape"][0])
             counts["actions"] = str(header["actions"]["shape"][0])
-        counts["content"] = json.loads((file.parent / "_manifest.json").read_text())["shards"][shard]["content"]
+        manifest = json.loads((file.parent / "_manifest.json").read_text())
+        counts["content"] = manifest["shards"][shard]["content"]
+        counts["contents"] = json.dumps(manifest["contents"], separators=(",", ":"))
         assert metadata == {
             "format": f"shardback.{form}",
             "version": "2",
