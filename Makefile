@@ -31,7 +31,7 @@ test-python: $(VENV)/.installed ## The Python package, installed, with a real Py
 	MATURIN_PEP517_ARGS="--profile dev" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./python
 	$(VENV)/bin/python -m pytest python/tests
 
-test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, as a release build.
+test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, without optimization.
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)
 
 # Seconds for each of the targets.
