@@ -20,6 +20,8 @@ import shardback.spark
 import spark_cluster
 import test_config
 from random_tables import DAYS, Tables, write
+from shardback.building import TABLES
+from shardback.options import arguments
 from shardback.spark import building, tasks
 from shardback.spark.__main__ import parser
 from spark_cluster import OPTIONS, assert_same, frames
@@ -99,7 +101,10 @@ def test_partitions_and_dates_give_days(spark: SparkSession, tmp_path: pathlib.P
     found = shardback.spark.build(spark, **parts, out=tmp_path / "spark", **OPTIONS)  # type: ignore[arg-type]
     assert [manifest.hash for manifest in found] == [manifest.hash for manifest in expected]
     # Folders of days that nobody sees are not listed, let alone read.
-    plan = building._project("clicks", parts["clicks"], None, str(DAYS[0]))._jdf.queryExecution().toString()  # type: ignore[operator]
+    words = vars(parser().parse_args(["--out", str(tmp_path), "--date", str(DAYS[0])]))
+    given = arguments(**{name: value for name, value in words.items() if name not in ("table", "table_format", *TABLES)})
+    clicks = building._project(given, "clicks", parts["clicks"], None, str(DAYS[0]))
+    plan = clicks._jdf.queryExecution().toString()  # type: ignore[operator]
     assert re.search(r"PartitionFilters: \[[^\]]*dt", plan), plan
 
 
