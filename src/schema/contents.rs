@@ -91,6 +91,12 @@ impl Contents {
         times.into_iter().chain(self.features.iter().cloned())
     }
 
+    /// How the columns of a sample are packed, without the id of its request.
+    #[must_use]
+    pub fn column_packing(&self) -> Packing {
+        Packing::new(self.of_samples().map(|field| field.dtype))
+    }
+
     /// How a sample is packed: the id of its request where requests have any, then its columns.
     #[must_use]
     pub fn sample_packing(&self) -> Packing {

@@ -123,13 +123,14 @@ impl Key {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(shard: &'a Header, types: &'a ActionTypes) -> Self {
+        let packing = shard.contents.column_packing();
         Self {
             shard,
             types,
             findings: Findings::default(),
             tally: Tally::new(shard.history, &shard.contents),
-            packing: shard.contents.sample_packing(),
-            position: shard.contents.position_range(),
+            position: shard.contents.position.map_or(0..0, |kept| packing.range(shard.contents.labels.len() + kept)),
+            packing,
             before: None,
             spare: Vec::new(),
         }

@@ -29,6 +29,16 @@ pub(crate) struct Build<'a> {
     pub(crate) shards: u32,
 }
 
+/// Has the program look over an output.
+///
+/// # Errors
+/// The faults that it finds.
+pub(crate) fn verify(out: &Path) -> Result<(), String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_shardback")).arg("verify").arg(out).output().unwrap();
+    let said = || format!("verify: {}", String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(said()) }
+}
+
 impl Build<'_> {
     /// Builds in all formats and leaves bad rows out.
     ///

@@ -13,7 +13,7 @@ use shardback::event::Day;
 use shardback::schema::{Schema, Unit, from_json};
 use tempfile::TempDir;
 
-use super::built::{Build, Form, check, is_built, write};
+use super::built::{Build, Form, check, is_built, verify, write};
 use super::strategies::{Case, DAYS, FIRST, case, text};
 use super::{Number, Request, day, feature_columns};
 
@@ -30,6 +30,7 @@ fn build_and_check(case: &Case, form: Form, shards: u32) -> Result<(), String> {
     let build = Build { description: &description, tables, days, wide: case.wide, shards };
     let out = folder.path().join("out");
     build.run(folder.path(), &out)?;
+    verify(&out)?;
     (FIRST..FIRST + DAYS).map(Day).try_for_each(|date| {
         let expected = day(&schema, &case.tables, date, case.wide);
         check(&schema, &out, date, &expected)
