@@ -77,3 +77,34 @@ fn a_description_names_its_tables_and_flags_override_it() {
     let by_time = by_time.replace("day = \"d\"\n[actions", "time = \"t\"\n[actions");
     refused(by_time, "history.cutoff: a cut-off at the time is not supported yet; use \"day\"", 1);
 }
+
+/// A day of another description is another one, also where no column of it differs; where its tables lie makes no difference.
+#[test]
+fn days_are_left_alone_by_their_description() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("tables")).unwrap();
+    for (name, rows) in [("shown-1.csv", "1,10,a"), ("shown-2.csv", "2,20,b"), ("more.csv", "3,30,a")] {
+        let row = rows.replacen(',', &format!(",{DAY},"), 1);
+        fs::write(path("tables").join(name), format!("c,d,i,shop\n{row}\n")).unwrap();
+    }
+    fs::write(path("tables/views.csv"), "c,i,d\n1,7,2025-08-15\n").unwrap();
+    fs::copy(path("tables/views.csv"), path("views.csv")).unwrap();
+    let mut samples = |description: &str| {
+        fs::write(path("shop.toml"), description).unwrap();
+        let mut command = shardback();
+        command.arg("build").arg("--config").arg(path("shop.toml")).arg("--out").arg(path("out"));
+        let Run { code, stderr, .. } =
+            run(command.args(["--date", DAY, "--quiet", "--format", "jagged", "--skip-existing"]));
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        let manifest = fs::read_to_string(path(&format!("out/jagged/dt={DAY}/_manifest.json"))).unwrap();
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        manifest["statistics"]["samples"].as_u64().unwrap()
+    };
+    assert_eq!(samples(DESCRIPTION), 3);
+    let filtered = DESCRIPTION.replace("day = \"d\"\n[actions", "day = \"d\"\nwhere = { shop = \"a\" }\n[actions");
+    assert_eq!(samples(&filtered), 2);
+    // Were it built again, there would be no such table.
+    fs::remove_file(path("tables/views.csv")).unwrap();
+    assert_eq!(samples(&filtered.replace("tables/views.csv", "views.csv").replace("more.csv", "none.csv")), 2);
+}
