@@ -110,12 +110,19 @@ fn every_preset_has_an_example() {
     }
 }
 
-/// The blocks of TOML in `docs/tables.md` are descriptions: the first whole, the others parts that take the place of its own.
+/// The blocks of TOML in `docs/tables.md` are descriptions: the first whole, the others parts that take the place of its own. So is that of
+/// the README.
 #[test]
 fn the_document_shows_descriptions_that_can_be_read() {
     let text = include_str!("../../docs/tables.md");
-    let blocks = text.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let blocks: Vec<Map<String, Value>> = blocks.map(|block| toml::from_str(block).unwrap()).collect();
+    let blocks_of = |text: &str| -> Vec<Map<String, Value>> {
+        let blocks = text.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+        blocks.map(|block| toml::from_str(block).unwrap()).collect()
+    };
+    let blocks = blocks_of(text);
+    for block in blocks_of(include_str!("../../README.md")) {
+        from_json(&Value::Object(block)).unwrap();
+    }
     assert!(blocks.len() > 8, "{} blocks", blocks.len());
     for block in &blocks {
         let mut whole = blocks[0].clone();
