@@ -90,7 +90,7 @@ fn days_are_left_alone_by_their_description() {
     }
     fs::write(path("tables/views.csv"), "c,i,d\n1,7,2025-08-15\n").unwrap();
     fs::copy(path("tables/views.csv"), path("views.csv")).unwrap();
-    let mut samples = |description: &str| {
+    let samples = |description: &str| {
         fs::write(path("shop.toml"), description).unwrap();
         let mut command = shardback();
         command.arg("build").arg("--config").arg(path("shop.toml")).arg("--out").arg(path("out"));
