@@ -66,7 +66,7 @@ class Loader(IterableDataset[Batch]):
         device_memory: the bytes of device memory that days and batches may take; half of what is free if not given.
 
     Raises:
-        OptionError: an argument makes no sense, or the days do not fit together (another K or width of items).
+        OptionError: an argument makes no sense, or the days do not fit together (another K, width of items, types or columns).
         CorruptError: a day is not what its manifest says.
         DeviceError: the device is not there, or has no room for what was asked for.
     """
