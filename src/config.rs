@@ -4,9 +4,11 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype, MICROS_PER_DAY};
-use crate::schema::{Contents, Cutoff, Ids, MAX_HISTORY, Schema};
+use crate::schema::{self, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -96,6 +98,27 @@ pub enum Device {
     Cuda,
 }
 
+/// A cut-off at each request's own time.
+///
+/// A request sees the actions whose time, with the delay, is strictly before its own, and that were known by its day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeCutoff {
+    /// An action is seen only so long after its time, in microseconds.
+    pub delay_micros: i64,
+    /// How far back a request sees, in microseconds; `None` for all of the past.
+    pub lookback_micros: Option<i64>,
+}
+
+impl TimeCutoff {
+    /// The times of the actions that a request at `time` sees: from the first on, and before the second.
+    #[must_use]
+    pub fn bounds(&self, time: i64) -> (i64, i64) {
+        let first = self.lookback_micros.map_or(i64::MIN, |lookback| time.saturating_sub(lookback));
+        (first, time.saturating_sub(self.delay_micros))
+    }
+}
+
 /// The options of a run, as given.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -109,8 +132,10 @@ pub struct Options {
     pub formats: Vec<Format>,
     /// K, the length of a padded history.
     pub history: usize,
-    /// How many days back a sample sees; `None` for all of them.
+    /// With a cut-off at the day: how many days back a sample sees; `None` for all of them.
     pub lookback_days: Option<u32>,
+    /// The cut-off at the time of each request; `None` for one at the day.
+    pub time_cutoff: Option<TimeCutoff>,
     /// The width of item ids in the outputs.
     pub item_dtype: ItemDtype,
     /// What the build is about: the tables, what their columns mean, and the types of actions.
@@ -150,15 +175,17 @@ impl Options {
     /// The defaults for the tables of a description, for the days `from` to `to`: what it says of histories.
     #[must_use]
     pub fn described(schema: Schema, out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
-        // A cut-off at the day has whole days, and a description that says more of them than 32 bits count sees all of the past.
-        let lookback = schema.history.lookback_micros.map(|micros| micros / MICROS_PER_DAY);
+        let History { length, cutoff, lookback_micros, delay_micros, .. } = schema.history;
+        let lookback_days = lookback_micros.filter(|_| cutoff == Cutoff::Day).and_then(whole_days);
+        let time_cutoff = TimeCutoff { delay_micros, lookback_micros };
         Self {
             out: out.into(),
             from,
             to,
             formats: vec![Format::Parquet, Format::Dense],
-            history: schema.history.length,
-            lookback_days: lookback.and_then(|days| u32::try_from(days).ok()),
+            history: length,
+            lookback_days,
+            time_cutoff: (cutoff == Cutoff::Time).then_some(time_cutoff),
             item_dtype: ItemDtype::I32,
             schema,
             invalid: InvalidRows::Fail,
@@ -174,6 +201,33 @@ impl Options {
             spill_dir: None,
         }
     }
+
+    /// Changes whether the cut-off is the day or the time, with the look-back of the description.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where that is not whole days and the cut-off is the day.
+    pub fn with_cutoff(self, cutoff: Cutoff) -> Result<Self> {
+        let lookback_micros = self.schema.history.lookback_micros;
+        match (cutoff, self.time_cutoff) {
+            (Cutoff::Day, None) | (Cutoff::Time, Some(_)) => Ok(self),
+            (Cutoff::Time, None) => {
+                let time_cutoff = Some(TimeCutoff { delay_micros: 0, lookback_micros });
+                Ok(Self { time_cutoff, lookback_days: None, ..self })
+            }
+            (Cutoff::Day, Some(_)) if lookback_micros.is_some_and(|micros| micros % MICROS_PER_DAY != 0) => {
+                let problem = "the look-back of the description is not whole days; say --lookback-days".to_owned();
+                Err(invalid("--cutoff", problem))
+            }
+            (Cutoff::Day, Some(_)) => {
+                Ok(Self { time_cutoff: None, lookback_days: lookback_micros.and_then(whole_days), ..self })
+            }
+        }
+    }
+}
+
+/// A look-back in days, of which a cut-off at the day has whole ones; more than 32 bits count are all of the past.
+fn whole_days(micros: i64) -> Option<u32> {
+    u32::try_from(micros / MICROS_PER_DAY).ok()
 }
 
 /// The options of a run after every check that needs no data.
@@ -221,7 +275,7 @@ impl Plan {
             return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
-        refuse_unsupported(&options.schema)?;
+        set_cutoff(&mut options)?;
         if options.schema.item_ids != Ids::Int {
             // They take all of 64 bits.
             options.item_dtype = ItemDtype::I64;
@@ -266,9 +320,12 @@ impl Plan {
         self.days.binary_search(&day).ok()
     }
 
-    /// Whether a sample of `sample_day` sees an action that became known on `action_day`.
+    /// Whether a sample of `sample_day` sees an action that became known on `action_day`, as far as days decide.
     #[must_use]
     pub fn sees(&self, sample_day: Day, action_day: Day) -> bool {
+        if self.options.time_cutoff.is_some() {
+            return action_day <= sample_day;
+        }
         action_day < sample_day
             && self
                 .options
@@ -277,9 +334,12 @@ impl Plan {
     }
 
     /// The first and the last day of actions that days to build see, with gaps in between where they have some; no first
-    /// where all of the past is seen, no last where there are no days.
+    /// where all of the past is seen, as far as days decide, no last where there are no days.
     #[must_use]
     pub fn visible_days(&self) -> (Option<Day>, Option<Day>) {
+        if self.options.time_cutoff.is_some() {
+            return (None, self.days.last().copied());
+        }
         let back = self.options.lookback_days.and_then(|days| i32::try_from(days).ok());
         let first = self.days.first().zip(back).and_then(|(day, back)| day.0.checked_sub(back)).map(Day);
         // Before the first day of the calendar there is none to tell from all of the past.
@@ -290,20 +350,38 @@ impl Plan {
     #[must_use]
     pub fn any_sees(&self, action_day: Day) -> bool {
         // Days may have gaps (those already built are left out), so the first that is later decides.
-        let next = self.days.partition_point(|&day| day <= action_day);
+        let next = self.days.partition_point(|&day| {
+            if self.options.time_cutoff.is_some() { day < action_day } else { day <= action_day }
+        });
         self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
     }
 }
 
-/// Refuses what descriptions can say and builds cannot do.
-fn refuse_unsupported(schema: &Schema) -> Result<()> {
-    match schema.history.cutoff {
-        Cutoff::Day => Ok(()),
-        Cutoff::Time => Err(Error::Description {
-            place: "history.cutoff".to_owned(),
-            problem: "a cut-off at the time is not supported yet; use \"day\"".to_owned(),
-        }),
+/// Checks the cut-off, and has the description say the same.
+fn set_cutoff(options: &mut Options) -> Result<()> {
+    let history = &mut options.schema.history;
+    let Some(TimeCutoff { delay_micros, lookback_micros }) = options.time_cutoff else {
+        (history.cutoff, history.delay_micros) = (Cutoff::Day, 0);
+        return Ok(());
+    };
+    if options.lookback_days.is_some() {
+        return Err(invalid("--lookback-days", "it belongs to a cut-off at the day; use --lookback".to_owned()));
     }
+    if options.schema.samples.time.is_none() {
+        let problem = format!(
+            "\"time\" is the time of each sample, and the table {} has none; describe it with --config, with `time`",
+            options.schema.samples.name
+        );
+        return Err(invalid("--cutoff", problem));
+    }
+    if delay_micros < 0 || lookback_micros.is_some_and(|lookback| lookback <= 0) {
+        return Err(invalid("--cutoff", "a delay cannot be negative, and a look-back is longer than 0".to_owned()));
+    }
+    if lookback_micros.is_some_and(|lookback| delay_micros >= lookback) {
+        return Err(invalid("--delay", "it is no shorter than the look-back: every action would be hidden".to_owned()));
+    }
+    (history.cutoff, history.delay_micros) = (Cutoff::Time, delay_micros);
+    Ok(())
 }
 
 fn day_zone(name: &str) -> Result<Zone> {
@@ -315,6 +393,15 @@ fn day_zone(name: &str) -> Result<Zone> {
 
 fn invalid(option: &'static str, problem: String) -> Error {
     Error::Option { option, problem }
+}
+
+/// Reads a length of time as `90d`, `12h`, `30m`, `45s` or `500ms`, in microseconds.
+///
+/// # Errors
+/// Says how to write one.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    schema::parse_duration(text)
+        .ok_or_else(|| format!("{} is no length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
 }
 
 /// Reads a size as `8GiB`, `512M`, `2GB` or plain bytes: a whole number and a unit, where a lone letter is a power of 1024.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
-use shardback::config::{self, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{self, InvalidRows, Options, Plan, Sharding, TimeCutoff};
 use shardback::error::{Error, Result, path_text};
-use shardback::event::{Day, ItemDtype};
+use shardback::event::{Day, ItemDtype, MICROS_PER_DAY};
 use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
 use shardback::schema::{self, Schema};
 
@@ -66,6 +66,15 @@ pub(super) struct Arguments {
     /// How many days back a sample sees; all of them, or what the description says, if not given
     #[arg(long, value_name = "N")]
     lookback_days: Option<u32>,
+    /// From when on nothing is seen: the day of the sample, or its own time; day, or what the description says, if not given
+    #[arg(long, value_name = "WHAT")]
+    cutoff: Option<Cutoff>,
+    /// With --cutoff time: how far back a request sees, as 90d, 12h or 30m
+    #[arg(long, value_name = "TIME", value_parser = config::parse_duration, conflicts_with = "lookback_days")]
+    lookback: Option<i64>,
+    /// With --cutoff time: an action is seen only so long after its time, as 5m or 30s
+    #[arg(long, value_name = "TIME", value_parser = config::parse_duration)]
+    delay: Option<i64>,
     /// The width of item ids in the outputs; those that a description hashes, or has without sign, are i64
     #[arg(long, value_name = "DTYPE", default_value = "i32")]
     item_dtype: Item,
@@ -120,6 +129,12 @@ enum Format {
     Jagged,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cutoff {
+    Day,
+    Time,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Item {
     I32,
@@ -165,10 +180,16 @@ impl Arguments {
             return Err(Error::Option { option: "--date", problem });
         };
         let defaults = Options::described(schema, &self.out, from, to);
+        let defaults = match self.cutoff {
+            None => defaults,
+            Some(Cutoff::Day) => defaults.with_cutoff(schema::Cutoff::Day)?,
+            Some(Cutoff::Time) => defaults.with_cutoff(schema::Cutoff::Time)?,
+        };
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),
             history: self.history.unwrap_or(defaults.history),
-            lookback_days: self.lookback_days.or(defaults.lookback_days),
+            lookback_days: self.lookback_days.or(defaults.lookback_days).filter(|_| defaults.time_cutoff.is_none()),
+            time_cutoff: self.time_cutoff(defaults.time_cutoff)?,
             item_dtype: match self.item_dtype {
                 Item::I32 => ItemDtype::I32,
                 Item::I64 => ItemDtype::I64,
@@ -193,6 +214,22 @@ impl Arguments {
             spill_dir: self.spill_dir.clone(),
             ..defaults
         })
+    }
+
+    /// The cut-off at the time, where it is that.
+    fn time_cutoff(&self, described: Option<TimeCutoff>) -> Result<Option<TimeCutoff>> {
+        let Some(described) = described else {
+            let given = [("--lookback", self.lookback), ("--delay", self.delay)];
+            return match given.into_iter().find(|(_, given)| given.is_some()) {
+                Some((option, _)) => Err(Error::Option { option, problem: "it belongs to --cutoff time".to_owned() }),
+                None => Ok(None),
+            };
+        };
+        let of_days = self.lookback_days.map(|days| i64::from(days).saturating_mul(MICROS_PER_DAY));
+        Ok(Some(TimeCutoff {
+            delay_micros: self.delay.unwrap_or(described.delay_micros),
+            lookback_micros: self.lookback.or(of_days).or(described.lookback_micros),
+        }))
     }
 
     fn tables(self, schema: &Schema) -> Result<Tables> {

@@ -11,7 +11,7 @@ use super::rows::{Kind, Tally, compare};
 use super::{Report, changed};
 use crate::config::{Format, Plan};
 use crate::error::{Error, Invariant, Result};
-use crate::event::Day;
+use crate::event::{Day, TimeSpan};
 use crate::fsio::{ClusterRun, Output};
 use crate::manifest::record::{Record, Seen, TOOL};
 use crate::manifest::statistics::Figures;
@@ -37,6 +37,9 @@ pub struct Counted {
     pub shards: Vec<u32>,
     /// A filter of the customers with impressions, for [`super::Job::with_customers`]; none where there are too many.
     pub customers: Option<Vec<u8>>,
+    /// For each day the times of its requests, for [`super::Job::with_spans`]; nothing of a day without any, and where the cut-off is the
+    /// day.
+    pub spans: Vec<Option<TimeSpan>>,
 }
 
 /// A run over an output, which it holds until it is closed.
@@ -104,7 +107,7 @@ impl Driver {
         if *samples != impressions.samples {
             return Err(changed());
         }
-        Ok(Counted { shards: self.shards(&impressions)?, customers })
+        Ok(Counted { shards: self.shards(&impressions)?, customers, spans: impressions.spans })
     }
 
     fn shards(&self, impressions: &Impressions) -> Result<Vec<u32>> {

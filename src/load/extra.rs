@@ -1,4 +1,4 @@
-//! The columns of a batch that only some descriptions ask for: ids of requests, more labels, other columns of samples, and columns
+//! The columns of a batch that only some descriptions ask for: times and ids of requests, more labels, other columns of samples, and columns
 //! of actions. They lie behind the tensors that every batch has.
 
 use std::ops::Range;
@@ -8,6 +8,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use super::fill::{ROWS_PER_TASK, aligned, bad_window, locate};
 use crate::error::{Invariant, Result};
+use crate::layout::{REQUEST_ID, REQUEST_TIME};
 use crate::open::{MappedDay, Shard, ShardView};
 use crate::pack::Dtype;
 use crate::schema::Contents;
@@ -15,6 +16,7 @@ use crate::schema::Contents;
 /// Where a column comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
+    RequestTime,
     RequestId,
     OfSamples(usize),
     OfActions(usize),
@@ -43,12 +45,13 @@ impl ExtraColumn {
 pub fn extra_columns(contents: &Contents) -> Vec<ExtraColumn> {
     let column = |name: &str, dtype, source| ExtraColumn { name: name.to_owned(), dtype, source };
     let first = usize::from(contents.labels.first().is_some_and(|label| label.dtype == Dtype::Bool));
-    let request = contents.request.then(|| column(crate::layout::REQUEST_ID, Dtype::I64, Source::RequestId));
+    let time = contents.request_time.then(|| column(REQUEST_TIME, Dtype::I64, Source::RequestTime));
+    let request = contents.request.then(|| column(REQUEST_ID, Dtype::I64, Source::RequestId));
     let of_samples = contents.of_samples().enumerate().skip(first);
     let of_samples = of_samples.map(|(place, field)| column(&field.name, field.dtype, Source::OfSamples(place)));
     let of_actions = contents.of_actions().enumerate();
     let of_actions = of_actions.map(|(place, field)| column(&field.name, field.dtype, Source::OfActions(place)));
-    request.into_iter().chain(of_samples).chain(of_actions).collect()
+    time.into_iter().chain(request).chain(of_samples).chain(of_actions).collect()
 }
 
 /// Where columns lie from `start` on, on multiples of 64, and where all of it ends. Each is said by the bytes of its values, and
@@ -101,6 +104,7 @@ impl ExtraColumn {
     /// All values of a shard.
     fn bytes<'a>(&self, shard: &'a Shard) -> &'a [u8] {
         match self.source {
+            Source::RequestTime => bytemuck::cast_slice(shard.request_times()),
             Source::RequestId => bytemuck::cast_slice(shard.request_ids()),
             Source::OfSamples(column) => shard.columns().get(column).copied().unwrap_or_default(),
             Source::OfActions(column) => shard.columns_of_actions().get(column).copied().unwrap_or_default(),
@@ -111,11 +115,11 @@ impl ExtraColumn {
     fn of_row<'a>(&self, view: &ShardView<'_>, values: &'a [u8], row: usize, width: usize) -> Option<&'a [u8]> {
         let bytes = self.dtype.width();
         let range = match (self.source, view) {
-            (Source::RequestId, ShardView::Jagged(shard)) => {
+            (Source::RequestTime | Source::RequestId, ShardView::Jagged(shard)) => {
                 let request = shard.request(row)?;
                 request..request + 1
             }
-            (Source::RequestId, ShardView::Dense(_)) | (Source::OfSamples(_), _) => row..row + 1,
+            (Source::RequestTime | Source::RequestId, ShardView::Dense(_)) | (Source::OfSamples(_), _) => row..row + 1,
             (Source::OfActions(_), ShardView::Jagged(shard)) => {
                 let window = shard.window(row)?;
                 window.start..window.end.min(window.start + width)

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::config::Format;
+use crate::config::{Format, TimeCutoff};
 use crate::error::{Invariant, Result};
 use crate::fsio::Written;
 use crate::layout::wrong_version;
@@ -43,8 +43,11 @@ pub struct Manifest {
     pub dt: String,
     /// K, the length of a padded history.
     pub history: u64,
-    /// How many days back a sample sees; null for all of them.
+    /// With a cut-off at the day: how many days back a sample sees; null for all of them.
     pub lookback_days: Option<u32>,
+    /// The cut-off at the time of each request; without it, it is the day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_cutoff: Option<TimeCutoff>,
     /// `i32` or `i64`: the width of item ids.
     pub item_dtype: String,
     /// The types of actions: the number of each name.
@@ -118,19 +121,25 @@ pub struct Statistics {
     pub samples: u64,
     /// For each label that is true or false how many samples have it.
     pub labels: BTreeMap<String, LabelFigures>,
-    /// The requests: of each customer one, unless they have ids.
+    /// The requests: of each customer one, unless they have times or ids.
     pub requests: u64,
     /// Distinct customers.
     pub customers: u64,
-    /// Customers whose history is empty.
+    /// Customers of whom every history is empty.
     pub customers_without_history: u64,
-    /// The actions in the histories, each customer's history counted once, by type; every type, also where it is 0.
+    /// The actions in the histories, by type; every type, also where it is 0. Those that several requests of a customer see are counted
+    /// once.
     pub actions: BTreeMap<String, u64>,
-    /// How many customers have a history of which length: the ranges of [`length_ranges`], empty ones too.
+    /// How many customers have a longest history of which length: the ranges of [`length_ranges`], empty ones too.
     pub history_lengths: Vec<LengthRange>,
-    /// The smallest gap between the start of the day and the newest action used, in microseconds; negative where a late
-    /// clock puts an action of an earlier day into this one; null without any timed action.
+    /// The smallest gap between a cut-off and the newest action that is used, in microseconds; null without any timed action. Where
+    /// the cut-off is the day it is the day's start, and the gap negative where a late clock puts an action of an earlier day
+    /// into this one.
     pub smallest_gap_micros: Option<i64>,
+    /// Where the cut-off is the time: how many actions stood exactly at the cut-off of a request, counted for each request. It sees
+    /// none of them; a cut-off that is not strict would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_cutoff: Option<u64>,
 }
 
 /// How many samples have a label.

@@ -9,7 +9,7 @@ use super::statistics::{Figures, of_day};
 use super::{
     FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table, hash_hex,
 };
-use crate::config::{Format, Plan};
+use crate::config::{Format, Plan, TimeCutoff};
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
@@ -146,6 +146,7 @@ impl<'a> Record<'a> {
             dt: self.day.to_string(),
             history: options.history as u64,
             lookback_days: options.lookback_days,
+            time_cutoff: options.time_cutoff,
             item_dtype: options.item_dtype.name().to_owned(),
             types: numbers(self.plan),
             contents: self.plan.contents().clone(),
@@ -180,6 +181,8 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         dt: String,
         history: usize,
         lookback_days: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time_cutoff: Option<TimeCutoff>,
         item_dtype: &'a str,
         types: BTreeMap<String, u8>,
         contents: &'a Contents,
@@ -197,6 +200,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         dt: day.to_string(),
         history: options.history,
         lookback_days: options.lookback_days,
+        time_cutoff: options.time_cutoff,
         item_dtype: options.item_dtype.name(),
         types: numbers(plan),
         contents: plan.contents(),

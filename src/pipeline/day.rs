@@ -191,6 +191,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
                 && manifest.dt == day.to_string()
                 && manifest.history == options.history as u64
                 && manifest.lookback_days == options.lookback_days
+                && manifest.time_cutoff == options.time_cutoff
                 && manifest.item_dtype == options.item_dtype.name()
                 && manifest.types == numbers(plan)
                 && manifest.contents == *plan.contents()

@@ -278,10 +278,10 @@ impl<'a> Plain<'a> {
             runs.push((day, (end - start) as u64));
             if plan.any_sees(day) {
                 pick(&self.customers[start..end], wanted);
-                let midnight = day.midnight();
+                let of_day = self.table.time_on(day);
                 actions.extend(wanted.iter().map(|&(row, customer)| {
                     let row = start + row as usize;
-                    let time = self.times.as_ref().map_or(midnight, |times| times[row]);
+                    let time = self.times.as_ref().map_or(of_day, |times| times[row]);
                     let kind = match &self.kinds {
                         PlainKinds::Same(kind) => *kind,
                         // One of the description's, all of which a byte holds.

@@ -13,7 +13,7 @@ use super::walk::At;
 use super::{Progress, Sink, read_all};
 use crate::config::Plan;
 use crate::error::{Error, Result};
-use crate::event::{Day, ItemId, Sample};
+use crate::event::{Day, ItemId, Sample, TimeSpan};
 use crate::fsio::SpillFolder;
 use crate::pack::{self, Dtype, Packed};
 use crate::read::{Chunk, Source, Wanted};
@@ -25,6 +25,8 @@ pub struct Impressions {
     pub rows: Vec<u64>,
     /// For each day of the plan its samples.
     pub samples: Vec<u64>,
+    /// For each day of the plan the times of its requests, where they are cut-offs; nothing of a day without any.
+    pub spans: Vec<Option<TimeSpan>>,
     /// The rows that were left out, in no order; none where they were spilled.
     pub rejects: Vec<Reject>,
     /// The rows that were left out where they are too many for memory.
@@ -48,6 +50,7 @@ impl Impressions {
         Self {
             rows: vec![0; days],
             samples: vec![0; days],
+            spans: vec![None; days],
             rejects: Vec::new(),
             spilled: None,
             sent: 0,
@@ -69,12 +72,15 @@ impl Impressions {
     /// # Errors
     /// [`Error::Internal`] where it was read for other days.
     pub fn merge(&mut self, other: Self) -> Result<()> {
-        if (self.rows.len(), self.samples.len()) != (other.rows.len(), other.samples.len()) {
+        let days = |found: &Self| (found.rows.len(), found.samples.len(), found.spans.len());
+        if days(self) != days(&other) {
             return Err(Error::internal("parts of a table are read for the same days"));
         }
         let add = |sums: &mut Vec<u64>, more: &[u64]| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         add(&mut self.rows, &other.rows);
         add(&mut self.samples, &other.samples);
+        let spans = self.spans.iter_mut().zip(other.spans);
+        spans.for_each(|(span, other)| other.into_iter().for_each(|other| TimeSpan::widen(span, other)));
         self.rejects.extend(other.rejects);
         self.sent += other.sent;
         self.lines += other.lines;
@@ -205,6 +211,11 @@ fn read_rows<I: ItemId>(
                         shown.samples.push(Sample::new(day as u32, customer, item));
                         table.roles.packing.pack(&values, &mut shown.columns)?;
                         found.samples[day] += 1;
+                        if let (true, Some(&pack::Value::Integer(time))) =
+                            (table.roles.has_request_times, values.first())
+                        {
+                            TimeSpan::widen(&mut found.spans[day], TimeSpan { first: time, last: time });
+                        }
                     }
                 }
                 Err(fault) => {
@@ -267,6 +278,11 @@ impl<'a> Plain<'a> {
         self.pack(&mut shown.columns)?;
         found.rows[day] += self.customers.len() as u64;
         found.samples[day] += shown.samples.len() as u64;
+        if let (true, Some(times)) = (self.table.roles.has_request_times, self.values.first()) {
+            // Also of rows that show nothing: a span may be wider than it has to be.
+            let mut widen = |&time: &i64| TimeSpan::widen(&mut found.spans[day], TimeSpan { first: time, last: time });
+            times.values.iter().for_each(&mut widen);
+        }
         Ok(())
     }
 
