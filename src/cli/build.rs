@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
-use shardback::config::{self, InvalidRows, Options, Plan, Sharding, TimeCutoff};
+use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
-use shardback::event::{Day, ItemDtype, MICROS_PER_DAY};
+use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
 use shardback::schema::{self, Schema};
 
@@ -129,7 +129,7 @@ enum Format {
     Jagged,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Cutoff {
     Day,
     Time,
@@ -180,16 +180,15 @@ impl Arguments {
             return Err(Error::Option { option: "--date", problem });
         };
         let defaults = Options::described(schema, &self.out, from, to);
-        let defaults = match self.cutoff {
-            None => defaults,
-            Some(Cutoff::Day) => defaults.with_cutoff(schema::Cutoff::Day)?,
-            Some(Cutoff::Time) => defaults.with_cutoff(schema::Cutoff::Time)?,
-        };
+        let defaults = defaults.with_cutoff(CutoffOptions {
+            cutoff: self.cutoff.map(Into::into),
+            lookback_days: self.lookback_days,
+            lookback_micros: self.lookback,
+            delay_micros: self.delay,
+        })?;
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),
             history: self.history.unwrap_or(defaults.history),
-            lookback_days: self.lookback_days.or(defaults.lookback_days).filter(|_| defaults.time_cutoff.is_none()),
-            time_cutoff: self.time_cutoff(defaults.time_cutoff)?,
             item_dtype: match self.item_dtype {
                 Item::I32 => ItemDtype::I32,
                 Item::I64 => ItemDtype::I64,
@@ -216,22 +215,6 @@ impl Arguments {
         })
     }
 
-    /// The cut-off at the time, where it is that.
-    fn time_cutoff(&self, described: Option<TimeCutoff>) -> Result<Option<TimeCutoff>> {
-        let Some(described) = described else {
-            let given = [("--lookback", self.lookback), ("--delay", self.delay)];
-            return match given.into_iter().find(|(_, given)| given.is_some()) {
-                Some((option, _)) => Err(Error::Option { option, problem: "it belongs to --cutoff time".to_owned() }),
-                None => Ok(None),
-            };
-        };
-        let of_days = self.lookback_days.map(|days| i64::from(days).saturating_mul(MICROS_PER_DAY));
-        Ok(Some(TimeCutoff {
-            delay_micros: self.delay.unwrap_or(described.delay_micros),
-            lookback_micros: self.lookback.or(of_days).or(described.lookback_micros),
-        }))
-    }
-
     fn tables(self, schema: &Schema) -> Result<Tables> {
         if let Some(config) = &self.config {
             let given = self.table.into_iter().map(|table| (table.name, Input::Path(table.path)));
@@ -245,6 +228,15 @@ impl Arguments {
         ];
         let given = paths.into_iter().filter_map(|(name, path)| Some((name.to_owned(), Input::Path(path?))));
         Tables::described(schema, None, given.collect())
+    }
+}
+
+impl From<Cutoff> for schema::Cutoff {
+    fn from(cutoff: Cutoff) -> Self {
+        match cutoff {
+            Cutoff::Day => Self::Day,
+            Cutoff::Time => Self::Time,
+        }
     }
 }
 

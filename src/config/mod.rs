@@ -2,12 +2,14 @@
 //!
 //! Stages see the [`Plan`], never flags.
 
+mod cutoff;
+
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+pub use cutoff::{CutoffOptions, TimeCutoff};
 
 use crate::error::{Error, Result, quoted};
-use crate::event::{Day, ItemDtype, MICROS_PER_DAY};
+use crate::event::{Day, ItemDtype};
 use crate::schema::{self, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
 use crate::zone::Zone;
 
@@ -98,27 +100,6 @@ pub enum Device {
     Cuda,
 }
 
-/// A cut-off at each request's own time.
-///
-/// A request sees the actions whose time, with the delay, is strictly before its own, and that were known by its day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TimeCutoff {
-    /// An action is seen only so long after its time, in microseconds.
-    pub delay_micros: i64,
-    /// How far back a request sees, in microseconds; `None` for all of the past.
-    pub lookback_micros: Option<i64>,
-}
-
-impl TimeCutoff {
-    /// The times of the actions that a request at `time` sees: from the first on, and before the second.
-    #[must_use]
-    pub fn bounds(&self, time: i64) -> (i64, i64) {
-        let first = self.lookback_micros.map_or(i64::MIN, |lookback| time.saturating_sub(lookback));
-        (first, time.saturating_sub(self.delay_micros))
-    }
-}
-
 /// The options of a run, as given.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -176,7 +157,7 @@ impl Options {
     #[must_use]
     pub fn described(schema: Schema, out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
         let History { length, cutoff, lookback_micros, delay_micros, .. } = schema.history;
-        let lookback_days = lookback_micros.filter(|_| cutoff == Cutoff::Day).and_then(whole_days);
+        let lookback_days = lookback_micros.filter(|_| cutoff == Cutoff::Day).and_then(cutoff::whole_days);
         let time_cutoff = TimeCutoff { delay_micros, lookback_micros };
         Self {
             out: out.into(),
@@ -201,33 +182,6 @@ impl Options {
             spill_dir: None,
         }
     }
-
-    /// Changes whether the cut-off is the day or the time, with the look-back of the description.
-    ///
-    /// # Errors
-    /// [`Error::Option`] where that is not whole days and the cut-off is the day.
-    pub fn with_cutoff(self, cutoff: Cutoff) -> Result<Self> {
-        let lookback_micros = self.schema.history.lookback_micros;
-        match (cutoff, self.time_cutoff) {
-            (Cutoff::Day, None) | (Cutoff::Time, Some(_)) => Ok(self),
-            (Cutoff::Time, None) => {
-                let time_cutoff = Some(TimeCutoff { delay_micros: 0, lookback_micros });
-                Ok(Self { time_cutoff, lookback_days: None, ..self })
-            }
-            (Cutoff::Day, Some(_)) if lookback_micros.is_some_and(|micros| micros % MICROS_PER_DAY != 0) => {
-                let problem = "the look-back of the description is not whole days; say --lookback-days".to_owned();
-                Err(invalid("--cutoff", problem))
-            }
-            (Cutoff::Day, Some(_)) => {
-                Ok(Self { time_cutoff: None, lookback_days: lookback_micros.and_then(whole_days), ..self })
-            }
-        }
-    }
-}
-
-/// A look-back in days, of which a cut-off at the day has whole ones; more than 32 bits count are all of the past.
-fn whole_days(micros: i64) -> Option<u32> {
-    u32::try_from(micros / MICROS_PER_DAY).ok()
 }
 
 /// The options of a run after every check that needs no data.
@@ -275,7 +229,7 @@ impl Plan {
             return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
-        set_cutoff(&mut options)?;
+        cutoff::check(&mut options)?;
         if options.schema.item_ids != Ids::Int {
             // They take all of 64 bits.
             options.item_dtype = ItemDtype::I64;
@@ -355,33 +309,6 @@ impl Plan {
         });
         self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
     }
-}
-
-/// Checks the cut-off, and has the description say the same.
-fn set_cutoff(options: &mut Options) -> Result<()> {
-    let history = &mut options.schema.history;
-    let Some(TimeCutoff { delay_micros, lookback_micros }) = options.time_cutoff else {
-        (history.cutoff, history.delay_micros) = (Cutoff::Day, 0);
-        return Ok(());
-    };
-    if options.lookback_days.is_some() {
-        return Err(invalid("--lookback-days", "it belongs to a cut-off at the day; use --lookback".to_owned()));
-    }
-    if options.schema.samples.time.is_none() {
-        let problem = format!(
-            "\"time\" is the time of each sample, and the table {} has none; describe it with --config, with `time`",
-            options.schema.samples.name
-        );
-        return Err(invalid("--cutoff", problem));
-    }
-    if delay_micros < 0 || lookback_micros.is_some_and(|lookback| lookback <= 0) {
-        return Err(invalid("--cutoff", "a delay cannot be negative, and a look-back is longer than 0".to_owned()));
-    }
-    if lookback_micros.is_some_and(|lookback| delay_micros >= lookback) {
-        return Err(invalid("--delay", "it is no shorter than the look-back: every action would be hidden".to_owned()));
-    }
-    (history.cutoff, history.delay_micros) = (Cutoff::Time, delay_micros);
-    Ok(())
 }
 
 fn day_zone(name: &str) -> Result<Zone> {
