@@ -142,7 +142,8 @@ class Manifest:
         item_dtype: `i32` or `i64`.
         types: the number of each type of action, by its name.
         contents: the columns beside those that every day has.
-        description: the hash of the description of the tables, without where they lie and how their files are read.
+        description: the hash of `schema`.
+        schema: the description of the tables as it was understood, without where they lie and how their files are read.
         day_zone: the time zone in which the days of timestamps counted, where the build was given one.
         build: the hash of the day's content and options, the same in all formats of one build.
         shards: the files, in order.
@@ -164,6 +165,7 @@ class Manifest:
     types: Mapping[str, int]
     contents: Contents
     description: str
+    schema: Mapping[str, Any]
     day_zone: str | None
     build: str
     shards: tuple[ShardEntry, ...]
@@ -194,6 +196,7 @@ class Manifest:
             types=fields["types"],
             contents=Contents.parse(fields["contents"]),
             description=fields["description"],
+            schema=fields["schema"],
             day_zone=fields.get("day_zone"),
             build=fields["build"],
             shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),

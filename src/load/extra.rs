@@ -7,7 +7,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use super::fill::{ROWS_PER_TASK, aligned, bad_window, locate};
-use crate::error::{Invariant, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::layout::{REQUEST_ID, REQUEST_TIME};
 use crate::open::{MappedDay, Shard, ShardView};
 use crate::pack::Dtype;
@@ -81,23 +81,35 @@ pub(super) fn write(
     block: &mut [u8],
 ) -> Result<()> {
     for (column, place) in columns.iter().zip(places) {
-        let out = block.get_mut(place.clone()).invariant("a block has room for its columns")?;
-        let bytes = column.dtype.width() * if column.is_wide() { width } else { 1 };
-        let shards: Vec<(&Shard, ShardView<'_>, &[u8])> =
-            day.shards().iter().map(|shard| (shard, shard.view(), column.bytes(shard))).collect();
-        rows.par_chunks(ROWS_PER_TASK).zip(out.par_chunks_mut(ROWS_PER_TASK * bytes)).try_for_each(|(rows, out)| {
-            for (&row, out) in rows.iter().zip(out.chunks_exact_mut(bytes)) {
-                let (shard, row) = locate(day, row)?;
-                let (_, view, values) = &shards[shard];
-                let values = column.of_row(view, values, row, width).ok_or_else(|| bad_window(day, shard, row))?;
-                let (filled, padding) = out.split_at_mut(values.len().min(out.len()));
-                filled.copy_from_slice(&values[..filled.len()]);
-                padding.fill(0);
-            }
-            Ok(())
-        })?;
+        write_column(column, day, rows, width, block.get_mut(place.clone()).invariant(ROOM)?)?;
     }
     Ok(())
+}
+
+const ROOM: &str = "a block has room for its columns";
+
+/// Gathers a column of some rows, little-endian; histories padded or cut to `width`.
+///
+/// # Errors
+/// As [`fill`](super::fill::fill), and [`Error::Internal`](crate::error::Error::Internal) where `out` is of another size.
+pub fn write_column(column: &ExtraColumn, day: &MappedDay, rows: &[u64], width: usize, out: &mut [u8]) -> Result<()> {
+    let bytes = column.dtype.width() * if column.is_wide() { width } else { 1 };
+    if rows.len().checked_mul(bytes) != Some(out.len()) {
+        return Err(Error::internal(ROOM));
+    }
+    let shards: Vec<(&Shard, ShardView<'_>, &[u8])> =
+        day.shards().iter().map(|shard| (shard, shard.view(), column.bytes(shard))).collect();
+    rows.par_chunks(ROWS_PER_TASK).zip(out.par_chunks_mut(ROWS_PER_TASK * bytes)).try_for_each(|(rows, out)| {
+        for (&row, out) in rows.iter().zip(out.chunks_exact_mut(bytes)) {
+            let (shard, row) = locate(day, row)?;
+            let (_, view, values) = &shards[shard];
+            let values = column.of_row(view, values, row, width).ok_or_else(|| bad_window(day, shard, row))?;
+            let (filled, padding) = out.split_at_mut(values.len().min(out.len()));
+            filled.copy_from_slice(&values[..filled.len()]);
+            padding.fill(0);
+        }
+        Ok(())
+    })
 }
 
 impl ExtraColumn {

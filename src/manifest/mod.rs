@@ -10,6 +10,7 @@ pub mod statistics;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::{Format, TimeCutoff};
@@ -54,8 +55,11 @@ pub struct Manifest {
     pub types: BTreeMap<String, u8>,
     /// The columns of samples and of actions beside those that every day has.
     pub contents: Contents,
-    /// The hash of the description of the tables, without where they lie and how their files are read.
+    /// The hash of `schema`: of its JSON without blanks.
     pub description: String,
+    /// The description of the tables in canonical form: as it was understood, without where tables lie and how their files are read,
+    /// and without K and the look-back, which options may change.
+    pub schema: Value,
     /// The time zone in which the days of timestamps counted, where one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day_zone: Option<String>,
@@ -268,6 +272,11 @@ fn hashed_length(bytes: &[u8]) -> Option<usize> {
 #[must_use]
 pub fn hash_hex(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
+}
+
+/// The hash of a description in canonical form.
+pub(crate) fn hash_of_description(schema: &Value) -> String {
+    hash_hex(schema.to_string().as_bytes())
 }
 
 /// Whether a text is such a hash.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::rejected::{DayRejects, Rejects, Scope};
 use super::statistics::{Figures, of_day};
 use super::{
     FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table, hash_hex,
+    hash_of_description,
 };
 use crate::config::{Format, Plan, TimeCutoff};
 use crate::error::{Error, Invariant, Result};
@@ -151,6 +153,7 @@ impl<'a> Record<'a> {
             types: numbers(self.plan),
             contents: self.plan.contents().clone(),
             description: description_hash(self.plan)?,
+            schema: canonical(self.plan)?,
             day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
             shards,
@@ -162,10 +165,14 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The description of a plan in canonical form.
+fn canonical(plan: &Plan) -> Result<Value> {
+    serde_json::to_value(plan.options().schema.canonical()).invariant("a description can be printed")
+}
+
 /// The hash of a plan's description.
 pub(crate) fn description_hash(plan: &Plan) -> Result<String> {
-    let canonical = serde_json::to_vec(&plan.options().schema.canonical());
-    Ok(hash_hex(&canonical.invariant("a description can be printed")?))
+    Ok(hash_of_description(&canonical(plan)?))
 }
 
 /// The types of a plan, by name.

@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::fsio::FolderHandle;
 use crate::layout::Header;
 use crate::manifest::{
-    LabelFigures, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, is_hash,
-    length_ranges,
+    LabelFigures, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, hash_of_description,
+    is_hash, length_ranges,
 };
 use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
 use crate::pack::Dtype;
@@ -163,8 +163,9 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     if !is_hash(&manifest.build) {
         problems.push(format!("`build` is no hash: {}", manifest.build));
     }
-    if !is_hash(&manifest.description) {
-        problems.push(format!("`description` is no hash: {}", manifest.description));
+    let expected = hash_of_description(&manifest.schema);
+    if manifest.description != expected {
+        problems.push(format!("`description` is {}, the hash of `schema` is {expected}", manifest.description));
     }
     problems
 }
