@@ -144,5 +144,5 @@ def test_options_go_over_the_description(tmp_path: pathlib.Path) -> None:
         build(tmp_path / "no", delay="5x", formats="jagged")
     with pytest.raises(shardback.OptionError, match="belongs to a cut-off at the time"):
         build(tmp_path / "no", cutoff="day", delay="5m", formats="jagged")
-    with pytest.raises(shardback.OptionError, match="the table impressions has none; describe it with --config"):
+    with pytest.raises(shardback.OptionError, match="none is known of the table impressions; give `time`"):
         shardback.build(impressions=SHOWN, clicks=EVENTS, out=tmp_path / "no", date=DAY, cutoff="time")

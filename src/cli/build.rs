@@ -168,6 +168,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         print::out(&describe(&summary))?;
     }
     if !quiet {
+        plan.notes().iter().for_each(|note| print::err(&format!("note: {note}")));
         places::other_builds(&plan.options().out, &summary).iter().for_each(|note| print::err(note));
     }
     Ok(Exit::Done)

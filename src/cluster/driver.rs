@@ -17,7 +17,7 @@ use crate::manifest::record::{Record, Seen, TOOL};
 use crate::manifest::statistics::Figures;
 use crate::manifest::{Rejected, Shard};
 use crate::pipeline;
-use crate::unify::{Actions, Impressions};
+use crate::unify::{self, Actions, Impressions};
 
 /// What all tasks have found and done.
 struct Results {
@@ -127,6 +127,7 @@ impl Driver {
         {
             return Err(changed());
         }
+        unify::refuse_other_units(&impressions, &actions)?;
         let run = run_record(&self.plan, engine, &impressions, &actions, &parts)?;
         for ((index, &day), seen) in self.plan.days().iter().enumerate().zip(seen) {
             self.day(day, (shards[index], impressions.samples[index]), seen, &parts, &run)?;

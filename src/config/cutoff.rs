@@ -99,7 +99,7 @@ pub(super) fn check(options: &mut Options) -> Result<()> {
     }
     if options.schema.samples.time.is_none() {
         let problem = format!(
-            "\"time\" is the time of each sample, and the table {} has none; describe it with --config, with `time`",
+            "\"time\" is that of each sample, and none is known of the table {}; give `time` in a description's [samples]",
             options.schema.samples.name
         );
         return Err(invalid("--cutoff", problem));

@@ -10,7 +10,7 @@ pub use cutoff::{CutoffOptions, TimeCutoff};
 
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype};
-use crate::schema::{self, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
+use crate::schema::{self, ActionTable, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -254,6 +254,17 @@ impl Plan {
     #[must_use]
     pub fn contents(&self) -> &Contents {
         &self.contents
+    }
+
+    /// What a person should know of the options and may not expect.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let Some(TimeCutoff { delay_micros: 0, .. }) = self.options.time_cutoff else { return Vec::new() };
+        let tables = self.options.schema.actions.iter().filter(|table| table.time.is_none());
+        let note = |table: &ActionTable| {
+            format!("the table {} has no `time`: its actions count from the end of their day on", table.name)
+        };
+        tables.map(note).collect()
     }
 
     /// The days to build, ascending, without gaps; at least one.

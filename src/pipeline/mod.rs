@@ -203,6 +203,7 @@ impl<I: ItemId> Run<'_, I> {
         let samples = Samples::new(samples, &customers, plan, budget)?;
         let spooled = Spool::new(buckets, plan.contents().feature_packing().width(), budget, folder);
         let read = self.actions(plan, action_sources, &customers, &spooled, folder, summary)?;
+        unify::refuse_other_units(&impressions, &read)?;
         budget.give_back(reading);
         let input = histories::Input {
             samples,

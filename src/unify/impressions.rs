@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Clock;
 use super::columns::Reader;
 use super::reject::{Fault, Reject, Rejects};
 use super::roles::Roles;
@@ -27,6 +28,8 @@ pub struct Impressions {
     pub samples: Vec<u64>,
     /// For each day of the plan the times of its requests, where they are cut-offs; nothing of a day without any.
     pub spans: Vec<Option<TimeSpan>>,
+    /// About when its requests are, where they have times.
+    pub clock: Clock,
     /// The rows that were left out, in no order; none where they were spilled.
     pub rejects: Vec<Reject>,
     /// The rows that were left out where they are too many for memory.
@@ -51,6 +54,7 @@ impl Impressions {
             rows: vec![0; days],
             samples: vec![0; days],
             spans: vec![None; days],
+            clock: Clock::default(),
             rejects: Vec::new(),
             spilled: None,
             sent: 0,
@@ -81,6 +85,7 @@ impl Impressions {
         add(&mut self.samples, &other.samples);
         let spans = self.spans.iter_mut().zip(other.spans);
         spans.for_each(|(span, other)| other.into_iter().for_each(|other| TimeSpan::widen(span, other)));
+        self.clock.merge(&other.clock);
         self.rejects.extend(other.rejects);
         self.sent += other.sent;
         self.lines += other.lines;
@@ -94,6 +99,12 @@ impl Impressions {
     fn see(&mut self, first: Day, last: Day) {
         let (known_first, known_last) = self.first_and_last.unwrap_or((first, last));
         self.first_and_last = Some((known_first.min(first), known_last.max(last)));
+    }
+
+    /// Takes note of the time of a request of the plan's day number `day`.
+    fn see_time(&mut self, day: usize, time: i64) {
+        TimeSpan::widen(&mut self.spans[day], TimeSpan { first: time, last: time });
+        self.clock.see(std::iter::once(time));
     }
 
     /// Refuses lines of JSON that mostly show nothing: as a line may lack any key, that is how keys of other names look.
@@ -214,7 +225,7 @@ fn read_rows<I: ItemId>(
                         if let (true, Some(&pack::Value::Integer(time))) =
                             (table.roles.has_request_times, values.first())
                         {
-                            TimeSpan::widen(&mut found.spans[day], TimeSpan { first: time, last: time });
+                            found.see_time(day, time);
                         }
                     }
                 }
@@ -280,8 +291,7 @@ impl<'a> Plain<'a> {
         found.samples[day] += shown.samples.len() as u64;
         if let (true, Some(times)) = (self.table.roles.has_request_times, self.values.first()) {
             // Also of rows that show nothing: a span may be wider than it has to be.
-            let mut widen = |&time: &i64| TimeSpan::widen(&mut found.spans[day], TimeSpan { first: time, last: time });
-            times.values.iter().for_each(&mut widen);
+            times.values.iter().for_each(|&time| found.see_time(day, time));
         }
         Ok(())
     }

@@ -219,8 +219,44 @@ fn options_that_do_not_fit_the_cutoff_are_refused() {
     let mut command = shardback();
     command.args(["build", "--impressions", "x", "--clicks", "y", "--date", DAY, "--cutoff", "time", "--out", "z"]);
     let Run { code, stderr, .. } = run(&mut command);
-    let expected = "the table impressions has none; describe it with --config, with `time`";
+    let expected = "none is known of the table impressions; give `time` in a description's [samples]";
     assert!(code == 2 && stderr.contains(expected), "{code} {stderr}");
+}
+
+/// Seconds that are read as milliseconds would put every action long before every request, and nobody would see it in the rows.
+#[test]
+fn times_in_another_unit_are_refused() {
+    let world = World::new(&[(1, 7, 50)], &[(1, 100, 10, DAY)]);
+    let config = world.0.path().join("shop.toml");
+    let mixed = DESCRIPTION.replacen(
+        "day = \"d\"\ntime = { column = \"t\", unit = \"s\" }",
+        "day = \"d\"\ntime = { column = \"t\", unit = \"ms\" }",
+        1,
+    );
+    assert_ne!(mixed, DESCRIPTION);
+    fs::write(&config, mixed).unwrap();
+    let Run { code, stderr, .. } = world.run(&[]);
+    let expected = "actions.views.time: half of its times are before 1970-01-2";
+    assert!(code == 1 && stderr.contains(expected) && stderr.contains("another `unit`"), "{code} {stderr}");
+    assert!(!world.jagged().exists());
+}
+
+/// A table without times has them at the end of its days, and the program says so.
+#[test]
+fn a_table_without_times_is_noted() {
+    let world = World::new(&[(1, 7, 50), (1, 8, 86_400)], &[(1, 100, 10, DAY)]);
+    let description = DESCRIPTION.replacen("day = \"d\"\ntime = { column = \"t\", unit = \"s\" }", "day = \"d\"", 1);
+    fs::write(world.0.path().join("shop.toml"), description).unwrap();
+    let mut command = shardback();
+    command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--format", "jagged"]);
+    command.args(["--from", DAY, "--to", "2025-08-17", "--shards", "1"]).arg("--out").arg(world.0.path().join("out"));
+    let Run { code, stderr, .. } = run(&mut command);
+    let note = "note: the table views has no `time`: its actions count from the end of their day on";
+    assert!(code == 0 && stderr.contains(note), "{code} {stderr}");
+    let open =
+        |day: &str| Shard::open(&world.0.path().join(format!("out/jagged/dt={day}/shard-00000.safetensors"))).unwrap();
+    assert_eq!(requests(&open(DAY)), [(50, 0, vec![])]);
+    assert_eq!(requests(&open("2025-08-17")), [(86_400, 0, vec![100])]);
 }
 
 /// All files of an output, without the records of runs.
