@@ -328,6 +328,7 @@ fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<
         let of_customer = |(place, &window): (usize, &Window)| Request {
             time: 0,
             at_cutoff: 0,
+            hidden_late: 0,
             customer: place as i64,
             id: 0,
             end: ((place + 1) * rows_per_customer) as u64,

@@ -14,7 +14,7 @@ use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, TimeSpan};
 use crate::fsio::{ClusterRun, Output};
 use crate::manifest::record::{Record, Seen, TOOL};
-use crate::manifest::statistics::Figures;
+use crate::manifest::statistics::{Figures, hidden_late};
 use crate::manifest::{Rejected, Shard};
 use crate::pipeline;
 use crate::unify::{self, Actions, Impressions};
@@ -232,6 +232,8 @@ fn run_record(
         inputs: Vec<Table<'a>>,
         peak_memory_bytes: Option<u64>,
         spilled_bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hidden_late: Option<u64>,
     }
     #[derive(Serialize)]
     struct Table<'a> {
@@ -257,6 +259,8 @@ fn run_record(
         inputs: std::iter::once(shown).chain(done).collect(),
         peak_memory_bytes: parts.iter().filter_map(|part| part.peak_memory).max(),
         spilled_bytes: parts.iter().map(|part| part.spilled).sum(),
+        // Of all days together, as all have this record.
+        hidden_late: hidden_late(plan, parts.iter().flat_map(|part| &part.days).map(|files| &files.figures)),
     };
     let mut bytes = serde_json::to_vec_pretty(&record).invariant("the record of a run can be printed")?;
     bytes.push(b'\n');

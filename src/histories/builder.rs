@@ -203,6 +203,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
                 id: request.id,
                 end: request.end as u64,
                 at_cutoff: cut.at_cutoff,
+                hidden_late: cut.hidden_late,
                 window: cut.window,
             });
             Piece { requests: requests.collect(), items: day.items, columns: day.columns, values: Arc::clone(&values) }

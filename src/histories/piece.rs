@@ -97,7 +97,9 @@ pub struct Request {
     /// Where its samples end in the piece; they begin where those of the request before end.
     pub end: u64,
     /// How many actions stood exactly at its cut-off, and so are not seen; 0 where the cut-off is the day.
-    pub at_cutoff: u64,
+    pub at_cutoff: u32,
+    /// How many actions it would see if they had been known by its day; 0 where the cut-off is the day.
+    pub hidden_late: u32,
     /// The history.
     pub window: Window,
 }

@@ -35,7 +35,9 @@ pub(super) struct Cutter<'a, I> {
 pub(super) struct Cut {
     pub(super) window: Window,
     /// How many actions stood exactly at its cut-off.
-    pub(super) at_cutoff: u64,
+    pub(super) at_cutoff: u32,
+    /// How many it would see if they had been known by its day.
+    pub(super) hidden_late: u32,
 }
 
 /// The run of a customer's order that was copied last, and where to.
@@ -224,21 +226,34 @@ impl<'a, I: ItemId> Cutter<'a, I> {
 
 /// What a request sees of what its day lets it see: the window is into that.
 fn cut<I: ItemId, R: Row>(plan: &Plan, visible: &Visible, actions: &[Entry<I, R>], time: i64) -> Cut {
-    let time_of = |place: usize| actions[place].key.time();
-    let (range, at_cutoff) = match plan.options().time_cutoff {
-        None => (0..visible.len(), 0),
-        Some(cutoff) => {
-            let (first, before) = cutoff.bounds(time);
-            let start = visible.count(|place| time_of(place) >= before);
-            let at = start - visible.count(|place| time_of(place) > before);
-            (
-                start..start + in_reach(visible, start, plan.options().history, |place| time_of(place) >= first),
-                at as u64,
-            )
-        }
+    let Some(cutoff) = plan.options().time_cutoff else {
+        return cut_to(visible, actions, 0..visible.len());
     };
-    let newest = if range.is_empty() { NULL_TIME } else { time_of(visible.place(range.start)) };
-    Cut { window: Window { start: range.start as u64, length: range.len() as u64, newest }, at_cutoff }
+    let time_of = |place: usize| actions[place].key.time();
+    let (first, before) = cutoff.bounds(time);
+    let history = plan.options().history;
+    let start = visible.count(|place| time_of(place) >= before);
+    let length = in_reach(visible, start, history, |place| time_of(place) >= first);
+    // Of the whole order, from the newest that is early enough to the oldest that could be seen.
+    let newest = actions.partition_point(|action| action.key.time() >= before);
+    let behind = if length == history {
+        visible.place(start + length - 1) + 1
+    } else {
+        actions.partition_point(|action| action.key.time() >= first)
+    };
+    // No more than 32 bits number.
+    Cut {
+        at_cutoff: (start - visible.count(|place| time_of(place) > before)) as u32,
+        hidden_late: behind.saturating_sub(newest).saturating_sub(length) as u32,
+        ..cut_to(visible, actions, start..start + length)
+    }
+}
+
+/// A cut of what a day lets its requests see.
+fn cut_to<I: ItemId, R: Row>(visible: &Visible, actions: &[Entry<I, R>], range: Range<usize>) -> Cut {
+    let newest = if range.is_empty() { NULL_TIME } else { actions[visible.place(range.start)].key.time() };
+    let window = Window { start: range.start as u64, length: range.len() as u64, newest };
+    Cut { window, at_cutoff: 0, hidden_late: 0 }
 }
 
 /// How many actions from `start` on a request sees, at most K: those that lie within its look-back.

@@ -31,6 +31,8 @@ pub struct Figures {
     gap: Option<i64>,
     /// The actions exactly at the cut-offs of requests, where requests have times.
     at_cutoff: u64,
+    /// The actions that requests would see if they had been known by their day, as far as they were read.
+    hidden_late: u64,
     /// The hash of what the shard holds (customers, samples and histories), as [`hash_hex`](super::hash_hex) writes it.
     pub content: String,
 }
@@ -61,7 +63,8 @@ impl Figures {
         self.requests += 1;
         self.samples += samples as u64;
         self.newest = self.newest.max(request.window.newest);
-        self.at_cutoff += request.at_cutoff;
+        self.at_cutoff += u64::from(request.at_cutoff);
+        self.hidden_late += u64::from(request.hidden_late);
         if request.window.newest != NULL_TIME {
             let gap = request.time.saturating_sub(request.window.newest);
             self.gap = Some(self.gap.map_or(gap, |known| known.min(gap)));
@@ -79,6 +82,15 @@ impl Figures {
         }
         self.lengths[range] += 1;
     }
+}
+
+/// How many actions that arrived late are hidden from the requests of a day whose shards have these figures, where cut-offs are times.
+///
+/// Of those of later days it counts what the run has read, so that it depends on which days are built together, and stands in no
+/// manifest.
+#[must_use]
+pub fn hidden_late<'a>(plan: &Plan, shards: impl Iterator<Item = &'a Figures>) -> Option<u64> {
+    plan.options().time_cutoff.map(|_| shards.map(|shard| shard.hidden_late).sum())
 }
 
 /// The statistics of a day whose shards have these figures.
@@ -140,6 +152,7 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figur
         newest: NULL_TIME,
         gap: None,
         at_cutoff: 0,
+        hidden_late: 0,
         content: String::new(),
     };
     let mut content = Xxh3Default::new();

@@ -322,7 +322,7 @@ impl<I: ItemId> Run<'_, I> {
                 if self.observer.cancelled() {
                     return Err(Error::Interrupted);
                 }
-                let record = day::run_record(summary)?;
+                let record = day::run_record(summary, &staged)?;
                 let finish = move || staged.finish(self.output, &record);
                 let thread = Builder::new().name("publish".to_owned()).spawn_scoped(scope, finish);
                 finishing = Some(thread.map_err(Error::io("start a thread to publish to", self.output.path()))?);

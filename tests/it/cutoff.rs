@@ -148,6 +148,20 @@ fn late_arrivals_are_hidden_until_their_day() {
     let (shard, _) = world.built(&[]);
     assert_eq!(requests(&shard), [(35, 1, vec![102, 100, 104]), (50, 0, vec![103, 102, 100, 104])]);
     assert_eq!(shard.header().stored.unwrap().actions, 4);
+    let hidden = |folder: &Path| {
+        let run = fs::read_to_string(folder.join("_run.json")).unwrap();
+        run.lines().find(|line| line.contains("hidden_late")).map(|line| line.trim().to_owned())
+    };
+    // The run has not read the day on which it became known.
+    assert_eq!(hidden(&world.jagged()).as_deref(), Some("\"hidden_late\": 0"));
+    let mut command = shardback();
+    command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--quiet", "--shards", "1"]);
+    command
+        .args(["--format", "jagged", "--from", DAY, "--to", "2025-08-17"])
+        .arg("--out")
+        .arg(world.0.path().join("out"));
+    assert_eq!(run(&mut command).stderr, "");
+    assert_eq!(hidden(&world.jagged()).as_deref(), Some("\"hidden_late\": 2"), "one action of two requests");
 }
 
 /// A cut-off at the time has no use for a null time: such rows are bad, of samples and of actions alike.
