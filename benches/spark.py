@@ -2,11 +2,12 @@
 
     python benches/spark.py                       ten million actions, five rounds; prints a table in Markdown
     python benches/spark.py --actions 10,100      how both grow
+    python benches/spark.py --cutoff time         each request's history at its own time
     python benches/spark.py --smoke               small tables, to see that everything works
 
 The cluster is Spark's own on this machine: executors in processes of their own, with a core each. Each contestant has a session of
 its own with the same settings. They take turns; the rows of the first turn are compared, and the first turns are not measured, as
-Java compiles for long. What the plain pipeline does is benches/peers/spark_wide.py; it writes wide Parquet, which is what Spark can write.
+Java compiles for long. What the plain pipeline does is benches/peers/spark_wide.py, or spark_at_time.py; it writes wide Parquet, which is what Spark can write.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def session(executor_memory: str):
     )
 
 
-def contestant(name: str, executor_memory: str, task_memory: str, connection) -> None:
+def contestant(name: str, executor_memory: str, task_memory: str, cutoff: str, connection) -> None:
     """Runs jobs as they are asked for: takes (tables, out), gives seconds, bytes shuffled and the memory of an executor."""
     spark = session(executor_memory)
     seen: set[int] = set()
@@ -71,26 +72,30 @@ def contestant(name: str, executor_memory: str, task_memory: str, connection) ->
         tables, out = wanted
         with ExecutorMemory() as memory:
             started = time.perf_counter()
-            run(name, spark, tables, out, task_memory)
+            run(name, spark, tables, out, task_memory, cutoff)
             seconds = time.perf_counter() - started
         connection.send((seconds, shuffled(spark, seen), memory.most))
     spark.stop()
 
 
-def run(name: str, spark, tables: pathlib.Path, out: pathlib.Path, task_memory: str) -> None:
+def run(name: str, spark, tables: pathlib.Path, out: pathlib.Path, task_memory: str, cutoff: str) -> None:
     if name == "plain":
+        import spark_at_time
         import spark_wide
 
-        spark_wide.build(spark, tables, DAY, out)
+        (spark_at_time if cutoff == "time" else spark_wide).build(spark, tables, DAY, out)
         return
     import shardback.spark
 
     frames = {table: spark.read.parquet(str(tables / table)) for table in ("clicks", "add_to_carts", "previous_orders")}
     formats = {"wide": "parquet", "jagged": "jagged"}[name]
     impressions = spark.read.parquet(str(tables / "impressions"))
-    shardback.spark.build(
-        spark, impressions=impressions, **frames, out=out, date=DAY, formats=formats, memory=task_memory
-    )
+    given = {"out": out, "date": DAY, "formats": formats, "memory": task_memory}
+    if cutoff == "time":
+        described = {"samples": impressions, **frames}
+        shardback.spark.build(spark, config=PEERS / "shown.toml", tables=described, cutoff="time", **given)
+        return
+    shardback.spark.build(spark, impressions=impressions, **frames, **given)
 
 
 def shuffled(spark, seen: set[int]) -> int:
@@ -166,7 +171,7 @@ def main() -> None:
     ]
     for actions in given.actions:
         sizes = prepare.sizes(round(actions * 1e6), IMPRESSION_ROWS)
-        tables = prepare.tables(work, settings, jobs.Tables(), sizes)
+        tables = prepare.tables(work, settings, jobs.Tables(described=given.cutoff == "time"), sizes)
         results = compare(given, work, tables)
         plain = statistics.median(run[0] for run in results["plain"][0]) if "plain" in results else None
         for name, (runs, written) in results.items():
@@ -192,7 +197,7 @@ def compare(given: argparse.Namespace, work: pathlib.Path, tables: pathlib.Path)
     for name in given.contestants:
         here, there = context.Pipe()
         processes[name] = context.Process(
-            target=contestant, args=(name, given.executor_memory, given.task_memory, there), daemon=False
+            target=contestant, args=(name, given.executor_memory, given.task_memory, given.cutoff, there), daemon=False
         )
         processes[name].start()
         connections[name] = here
@@ -227,6 +232,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="measured runs of each")
     parser.add_argument("--executor-memory", default="5g", help="the heap of an executor")
     parser.add_argument("--task-memory", default="1GiB", help="the memory of a task of shardback, outside the heap")
+    parser.add_argument("--cutoff", choices=["day", "time"], default="day", help="from when on nothing is seen")
     parser.add_argument("--smoke", action="store_true", help="small tables, and each twice")
     parser.add_argument("--binary", help="a shardback that is built already")
     parser.add_argument("--work", type=pathlib.Path, default=prepare.REPOSITORY / "target" / "peers", metavar="FOLDER")

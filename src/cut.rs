@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Invariant, Result};
 use crate::event::{ItemId, customer_hash, shard_of};
-use crate::histories::{Budget, Histories, Piece, Request, Window, own_windows};
+use crate::histories::{Budget, Histories, Piece, Request, Stretch, Window, stretches};
 
 /// The rows of one shard: customers by hash, each with its samples, as parts of the day's pieces.
 pub struct ShardRows<'a, I> {
@@ -19,7 +19,7 @@ pub struct ShardRows<'a, I> {
     pub requests: u64,
     /// Its distinct customers.
     pub customers: u64,
-    /// The lengths of the histories, summed up, those that neighbouring requests share once.
+    /// The actions that the requests see, those that neighbours share once.
     pub actions: u64,
     histories: &'a Histories<'a, I>,
     day: usize,
@@ -121,9 +121,9 @@ impl<I: ItemId> Block<I> {
         })
     }
 
-    /// The windows of the requests, those that neighbours share once.
-    pub fn own_windows(&self) -> impl Iterator<Item = &Window> {
-        own_windows(&self.piece.requests[self.requests.clone()])
+    /// The actions that the requests see, those that neighbours share once.
+    pub fn stretches(&self) -> impl Iterator<Item = Stretch> {
+        stretches(&self.piece.requests[self.requests.clone()])
     }
 
     /// For each row its window.
@@ -184,7 +184,7 @@ pub fn cut<'a, I: ItemId>(histories: &'a Histories<'a, I>, day: usize, shards: u
             rows.rows += (first_row(&requests, end) - first_row(&requests, start)) as u64;
             rows.requests += (end - start) as u64;
             rows.customers += requests[start..end].chunk_by(|a, b| a.customer == b.customer).count() as u64;
-            rows.actions += own_windows(&requests[start..end]).map(|window| window.length).sum::<u64>();
+            rows.actions += stretches(&requests[start..end]).map(|stretch| stretch.length).sum::<u64>();
             rows.parts.push(Part { piece, requests: start..end });
             start = end;
         }

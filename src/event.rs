@@ -110,6 +110,26 @@ impl std::str::FromStr for Day {
     }
 }
 
+/// The first and the last of some times, in microseconds since the epoch, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeSpan {
+    /// The first.
+    pub first: i64,
+    /// The last.
+    pub last: i64,
+}
+
+impl TimeSpan {
+    /// All times that there are.
+    pub const ALL: Self = Self { first: i64::MIN, last: i64::MAX };
+
+    /// Widens a span, where there is one, to hold another.
+    pub fn widen(span: &mut Option<Self>, other: Self) {
+        let known = span.get_or_insert(other);
+        *known = Self { first: known.first.min(other.first), last: known.last.max(other.last) };
+    }
+}
+
 /// The width of item ids in the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemDtype {

@@ -326,6 +326,9 @@ fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<
         (0..rows.starts.len()).step_by(rows_per_customer).map(|row| rows.window(row as i64)).collect();
     let piece = |windows: &[Window]| {
         let of_customer = |(place, &window): (usize, &Window)| Request {
+            time: 0,
+            at_cutoff: 0,
+            hidden_late: 0,
             customer: place as i64,
             id: 0,
             end: ((place + 1) * rows_per_customer) as u64,

@@ -27,10 +27,13 @@ class Tables:
     format: str = "parquet"
     # The share of all actions that one customer has.
     giant_share: float = 0.0
+    # Whether impressions have times.
+    described: bool = False
 
     def name(self, sizes):
         giant = f"-giant-{self.giant_share}" if self.giant_share else ""
-        return f"{self.format}-{sizes.actions}-{sizes.impression_rows}{giant}"
+        described = "-described" if self.described else ""
+        return f"{self.format}-{sizes.actions}-{sizes.impression_rows}{giant}{described}"
 
     def rows_name(self, sizes):
         """Tables with the same one have the same rows, whatever their format."""
@@ -50,6 +53,12 @@ class Contestant:
     tables: Tables = Tables()
     # As many as the whole comparison uses, if it is None.
     threads: int | None = None
+    # `day` or `time`, where the tables are described.
+    cutoff: str | None = None
+
+    def rows_name(self, sizes):
+        """Contestants with the same one have the same rows."""
+        return self.tables.rows_name(sizes) + ("-time" if self.cutoff == "time" else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +94,11 @@ def command(contestant, job, settings, tables, out):
         script = str(pathlib.Path(__file__).with_name(contestant.script))
         given = [str(tables), str(out), *wanted, "--input", contestant.tables.format, "--threads", threads]
         return [settings.python, script, *given]
+    if contestant.cutoff:
+        named = ("impressions", "clicks", "add_to_carts", "previous_orders")
+        places = [f"--table={'samples' if table == 'impressions' else table}={tables / table}" for table in named]
+        paths = ["--config", str(pathlib.Path(__file__).with_name("shown.toml")), *places, "--cutoff", contestant.cutoff]
+        return [settings.binary, "build", *paths, *options(contestant, wanted, threads, settings, out)]
     paths = [
         argument
         for option, table in (
@@ -95,10 +109,14 @@ def command(contestant, job, settings, tables, out):
         )
         for argument in (option, str(tables / table))
     ]
-    options = ["--out", str(out), "--from", wanted[0], "--to", wanted[-1], "--threads", threads, "--quiet"]
-    options += ["--format", output_format(contestant)]
-    options += ["--memory", settings.memory] if settings.memory else []
-    return [settings.binary, "build", *paths, *options]
+    return [settings.binary, "build", *paths, *options(contestant, wanted, threads, settings, out)]
+
+
+def options(contestant, wanted, threads, settings, out):
+    """What a build is asked for beside its tables."""
+    given = ["--out", str(out), "--from", wanted[0], "--to", wanted[-1], "--threads", threads, "--quiet"]
+    given += ["--format", output_format(contestant)]
+    return given + (["--memory", settings.memory] if settings.memory else [])
 
 
 def results(contestant, job, out):
@@ -129,6 +147,19 @@ def duckdb_wide(**others):
 
 def spark_wide(**others):
     return Contestant("spark", "Spark, wide Parquet", "wide", "spark_wide.py", **others)
+
+
+def at_day_and_at_time(form):
+    described = Tables(described=True)
+    return (
+        shardback(form, "shardback, cut-off at the day", tables=described, cutoff="day"),
+        shardback(form, "shardback, cut-off at the time", tables=described, cutoff="time"),
+    )
+
+
+def polars_at_time():
+    label = "Polars, wide Parquet, cut-off at the time"
+    return Contestant("polars", label, "wide", "polars_at_time.py", tables=Tables(described=True), cutoff="time")
 
 
 def one_and_all(threads, form):
@@ -162,6 +193,9 @@ def all_jobs(threads):
             "one day from NDJSON, jagged",
             (shardback("jagged", tables=ndjson), polars_two_files(tables=ndjson)),
         ),
+        Job("time-day", "one day, jagged", at_day_and_at_time("jagged")),
+        Job("time-days", two_weeks, at_day_and_at_time("jagged"), IMPRESSION_DAYS),
+        Job("time-wide-day", "one day, wide Parquet", (*reversed(at_day_and_at_time("wide")), polars_at_time())),
         Job("threads", "one day, wide Parquet", one_and_all(threads, "wide")),
         Job("threads-days", two_weeks, one_and_all(threads, "jagged"), IMPRESSION_DAYS),
         Job(

@@ -22,25 +22,44 @@ def samples(given, day):
     return exploded.filter(pl.col("item_id").is_not_null())
 
 
+def samples_at_time(given, day):
+    """The same, with the time of the request."""
+    impressions = _scan(given, "impressions", on_day(given.root, "impressions", day))
+    items = impressions.select("customer_id", "shown_at", "impressions").explode("impressions").unnest("impressions")
+    return items.filter(pl.col("item_id").is_not_null()).select("customer_id", "shown_at", "item_id", "is_order")
+
+
 def histories(given, day, customers):
     """For each of the customers that have any: items and types of the newest actions, as two lists."""
     end = datetime.date.fromisoformat(day)
-    orders = _scan(given, "previous_orders", whole(given.root, "previous_orders"))
-    order_date = pl.col("order_date").str.to_date() if given.input == "json" else pl.col("order_date")
-    orders = orders.with_columns(order_date).filter(pl.col("order_date") < end)
-    clicks = _scan(given, "clicks", before_day(given.root, "clicks", day))
-    carts = _scan(given, "add_to_carts", before_day(given.root, "add_to_carts", day))
-    actions = pl.concat([
-        _actions(clicks, "item_id", _time(given, "click_time"), 1),
-        _actions(carts, "config_id", _time(given, "occurred_at"), 2),
-        _actions(orders, "config_id", pl.col("order_date").cast(pl.Datetime("us", "UTC")), 3),
-    ])
-    of_customers = actions.join(customers, on="customer_id", how="semi")
-    newest_first = of_customers.sort("time", _tie(), "action", "action_type", descending=[True, False, True, True])
+    files = {name: before_day(given.root, name, day) for name in ("clicks", "add_to_carts")}
+    newest_first = _newest_first(given, customers, files, pl.col("order_date") < end, pl.col("order_date"))
     # Groups keep the order of their rows.
     return newest_first.group_by("customer_id").agg(
         pl.col("action").head(HISTORY).alias("actions"), pl.col("action_type").head(HISTORY).alias("action_types")
     )
+
+
+def actions_at_time(given, day, customers):
+    """All actions of the customers that are known by the day, newest first; those of a day without a time stand at its end."""
+    end = datetime.date.fromisoformat(day)
+    files = {name: before_day(given.root, name, day) + on_day(given.root, name, day) for name in ("clicks", "add_to_carts")}
+    at_the_end = pl.col("order_date").cast(pl.Datetime("us")) + pl.duration(days=1, microseconds=-1)
+    return _newest_first(given, customers, files, pl.col("order_date") <= end, at_the_end)
+
+
+def _newest_first(given, customers, files, known, order_time):
+    orders = _scan(given, "previous_orders", whole(given.root, "previous_orders"))
+    order_date = pl.col("order_date").str.to_date() if given.input == "json" else pl.col("order_date")
+    orders = orders.with_columns(order_date).filter(known)
+    clicks, carts = _scan(given, "clicks", files["clicks"]), _scan(given, "add_to_carts", files["add_to_carts"])
+    actions = pl.concat([
+        _actions(clicks, "item_id", _time(given, "click_time"), 1),
+        _actions(carts, "config_id", _time(given, "occurred_at"), 2),
+        _actions(orders, "config_id", order_time.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), 3),
+    ])
+    of_customers = actions.join(customers, on="customer_id", how="semi")
+    return of_customers.sort("time", _tie(), "action", "action_type", descending=[True, False, True, True])
 
 
 def _tie():

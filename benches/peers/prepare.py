@@ -62,7 +62,7 @@ def tables(work, settings, wanted, sizes):
             "giant-share": wanted.giant_share,
             "format": wanted.format,
         }
-        given = [f"--{option}={value}" for option, value in options.items()]
+        given = [f"--{option}={value}" for option, value in options.items()] + ["--described"] * wanted.described
         subprocess.run([settings.binary, "generate", unfinished, *given, "--quiet"], check=True)
         unfinished.rename(folder)
     # Every engine finds the tables in the page cache, as far as there is room for them.

@@ -164,7 +164,7 @@ def run_job(job, contestants, given, work, settings, sizes, expected=None):
             say(f"{job.name}: {contestant.label}, run {turn + 1} of {given.runs}: {measured.seconds:.2f} s")
             runs[contestant].append(measured)
             if turn == 0 and expected:
-                of_tables = expected / contestant.tables.rows_name(sizes)
+                of_tables = expected / contestant.rows_name(sizes)
                 of_tables.mkdir(parents=True, exist_ok=True)
                 folders = jobs.results(contestant, job, out)
                 script(settings, "rows.py", contestant.form, *folders, "--expected", of_tables)

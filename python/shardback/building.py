@@ -45,6 +45,9 @@ def build(
     formats: str | Iterable[str] = ("parquet", "dense"),
     history: int | None = None,
     lookback_days: int | None = None,
+    cutoff: str | None = None,
+    lookback: str | None = None,
+    delay: str | None = None,
     item_dtype: str = "i32",
     invalid: str = "fail",
     day_zone: str | None = None,
@@ -82,6 +85,10 @@ def build(
         formats: what to write: some of `parquet`, `dense`, `jagged`.
         history: K, how many actions a row has; 1000, or what the description says, if not given.
         lookback_days: how many days back a sample sees; all of them, or what the description says, if not given.
+        cutoff: from when on nothing is seen: `day`, that of the sample, or `time`, its own; `day`, or what the description says, if not
+            given.
+        lookback: with `cutoff="time"` how far back a request sees, as "90d", "12h" or "30m".
+        delay: with `cutoff="time"`: an action is seen only so long after its time, as "5m" or "30s".
         item_dtype: `i32` or `i64`, the width of item ids.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
         day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
@@ -120,6 +127,9 @@ def build(
         formats=formats,
         history=history,
         lookback_days=lookback_days,
+        cutoff=cutoff,
+        lookback=lookback,
+        delay=delay,
         item_dtype=item_dtype,
         invalid=invalid,
         day_zone=day_zone,

@@ -186,13 +186,7 @@ class Day:
         Raises:
             OptionError: there is no such row, or `out` is of another shape or dtype.
         """
-        numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
-        if numbers.ndim != 1 or (numbers.size and not np.issubdtype(numbers.dtype, np.integer)):
-            raise OptionError(f"rows: expected whole numbers [B], found {numbers.dtype} {list(numbers.shape)}")
-        if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
-            raise OptionError(f"rows: expected 0 to {len(self) - 1}, found {numbers.min()} to {numbers.max()}")
-        if threads is not None and threads < 1:
-            raise OptionError("threads: use 1 or more, or leave it out for one per processor")
+        numbers = self._rows_of(rows, threads)
         shape = (len(numbers), self.manifest.history)
         dtype = np.dtype("<i8" if self.manifest.item_dtype == "i64" else "<i4")
         actions, types = (np.empty(shape, dtype), np.empty(shape, np.uint8)) if out is None else out
@@ -204,6 +198,40 @@ class Day:
         if numbers.size:
             self._day.dense(numbers.tolist(), _bytes(actions), _bytes(types), threads or 0)
         return actions, types
+
+    def dense_column(self, name: str, rows: npt.ArrayLike | slice, *, threads: int | None = None) -> Array:
+        """Another column of actions of some rows, padded as `dense` pads items and types.
+
+        Args:
+            name: `action_times`, or `action_` and the name of a feature.
+            rows: their numbers [B], in any order and with repetitions, or a slice.
+            threads: how many threads work; one for each processor if not given.
+
+        Returns:
+            [B, K] in the column's dtype, zeros behind the history.
+
+        Raises:
+            OptionError: there is no such row or column.
+        """
+        numbers = self._rows_of(rows, threads)
+        dtypes = {known: dtype for known, dtype, is_wide in self._day.extra_columns if is_wide}
+        if name not in dtypes:
+            raise OptionError(f"name: `{name}` is none of {', '.join(dtypes) or 'no columns of actions'}")
+        out = np.empty((len(numbers), self.manifest.history), _DTYPES[dtypes[name]])
+        if out.size:
+            self._day.dense_column(name, numbers.tolist(), _bytes(out), threads or 0)
+        return out
+
+    def _rows_of(self, rows: npt.ArrayLike | slice, threads: int | None) -> Array:
+        """The numbers of rows, checked."""
+        numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
+        if numbers.ndim != 1 or (numbers.size and not np.issubdtype(numbers.dtype, np.integer)):
+            raise OptionError(f"rows: expected whole numbers [B], found {numbers.dtype} {list(numbers.shape)}")
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
+            raise OptionError(f"rows: expected 0 to {len(self) - 1}, found {numbers.min()} to {numbers.max()}")
+        if threads is not None and threads < 1:
+            raise OptionError("threads: use 1 or more, or leave it out for one per processor")
+        return numbers
 
 
 class Days(Sequence[Day]):

@@ -69,6 +69,7 @@ class Contents:
     """The columns of a day beside those that every day has.
 
     Attributes:
+        request_time: whether requests have times, which are their cut-offs.
         request: whether requests have ids.
         labels: the labels.
         kept: the other columns of samples.
@@ -77,6 +78,7 @@ class Contents:
         features: the features of actions.
     """
 
+    request_time: bool
     request: bool
     labels: tuple[Column, ...]
     kept: tuple[Column, ...]
@@ -87,15 +89,22 @@ class Contents:
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Contents:
         columns = {name: tuple(Column(**column) for column in fields[name]) for name in ("labels", "kept", "features")}
-        return cls(request=fields["request"], position=fields["position"], times=fields["times"], **columns)
+        return cls(
+            request_time=fields.get("request_time", False),
+            request=fields["request"],
+            position=fields["position"],
+            times=fields["times"],
+            **columns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Figures of a day.
 
-    `labels` has the labels that are true or false. `actions` counts the actions in the histories by type, each customer's history once. `smallest_gap_micros` is the
-    time between the newest action used and the start of the day, in microseconds.
+    `labels` has the labels that are true or false. `actions` counts the actions in the histories by type, those that several
+    requests of a customer see once. `smallest_gap_micros` is the shortest time between a cut-off and the newest action used, in
+    microseconds. `at_cutoff` counts the actions exactly at the cut-offs of requests, where those are times.
     """
 
     samples: int
@@ -106,6 +115,15 @@ class Statistics:
     actions: Mapping[str, int]
     history_lengths: tuple[LengthRange, ...]
     smallest_gap_micros: int | None
+    at_cutoff: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCutoff:
+    """A cut-off at the time of each request, in microseconds: how late actions are seen, and how far back, or none for all of the past."""
+
+    delay_micros: int
+    lookback_micros: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +137,13 @@ class Manifest:
         tool: the program and version that wrote the day.
         date: the day.
         history: K, the length of a padded history.
-        lookback_days: how many days back a sample sees, or none for all of them.
+        lookback_days: with a cut-off at the day how many days back a sample sees, or none for all of them.
+        time_cutoff: the cut-off at the time of each request; none where it is the day.
         item_dtype: `i32` or `i64`.
         types: the number of each type of action, by its name.
         contents: the columns beside those that every day has.
-        description: the hash of the description of the tables, without where they lie and how their files are read.
+        description: the hash of `schema`.
+        schema: the description of the tables as it was understood, without where they lie and how their files are read.
         day_zone: the time zone in which the days of timestamps counted, where the build was given one.
         build: the hash of the day's content and options, the same in all formats of one build.
         shards: the files, in order.
@@ -140,10 +160,12 @@ class Manifest:
     date: datetime.date
     history: int
     lookback_days: int | None
+    time_cutoff: TimeCutoff | None
     item_dtype: str
     types: Mapping[str, int]
     contents: Contents
     description: str
+    schema: Mapping[str, Any]
     day_zone: str | None
     build: str
     shards: tuple[ShardEntry, ...]
@@ -169,10 +191,12 @@ class Manifest:
             date=datetime.date.fromisoformat(fields["dt"]),
             history=fields["history"],
             lookback_days=fields["lookback_days"],
+            time_cutoff=TimeCutoff(**fields["time_cutoff"]) if "time_cutoff" in fields else None,
             item_dtype=fields["item_dtype"],
             types=fields["types"],
             contents=Contents.parse(fields["contents"]),
             description=fields["description"],
+            schema=fields["schema"],
             day_zone=fields.get("day_zone"),
             build=fields["build"],
             shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),

@@ -9,12 +9,12 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, FromPyObject, Py, PyAny, PyErr, PyResult, Python, pyfunction};
-use shardback::config::{self, Device, Format, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{self, CutoffOptions, Device, Format, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
 use shardback::read::{Batches, Wanted};
-use shardback::schema::{self, Schema};
+use shardback::schema::{self, Cutoff, Schema};
 use shardback::unify;
 
 use crate::error::{raise, to_python};
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     description: Option<Description>,
     history: Option<usize>,
     lookback_days: Option<u32>,
+    cutoff: Option<String>,
+    lookback: Option<String>,
+    delay: Option<String>,
     item_dtype: String,
     invalid: String,
     day_zone: Option<String>,
@@ -84,7 +87,19 @@ impl Arguments {
         let memory = self.memory.map(|text| config::parse_size(&text)).transpose();
         let schema = self.description.map_or_else(|| Ok(Schema::built_in()), Description::schema);
         let schema = schema.map_err(|error| to_python(py, &error))?;
+        let cutoffs = [("day", Cutoff::Day), ("time", Cutoff::Time)];
+        let duration = |option: &str, text: Option<&String>| {
+            let micros = text.map(|text| config::parse_duration(text)).transpose();
+            micros.map_err(|problem| raise(py, "OptionError", format!("{option}: {problem}")))
+        };
+        let cutoff = CutoffOptions {
+            cutoff: self.cutoff.as_ref().map(|name| choose(py, "cutoff", name, &cutoffs)).transpose()?,
+            lookback_days: self.lookback_days,
+            lookback_micros: duration("lookback", self.lookback.as_ref())?,
+            delay_micros: duration("delay", self.delay.as_ref())?,
+        };
         let defaults = Options::described(schema, self.out, day(&self.start)?, day(&self.end)?);
+        let defaults = defaults.with_cutoff(cutoff).map_err(|error| to_python(py, &error))?;
         Ok(Options {
             formats: self
                 .formats
@@ -92,7 +107,6 @@ impl Arguments {
                 .map(|name| choose(py, "formats", name, &formats))
                 .collect::<PyResult<Vec<_>>>()?,
             history: self.history.unwrap_or(defaults.history),
-            lookback_days: self.lookback_days.or(defaults.lookback_days),
             item_dtype: choose(py, "item_dtype", &self.item_dtype, &dtypes)?,
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
             day_zone: self.day_zone,

@@ -13,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use shardback::cluster::{self, Job, Report};
 use shardback::config::Plan;
 use shardback::error::{Error, Result};
-use shardback::event::Day;
+use shardback::event::{Day, TimeSpan};
 use shardback::fsio::Attempt;
 use shardback::schema::{ActionTable, Schema};
 use shardback::{read, unify};
@@ -34,7 +34,12 @@ pub(crate) struct Sent {
     routes: Vec<i32>,
     /// A filter of the customers with impressions.
     customers: Option<PyBackedBytes>,
+    /// For each day the first and the last time of its requests; none where it is not known, or the cut-off is the day.
+    spans: Option<Spans>,
 }
+
+/// For each day the first and the last time of its requests; nothing of a day without any.
+type Spans = Vec<Option<(i64, i64)>>;
 
 impl Sent {
     /// The job, and the threads for its tasks.
@@ -53,6 +58,14 @@ impl Sent {
         let job = job.and_then(|job| match &self.customers {
             None => Ok(job),
             Some(filter) => job.with_customers(filter),
+        });
+        let spans = self.spans.map(|spans| {
+            let span = |span: (i64, i64)| TimeSpan { first: span.0, last: span.1 };
+            spans.into_iter().map(|of_day| of_day.map(span)).collect()
+        });
+        let job = job.and_then(|job| match spans {
+            None => Ok(job),
+            Some(spans) => job.with_spans(spans),
         });
         Ok((Arc::new(job.map_err(|error| to_python(py, &error))?), pool))
     }
@@ -138,16 +151,17 @@ impl Driver {
         (first.map(|day| day.to_string()), last.map(|day| day.to_string()))
     }
 
-    /// The number of shards of each day, and a filter of the customers with impressions; from the rows of [`count`]: kinds and
-    /// records.
+    /// The number of shards of each day, a filter of the customers with impressions, and for each day the first and the last time of its
+    /// requests; from the rows of [`count`]: kinds and records.
     fn counted<'py>(
         &self,
         py: Python<'py>,
         rows: Vec<(i32, Vec<u8>)>,
-    ) -> PyResult<(Vec<u32>, Option<Bound<'py, PyBytes>>)> {
+    ) -> PyResult<(Vec<u32>, Option<Bound<'py, PyBytes>>, Spans)> {
         let rows = rows.iter().map(|(kind, records)| (*kind, records.as_slice()));
         let counted = self.open(py)?.counted(rows).map_err(|error| to_python(py, &error))?;
-        Ok((counted.shards, counted.customers.map(|filter| PyBytes::new(py, &filter))))
+        let spans = counted.spans.iter().map(|span| span.map(|span| (span.first, span.last))).collect();
+        Ok((counted.shards, counted.customers.map(|filter| PyBytes::new(py, &filter)), spans))
     }
 
     /// Publishes the days.

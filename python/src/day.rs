@@ -179,6 +179,37 @@ impl Day {
         })
         .map_err(|error| to_python(py, &error))
     }
+
+    /// Gathers a column of actions of some rows into an array `[rows, K]`, given as bytes.
+    ///
+    /// Nothing else may use the array meanwhile.
+    fn dense_column(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        rows: Vec<u64>,
+        out: PyBuffer<u8>,
+        threads: usize,
+    ) -> PyResult<()> {
+        let columns = load::extra_columns(self.0.folder().contents());
+        let column = columns.iter().find(|column| column.is_wide() && column.name == name);
+        let column = column.ok_or_else(|| raise(py, "OptionError", format!("name: no column of actions `{name}`")))?;
+        let bytes = rows.len() * self.0.history() * column.dtype.width();
+        if out.len_bytes() != bytes || !out.is_c_contiguous() || out.readonly() {
+            return Err(raise(py, "OptionError", "out: an array of another size, or not for writing".to_owned()));
+        }
+        if bytes == 0 {
+            return Ok(());
+        }
+        let at = out.buf_ptr() as usize;
+        let pool = load::pool(threads).map_err(|error| to_python(py, &error))?;
+        py.detach(|| {
+            // SAFETY: the buffer is held until the end, is for writing and has this size; the caller leaves it alone meanwhile.
+            let out = unsafe { std::slice::from_raw_parts_mut(at as *mut u8, bytes) };
+            pool.install(|| load::write_column(column, &self.0, &rows, self.0.history(), out))
+        })
+        .map_err(|error| to_python(py, &error))
+    }
 }
 
 fn gather<T: Item + Default>(day: &MappedDay, rows: &[u64], actions: &mut [T], action_types: &mut [u8]) -> Result<()> {

@@ -295,7 +295,7 @@ def test_a_day_on_its_way_is_given_back_when_it_is_there() -> None:
     waiting.join()
 
 
-COLUMNS = Columns("is_order", ("is_order",), (("price", torch.float64, False), ("action_dwell", torch.float32, True)))
+COLUMNS = Columns("is_order", ("is_order",), (("price", torch.float64, False), ("action_dwell", torch.float32, True)), None)
 """The columns of a day whose samples have a price, and whose actions a time spent."""
 
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import pyarrow
 import pyspark
 import pytest
 from pyspark import cloudpickle
@@ -59,6 +61,35 @@ def test_a_description_is_built_as_on_one_machine(spark: SparkSession, tmp_path:
     for tables, message in [({"samples": frames["samples"]}, "`events` is missing"), ({**frames, "more": frames["events"]}, "`more`")]:
         with pytest.raises(shardback.OptionError, match=message):
             shardback.spark.build(spark, config=config, tables=tables, out=tmp_path / "none", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{}, {"delay": "2h", "lookback": "3d"}], ids=["all", "lookback"])
+def test_a_cutoff_at_the_time_is_as_on_one_machine(spark: SparkSession, tmp_path: pathlib.Path, options: dict[str, str]) -> None:
+    """Map tasks know between which times requests are, and keep what those can see; some actions arrive late."""
+    random = np.random.default_rng(9)
+    midnight, day = 1_755_302_400, 86_400
+    sample_times = midnight + random.integers(0, 3 * day, 300)
+    times = midnight + random.integers(-9 * day, 3 * day, 4000)
+    known = times // day + random.choice([0, 1, 3], 4000, p=[0.8, 0.1, 0.1])
+    rows = {
+        "samples": {"c": random.integers(0, 25, 300), "i": random.integers(1, 90, 300), "t": sample_times},
+        "views": {"c": random.integers(0, 30, 4000), "i": random.integers(1, 90, 4000), "t": times, "d": known.astype("M8[D]").astype(str)},
+    }
+    tables = {name: pyarrow.table(columns) for name, columns in rows.items()}
+    frames = {name: spark.createDataFrame(table.to_pandas()).repartition(3) for name, table in tables.items()}
+    of_table = {"customer": "c", "item": "i", "time": {"column": "t", "unit": "s"}}
+    config = {
+        "version": 1,
+        "types": {"view": 1},
+        "samples": of_table,
+        "actions": {"views": {**of_table, "type": "view", "day": "d"}},
+        "history": {"length": 12, "cutoff": "time", "times": "us"},
+    }
+    given = {"config": config, "start": "2025-08-16", "end": "2025-08-18", "shards": 2, "formats": ["dense", "jagged"], **options}
+    shardback.spark.build(spark, tables=frames, out=tmp_path / "spark", **given)  # type: ignore[arg-type]
+    manifests = shardback.build(tables=tables, out=tmp_path / "one", **given)  # type: ignore[arg-type]
+    assert spark_cluster.content(tmp_path / "spark") == spark_cluster.content(tmp_path / "one") != {}
+    assert all(manifest.statistics.requests > 90 for manifest in manifests)
 
 
 @pytest.mark.parametrize(

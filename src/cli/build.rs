@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
-use shardback::config::{self, InvalidRows, Options, Plan, Sharding};
+use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
@@ -66,6 +66,15 @@ pub(super) struct Arguments {
     /// How many days back a sample sees; all of them, or what the description says, if not given
     #[arg(long, value_name = "N")]
     lookback_days: Option<u32>,
+    /// From when on nothing is seen: the day of the sample, or its own time; day, or what the description says, if not given
+    #[arg(long, value_name = "WHAT")]
+    cutoff: Option<Cutoff>,
+    /// With --cutoff time: how far back a request sees, as 90d, 12h or 30m
+    #[arg(long, value_name = "TIME", value_parser = config::parse_duration, conflicts_with = "lookback_days")]
+    lookback: Option<i64>,
+    /// With --cutoff time: an action is seen only so long after its time, as 5m or 30s
+    #[arg(long, value_name = "TIME", value_parser = config::parse_duration)]
+    delay: Option<i64>,
     /// The width of item ids in the outputs; those that a description hashes, or has without sign, are i64
     #[arg(long, value_name = "DTYPE", default_value = "i32")]
     item_dtype: Item,
@@ -121,6 +130,12 @@ enum Format {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Cutoff {
+    Day,
+    Time,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Item {
     I32,
     I64,
@@ -153,6 +168,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         print::out(&describe(&summary))?;
     }
     if !quiet {
+        plan.notes().iter().for_each(|note| print::err(&format!("note: {note}")));
         places::other_builds(&plan.options().out, &summary).iter().for_each(|note| print::err(note));
     }
     Ok(Exit::Done)
@@ -165,10 +181,15 @@ impl Arguments {
             return Err(Error::Option { option: "--date", problem });
         };
         let defaults = Options::described(schema, &self.out, from, to);
+        let defaults = defaults.with_cutoff(CutoffOptions {
+            cutoff: self.cutoff.map(Into::into),
+            lookback_days: self.lookback_days,
+            lookback_micros: self.lookback,
+            delay_micros: self.delay,
+        })?;
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),
             history: self.history.unwrap_or(defaults.history),
-            lookback_days: self.lookback_days.or(defaults.lookback_days),
             item_dtype: match self.item_dtype {
                 Item::I32 => ItemDtype::I32,
                 Item::I64 => ItemDtype::I64,
@@ -208,6 +229,15 @@ impl Arguments {
         ];
         let given = paths.into_iter().filter_map(|(name, path)| Some((name.to_owned(), Input::Path(path?))));
         Tables::described(schema, None, given.collect())
+    }
+}
+
+impl From<Cutoff> for schema::Cutoff {
+    fn from(cutoff: Cutoff) -> Self {
+        match cutoff {
+            Cutoff::Day => Self::Day,
+            Cutoff::Time => Self::Time,
+        }
     }
 }
 

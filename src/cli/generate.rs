@@ -59,6 +59,10 @@ pub(super) struct Arguments {
     /// The format of the tables
     #[arg(long, value_name = "FORMAT", default_value = "parquet")]
     format: Format,
+    /// More columns, and a description of them, OUT/shop.toml, with a cut-off at the time: requests with times and ids, a second
+    /// label, prices
+    #[arg(long)]
+    described: bool,
     /// Say nothing but errors
     #[arg(long, short)]
     quiet: bool,
@@ -134,6 +138,7 @@ impl Arguments {
                 Format::Parquet => TableFormat::Parquet,
                 Format::Json => TableFormat::Json,
             },
+            is_described: self.described,
         }
     }
 }

@@ -72,5 +72,10 @@ fn tell(path: &Path, report: &Report, quiet: bool) -> anyhow::Result<()> {
         faults => text::counted(faults, "fault"),
     };
     let (days, rows) = (text::counted(report.days, "day"), text::counted(report.rows, "row"));
-    print::out(&format!("{}: {verdict} in {days} with {rows}, {}\n", path.display(), text::bytes(report.bytes)))
+    print::out(&format!("{}: {verdict} in {days} with {rows}, {}\n", path.display(), text::bytes(report.bytes)))?;
+    if report.requests > 0 {
+        let (checked, requests) = (text::count(report.cutoffs_checked), text::counted(report.requests, "request"));
+        print::out(&format!("cut-offs seen to hold for {checked} of {requests}\n"))?;
+    }
+    Ok(())
 }

@@ -11,13 +11,13 @@ use super::rows::{Kind, Tally, compare};
 use super::{Report, changed};
 use crate::config::{Format, Plan};
 use crate::error::{Error, Invariant, Result};
-use crate::event::Day;
+use crate::event::{Day, TimeSpan};
 use crate::fsio::{ClusterRun, Output};
 use crate::manifest::record::{Record, Seen, TOOL};
-use crate::manifest::statistics::Figures;
+use crate::manifest::statistics::{Figures, hidden_late};
 use crate::manifest::{Rejected, Shard};
 use crate::pipeline;
-use crate::unify::{Actions, Impressions};
+use crate::unify::{self, Actions, Impressions};
 
 /// What all tasks have found and done.
 struct Results {
@@ -37,6 +37,9 @@ pub struct Counted {
     pub shards: Vec<u32>,
     /// A filter of the customers with impressions, for [`super::Job::with_customers`]; none where there are too many.
     pub customers: Option<Vec<u8>>,
+    /// For each day the times of its requests, for [`super::Job::with_spans`]; nothing of a day without any, and where the cut-off is the
+    /// day.
+    pub spans: Vec<Option<TimeSpan>>,
 }
 
 /// A run over an output, which it holds until it is closed.
@@ -104,7 +107,7 @@ impl Driver {
         if *samples != impressions.samples {
             return Err(changed());
         }
-        Ok(Counted { shards: self.shards(&impressions)?, customers })
+        Ok(Counted { shards: self.shards(&impressions)?, customers, spans: impressions.spans })
     }
 
     fn shards(&self, impressions: &Impressions) -> Result<Vec<u32>> {
@@ -124,6 +127,7 @@ impl Driver {
         {
             return Err(changed());
         }
+        unify::refuse_other_units(&impressions, &actions)?;
         let run = run_record(&self.plan, engine, &impressions, &actions, &parts)?;
         for ((index, &day), seen) in self.plan.days().iter().enumerate().zip(seen) {
             self.day(day, (shards[index], impressions.samples[index]), seen, &parts, &run)?;
@@ -228,6 +232,8 @@ fn run_record(
         inputs: Vec<Table<'a>>,
         peak_memory_bytes: Option<u64>,
         spilled_bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hidden_late: Option<u64>,
     }
     #[derive(Serialize)]
     struct Table<'a> {
@@ -253,6 +259,8 @@ fn run_record(
         inputs: std::iter::once(shown).chain(done).collect(),
         peak_memory_bytes: parts.iter().filter_map(|part| part.peak_memory).max(),
         spilled_bytes: parts.iter().map(|part| part.spilled).sum(),
+        // Of all days together, as all have this record.
+        hidden_late: hidden_late(plan, parts.iter().flat_map(|part| &part.days).map(|files| &files.figures)),
     };
     let mut bytes = serde_json::to_vec_pretty(&record).invariant("the record of a run can be printed")?;
     bytes.push(b'\n');

@@ -14,7 +14,7 @@ use super::rows::{Kind, Outbox, ROW_BYTES};
 use super::{Job, MEMORY_PER_TASK, REPORTS_ROUTE, changed};
 use crate::error::{Error, Result};
 use crate::event::{Action, ItemDtype, ItemId, Sample};
-use crate::histories::prune;
+use crate::histories::{Asked, prune};
 use crate::pack::Packed;
 use crate::read::{Batches, Wanted};
 use crate::schema::ActionTable;
@@ -257,7 +257,8 @@ impl<I: ItemId> Done<I> {
         let batches = collected.batches.iter().map(|(actions, rows)| Packed::new(actions, rows, width));
         let batches: Vec<Packed<'_, Action<I>>> = batches.collect::<Result<_>>()?;
         for group in &job.groups {
-            let (kept, rows) = prune(&batches, &collected.customers, &group.plan)?;
+            let asked = Asked { plan: &group.plan, spans: &job.spans_of(group) };
+            let (kept, rows) = prune(&batches, &collected.customers, asked)?;
             let mut rest = Packed::new(&kept, &rows, width)?;
             for actions in kept.chunk_by(|a, b| a.customer() == b.customer()) {
                 let customer = collected.customers[actions[0].customer() as usize];

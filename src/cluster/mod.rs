@@ -21,7 +21,7 @@ mod rows;
 
 use crate::config::Plan;
 use crate::error::{Error, Result};
-use crate::event::{HashRange, customer_hash, shard_of};
+use crate::event::{Day, HashRange, TimeSpan, customer_hash, shard_of};
 
 use count::Filter;
 
@@ -44,6 +44,8 @@ pub struct Job {
     routes: Vec<i32>,
     /// The customers whose actions matter; all where it is not known.
     customers: Option<Filter>,
+    /// For each day of the plan the times of its requests, as far as they are known to lie within; nothing of a day without any.
+    spans: Vec<Option<TimeSpan>>,
 }
 
 /// The route of what is for the driver, where nothing is shuffled.
@@ -74,7 +76,8 @@ impl Job {
     /// A job that only looks at the tables: nothing is shuffled.
     #[must_use]
     pub fn counting(plan: Plan) -> Self {
-        Self { plan, groups: Vec::new(), group_of_day: Vec::new(), routes: Vec::new(), customers: None }
+        let spans = any_time(&plan);
+        Self { plan, groups: Vec::new(), group_of_day: Vec::new(), routes: Vec::new(), customers: None, spans }
     }
 
     /// The job of a plan whose days have so many shards; `routes` gives each part the number by which the engine finds its
@@ -104,7 +107,8 @@ impl Job {
             groups.push(Group { plan: plan.for_days(days), shards: count, first_part });
             first_part += count;
         }
-        Ok(Self { plan, groups, group_of_day, routes, customers: None })
+        let spans = any_time(&plan);
+        Ok(Self { plan, groups, group_of_day, routes, customers: None, spans })
     }
 
     /// Leaves out the actions of customers who have no impressions, by the filter of [`Counted`].
@@ -113,6 +117,25 @@ impl Job {
     /// [`Error::Tasks`] when it is none.
     pub fn with_customers(self, filter: &[u8]) -> Result<Self> {
         Ok(Self { customers: Some(Filter::from_bytes(filter)?), ..self })
+    }
+
+    /// Leaves out actions that no request can see at the times of [`Counted`]; without them all actions of the customers travel
+    /// that are known by the last day, where the cut-off is the time.
+    ///
+    /// # Errors
+    /// [`Error::Tasks`] when there is not one span for each day.
+    pub fn with_spans(self, spans: Vec<Option<TimeSpan>>) -> Result<Self> {
+        if spans.len() != self.plan.days().len() {
+            let problem = format!("{} spans of request times for {} days", spans.len(), self.plan.days().len());
+            return Err(Error::Tasks { problem });
+        }
+        Ok(Self { spans, ..self })
+    }
+
+    /// The spans of a group's days.
+    fn spans_of(&self, group: &Group) -> Vec<Option<TimeSpan>> {
+        let of_day = |&day: &Day| self.plan.day_index(day).and_then(|index| self.spans.get(index).copied());
+        group.plan.days().iter().map(|day| of_day(day).unwrap_or(Some(TimeSpan::ALL))).collect()
     }
 
     /// False where a customer has no impressions.
@@ -128,6 +151,11 @@ impl Job {
         let shard = part - group.first_part;
         Ok((group, HashRange::new(shard, group.shards), shard))
     }
+}
+
+/// Requests may have any times.
+fn any_time(plan: &Plan) -> Vec<Option<TimeSpan>> {
+    vec![Some(TimeSpan::ALL); plan.days().len()]
 }
 
 /// How many parts days with so many shards make: days with the same number share them.

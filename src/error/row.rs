@@ -36,6 +36,8 @@ pub enum Reason {
     NullLabel,
     /// The label is none that its type has.
     UnparsableLabel,
+    /// The time is null, and cut-offs are times.
+    NullTime,
     /// The time is no time.
     UnparsableTime,
     /// What is kept is null.
@@ -46,7 +48,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NullDay,
         Self::UnparsableDay,
         Self::NullCustomer,
@@ -60,6 +62,7 @@ impl Reason {
         Self::NullRequest,
         Self::NullLabel,
         Self::UnparsableLabel,
+        Self::NullTime,
         Self::UnparsableTime,
         Self::NullValue,
         Self::UnparsableValue,
@@ -82,6 +85,7 @@ impl Reason {
             Self::NullRequest => "null_request",
             Self::NullLabel => "null_label",
             Self::UnparsableLabel => "unparsable_label",
+            Self::NullTime => "null_time",
             Self::UnparsableTime => "unparsable_time",
             Self::NullValue => "null_value",
             Self::UnparsableValue => "unparsable_value",
@@ -103,6 +107,7 @@ impl Reason {
             Self::NullRequest => "the request is null",
             Self::NullLabel => "the label is null",
             Self::UnparsableLabel => "the label is not what its type can hold (of a bool: true, false, 1 or 0)",
+            Self::NullTime => "the time is null, and the cut-off is the time",
             Self::UnparsableTime => "not a time (RFC 3339)",
             Self::NullValue => "what is kept is null",
             Self::UnparsableValue => "not what the type can hold in which it is kept",
@@ -119,6 +124,7 @@ impl Reason {
                 | Self::NullItem
                 | Self::NullRequest
                 | Self::NullLabel
+                | Self::NullTime
                 | Self::NullValue
         )
     }

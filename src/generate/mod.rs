@@ -28,7 +28,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
 use crate::event::Day;
+use crate::fsio;
 
+mod described;
 mod table;
 
 pub use table::TableFormat;
@@ -87,6 +89,9 @@ pub struct Options {
     pub cold_share: f64,
     /// The format of the tables.
     pub format: TableFormat,
+    /// Whether the tables have more columns, and come with a description of them, `shop.toml`: requests with times and ids, a second
+    /// label, prices.
+    pub is_described: bool,
 }
 
 impl Default for Options {
@@ -107,6 +112,7 @@ impl Default for Options {
             giant_share: 0.0,
             cold_share: 0.05,
             format: TableFormat::Parquet,
+            is_described: false,
         }
     }
 }
@@ -174,6 +180,10 @@ pub fn generate(out: &Path, options: &Options, progress: &(dyn Fn(u64) + Sync)) 
     options.check()?;
     check_empty(out)?;
     let world = World::new(options)?;
+    if options.is_described {
+        fsio::create_folders(out)?;
+        described::write_description(out)?;
+    }
     let rows_done = AtomicU64::new(0);
     let report = |rows: u64| progress(rows_done.fetch_add(rows, Ordering::Relaxed) + rows);
     partitions(out, options).par_iter().map(|partition| world.write(partition, &report)).try_reduce(
@@ -267,22 +277,29 @@ impl<'a> World<'a> {
         let &Partition { table, ref path, ref days } = partition;
         let encode = |source| Error::Encode { path: path.clone(), source };
         let batch_rows = self.batch_rows(table);
-        let mut file = TableFile::create(path, table, self.options.format, batch_rows * BATCHES_IN_GROUP)?;
+        let described = (table, self.options.is_described);
+        let mut file = TableFile::create(path, described, self.options.format, batch_rows * BATCHES_IN_GROUP)?;
         let mut summary = Summary { files: 1, ..Summary::default() };
         for &(day, rows) in days {
-            let mut random = random_stream(self.options.seed, &format!("{}/{day}", table.name()));
+            let name = format!("{}/{day}", table.name());
+            let mut random = random_stream(self.options.seed, &name);
+            let mut further = random_stream(self.options.seed, &format!("described/{name}"));
             for first in (0..rows).step_by(batch_rows as usize) {
                 let count = batch_rows.min(rows - first) as usize;
                 let columns = match table {
                     Table::Impressions => {
-                        let (columns, samples) = self.draw_impressions(day, first, count, &mut random);
+                        let (columns, samples) = self.draw_impressions(day, first, count, (&mut random, &mut further));
                         summary.impression_rows += count as u64;
                         summary.samples += samples;
                         columns
                     }
                     _ => {
                         summary.actions += count as u64;
-                        self.draw_actions(table, day, count, &mut random)
+                        let mut columns = self.draw_actions(table, day, count, &mut random);
+                        if self.options.is_described {
+                            columns.extend(described::action_columns(count, &mut further));
+                        }
+                        columns
                     }
                 };
                 file.write(columns).map_err(encode)?;
@@ -337,7 +354,7 @@ impl<'a> World<'a> {
         day: Day,
         first: u64,
         count: usize,
-        random: &mut Xoshiro256PlusPlus,
+        (random, further): (&mut Xoshiro256PlusPlus, &mut Xoshiro256PlusPlus),
     ) -> (Vec<ArrayRef>, u64) {
         let mut customers = Vec::with_capacity(count);
         let mut lengths = Vec::with_capacity(count);
@@ -360,14 +377,21 @@ impl<'a> World<'a> {
         }
         let samples = items.len() as u64;
         let rankings = (first..).take(count).map(|row| format!("r-{day}-{row}"));
-        let fields: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(items)), Arc::new(BooleanArray::from(labels))];
-        let items = Arc::new(StructArray::new(slate_fields(), fields, None));
-        let columns: Vec<ArrayRef> = vec![
+        let is_described = self.options.is_described;
+        let mut fields: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(items)), Arc::new(BooleanArray::from(labels))];
+        if is_described {
+            fields.extend(described::slate_columns(samples as usize, further));
+        }
+        let items = Arc::new(StructArray::new(slate_fields(is_described), fields, None));
+        let mut columns: Vec<ArrayRef> = vec![
             day_column(day, count),
             Arc::new(StringArray::from_iter_values(rankings)),
             Arc::new(Int32Array::from(customers)),
-            Arc::new(ListArray::new(slate_element(), OffsetBuffer::from_lengths(lengths), items, None)),
+            Arc::new(ListArray::new(slate_element(is_described), OffsetBuffer::from_lengths(lengths), items, None)),
         ];
+        if is_described {
+            columns.push(described::shown_at((0..count).map(|_| self.draw_clock(day, further)).collect()));
+        }
         (columns, samples)
     }
 
@@ -384,12 +408,17 @@ impl<'a> World<'a> {
 
     /// A time on that day or, when the action arrives late, up to 3 days before, in microseconds since the epoch.
     fn draw_time(&self, day: Day, random: &mut Xoshiro256PlusPlus) -> i64 {
-        let mut seconds = self.clock.sample(random).abs().min(LAST_SECOND) as i64;
-        let micros = random.random_range(0..1_000_000);
+        let time = self.draw_clock(day, random);
         if self.options.late_share > 0.0 && random.random_bool(self.options.late_share) {
-            seconds -= random.random_range(1..=MAX_DELAY_SECONDS);
+            return time - random.random_range(1..=MAX_DELAY_SECONDS) * 1_000_000;
         }
-        day.midnight() + seconds * 1_000_000 + micros
+        time
+    }
+
+    /// A time on that day.
+    fn draw_clock(&self, day: Day, random: &mut Xoshiro256PlusPlus) -> i64 {
+        let seconds = self.clock.sample(random).abs().min(LAST_SECOND) as i64;
+        day.midnight() + seconds * 1_000_000 + random.random_range(0..1_000_000)
     }
 }
 

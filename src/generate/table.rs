@@ -12,6 +12,7 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use super::described;
 use crate::error::{Error, Result};
 use crate::fsio::{self, FileWriter};
 
@@ -54,34 +55,43 @@ impl Table {
         }
     }
 
-    fn schema(self) -> SchemaRef {
+    /// The columns; `is_described` where there are those of a description too.
+    fn schema(self, is_described: bool) -> SchemaRef {
         let field = |name: &str, data_type: DataType| Field::new(name, data_type, true);
         let day = field("dt", DataType::Utf8);
         let customer = field("customer_id", DataType::Int32);
         let item = |name: &str| field(name, DataType::Int32);
         let time = |name: &str| field(name, DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())));
-        Arc::new(Schema::new(match self {
+        let mut fields = match self {
             Self::Impressions => vec![
                 day,
                 field("ranking_id", DataType::Utf8),
                 customer,
-                field("impressions", DataType::List(slate_element())),
+                field("impressions", DataType::List(slate_element(is_described))),
             ],
             Self::Clicks => vec![day, customer, item("item_id"), time("click_time")],
             Self::AddToCarts => vec![day, customer, item("config_id"), item("simple_id"), time("occurred_at")],
             Self::PreviousOrders => vec![field("order_date", DataType::Date32), customer, item("config_id")],
-        }))
+        };
+        match self {
+            _ if !is_described => {}
+            Self::Impressions => fields.push(time("shown_at")),
+            Self::Clicks | Self::AddToCarts | Self::PreviousOrders => fields.extend(described::action_fields()),
+        }
+        Arc::new(Schema::new(fields))
     }
 }
 
 /// The type of one impressed item.
-pub(super) fn slate_fields() -> Fields {
-    Fields::from(vec![Field::new("item_id", DataType::Int32, true), Field::new("is_order", DataType::Boolean, true)])
+pub(super) fn slate_fields(is_described: bool) -> Fields {
+    let built_in = [Field::new("item_id", DataType::Int32, true), Field::new("is_order", DataType::Boolean, true)];
+    let others = if is_described { described::slate_fields() } else { Vec::new() };
+    built_in.into_iter().chain(others).collect()
 }
 
 /// An element of the list of impressed items.
-pub(super) fn slate_element() -> FieldRef {
-    Arc::new(Field::new("element", DataType::Struct(slate_fields()), true))
+pub(super) fn slate_element(is_described: bool) -> FieldRef {
+    Arc::new(Field::new("element", DataType::Struct(slate_fields(is_described)), true))
 }
 
 /// A file of one table that takes batches of columns.
@@ -96,8 +106,13 @@ enum Encoder {
 }
 
 impl TableFile {
-    pub(super) fn create(path: &Path, table: Table, format: TableFormat, group_rows: u64) -> Result<Self> {
-        let schema = table.schema();
+    pub(super) fn create(
+        path: &Path,
+        (table, is_described): (Table, bool),
+        format: TableFormat,
+        group_rows: u64,
+    ) -> Result<Self> {
+        let schema = table.schema(is_described);
         if let Some(folder) = path.parent() {
             fsio::create_folders(folder)?;
         }
@@ -109,7 +124,7 @@ impl TableFile {
                 let mut properties = WriterProperties::builder()
                     .set_compression(Compression::SNAPPY)
                     .set_max_row_group_row_count(Some(group_rows as usize));
-                for column in ["ranking_id", "click_time", "occurred_at"] {
+                for column in ["ranking_id", "click_time", "occurred_at", "shown_at"] {
                     properties = properties.set_column_dictionary_enabled(column.into(), false);
                 }
                 // Without the embedded Arrow schema readers see the plain Parquet types.

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Stored;
 use super::budget::Budget;
 use super::customers::Customers;
-use super::group::{Grouped, Row};
-use super::piece::{Piece, Request, SpilledPiece, Values, Window};
-use super::samples::{DaySamples, Samples};
+use super::group::{Asked, Grouped, Row};
+use super::piece::{Piece, Request, SpilledPiece, Values};
+use super::samples::{DayRequest, DaySamples, Samples};
 use super::spool::{RECORDS_AT_A_TIME, Spooled};
-use super::windows::Cutter;
+use super::windows::{Cut, Cutter};
 use crate::config::Plan;
 use crate::error::{Error, Invariant, Result};
-use crate::event::{Action, ItemId};
+use crate::event::{Action, ItemId, TimeSpan};
 use crate::fsio::{SpillFile, SpillFolder};
 use crate::pack::Packed;
 
@@ -65,8 +65,8 @@ impl Drop for Growth<'_> {
     }
 }
 
-/// The values that some days share, and each day's windows into them.
-type Cut<I> = (Values<I>, Vec<Vec<Window>>);
+/// The values that some days share, and what each day's requests see of them.
+type Cuts<I> = (Values<I>, Vec<Vec<Cut>>);
 
 /// Builds buckets.
 pub(super) struct Builder<'a, I: ItemId> {
@@ -132,7 +132,8 @@ impl<'a, I: ItemId> Builder<'a, I> {
     fn bucket_of<R: Row>(&self, bucket: u32, room: u64) -> Result<Built<I>> {
         let customers = self.input.customers.of_bucket(bucket);
         let days = self.input.samples.of_bucket(bucket, self.input.customers, self.input.plan)?;
-        let grouped = self.actions::<R>(bucket, &customers, room)?;
+        let spans: Vec<_> = days.iter().map(DaySamples::span).collect();
+        let grouped = self.actions::<R>(bucket, &customers, room, &spans)?;
         let share = room.saturating_sub(self.sample_bytes(bucket)) / COPIES as u64;
         let mut built = Built { pieces: Vec::with_capacity(days.len()), taken: 0 };
         let mut together = vec![days.len()];
@@ -154,8 +155,8 @@ impl<'a, I: ItemId> Builder<'a, I> {
         Ok(built)
     }
 
-    /// The values of some days, of which the first has the place `first` in the plan, and their windows; none where several days
-    /// have more values than may be.
+    /// The values of some days, of which the first has the place `first` in the plan, and what their requests see; none where several
+    /// days have more values than may be.
     fn cut<R: Row>(
         &self,
         customers: &Range<u32>,
@@ -163,48 +164,47 @@ impl<'a, I: ItemId> Builder<'a, I> {
         first: usize,
         days: &[DaySamples<I>],
         growth: &mut Growth<'_>,
-    ) -> Result<Option<Cut<I>>> {
-        let mut windows: Vec<Vec<Window>> = days.iter().map(|day| Vec::with_capacity(day.requests.len())).collect();
+    ) -> Result<Option<Cuts<I>>> {
+        let mut cuts: Vec<Vec<Cut>> = days.iter().map(|day| Vec::with_capacity(day.requests.len())).collect();
         let mut cutter = Cutter::new(self.input.plan, &grouped.features);
         for (place, customer) in customers.clone().enumerate() {
-            // A day's windows are as many as its requests so far, so their number tells which is next.
-            let is_next = |day: usize, windows: &[Window]| {
-                days[day].requests.get(windows.len()).is_some_and(|request| request.place == customer)
+            // A day's cuts are as many as its requests so far, so their number tells which are next.
+            let next = |day: usize| -> Option<(usize, &[DayRequest])> {
+                let rest = days.get(day)?.requests.get(cuts.get(day)?.len()..)?;
+                let count = rest.iter().take_while(|request| request.place == customer).count();
+                (count > 0).then(|| (first + day, &rest[..count]))
             };
-            let next = |day: &usize| is_next(*day, &windows[*day]);
-            let concerned: Vec<usize> = (0..days.len()).rev().filter(next).collect();
-            let places = concerned.into_iter().map(|day| first + day);
-            let fits = cutter.customer(grouped.of(place), places, |day, window, bytes| {
-                let day = day - first;
-                // All requests of a day see the same.
-                while is_next(day, &windows[day]) {
-                    windows[day].push(window);
-                }
+            let concerned: Vec<(usize, &[DayRequest])> = (0..days.len()).rev().filter_map(next).collect();
+            let fits = cutter.customer(grouped.of(place), concerned.into_iter(), |day, of_day, bytes| {
+                cuts[day - first].extend_from_slice(of_day);
                 days.len() == 1 || bytes <= growth.held || self.grow(bytes, growth)
             })?;
             if !fits {
                 return Ok(None);
             }
         }
-        if days.iter().zip(&windows).any(|(day, windows)| day.requests.len() != windows.len()) {
+        if days.iter().zip(&cuts).any(|(day, cuts)| day.requests.len() != cuts.len()) {
             return Err(Error::internal("every request of a day has a window"));
         }
-        Ok(Some((cutter.into_values(), windows)))
+        Ok(Some((cutter.into_values(), cuts)))
     }
 
     fn pieces(
         &self,
         days: impl Iterator<Item = DaySamples<I>>,
         values: Values<I>,
-        windows: Vec<Vec<Window>>,
+        cuts: Vec<Vec<Cut>>,
     ) -> Vec<Piece<I>> {
         let values = Arc::new(values);
-        let pieces = days.zip(windows).map(|(day, windows)| {
-            let requests = day.requests.iter().zip(windows).map(|(request, window)| Request {
+        let pieces = days.zip(cuts).map(|(day, cuts)| {
+            let requests = day.requests.iter().zip(cuts).map(|(request, cut)| Request {
                 customer: self.input.customers.id(request.place),
+                time: request.time,
                 id: request.id,
                 end: request.end as u64,
-                window,
+                at_cutoff: cut.at_cutoff,
+                hidden_late: cut.hidden_late,
+                window: cut.window,
             });
             Piece { requests: requests.collect(), items: day.items, columns: day.columns, values: Arc::clone(&values) }
         });
@@ -261,11 +261,17 @@ impl<'a, I: ItemId> Builder<'a, I> {
     }
 
     /// The bucket's actions by customer; pruned as they come where `room` is too small for all of them.
-    fn actions<R: Row>(&self, bucket: u32, customers: &Range<u32>, room: u64) -> Result<Grouped<I, R>> {
+    fn actions<R: Row>(
+        &self,
+        bucket: u32,
+        customers: &Range<u32>,
+        room: u64,
+        spans: &[Option<TimeSpan>],
+    ) -> Result<Grouped<I, R>> {
+        let asked = Asked { plan: self.input.plan, spans };
         let (actions, width) = (&self.input.actions, self.input.actions.width());
         let ids = self.input.customers.ids(customers.clone());
-        let grouped =
-            |pieces: &[Packed<'_, Action<I>>]| Grouped::<I, R>::new(pieces, customers.start, ids, self.input.plan);
+        let grouped = |pieces: &[Packed<'_, Action<I>>]| Grouped::<I, R>::new(pieces, customers.start, ids, asked);
         if !actions.is_spilled() {
             let pieces: Vec<Packed<'_, Action<I>>> = actions.memory(bucket).collect();
             return grouped(&pieces);
@@ -277,7 +283,7 @@ impl<'a, I: ItemId> Builder<'a, I> {
         let mut rows: Vec<u8> = Vec::with_capacity(capacity * width);
         actions.visit(bucket, |piece| {
             if kept.len() + piece.len() > most {
-                (kept, rows) = grouped(&[Packed::new(&kept, &rows, width)?])?.pruned(self.input.plan);
+                (kept, rows) = grouped(&[Packed::new(&kept, &rows, width)?])?.pruned(asked);
             }
             if kept.len() + piece.len() > most {
                 return Err(self.budget.too_little((kept.len() * self.action_bytes() * COPIES) as u64));

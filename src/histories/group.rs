@@ -8,7 +8,7 @@ use rayon::slice::ParallelSliceMut;
 use super::windows;
 use crate::config::Plan;
 use crate::error::{Error, Result};
-use crate::event::{Action, ActionKey, Day, ItemId};
+use crate::event::{Action, ActionKey, Day, ItemId, TimeSpan};
 use crate::pack::Packed;
 
 /// An action of a group, and which packed row its features are.
@@ -70,11 +70,16 @@ enum OfDay<'a, I: ItemId, R> {
 
 impl<I: ItemId, R: Row> Grouped<I, R> {
     /// Groups pieces of actions of some customers, the first of whom has the place `first`, and sorts each customer's as far as
-    /// any day of the plan needs them.
+    /// any request needs them.
     ///
     /// # Errors
     /// [`Error::TooMany`] where rows are more than 32 bits number.
-    pub(super) fn new(pieces: &[Packed<'_, Action<I>>], first: u32, customers: &[i64], plan: &Plan) -> Result<Self> {
+    pub(super) fn new(
+        pieces: &[Packed<'_, Action<I>>],
+        first: u32,
+        customers: &[i64],
+        asked: Asked<'_>,
+    ) -> Result<Self> {
         let place_of = |action: &Action<I>| (action.customer() - first) as usize;
         let mut ends = vec![0usize; customers.len()];
         let (mut any, mut by_day, mut mixed) = (None, Vec::new(), Vec::new());
@@ -124,9 +129,10 @@ impl<I: ItemId, R: Row> Grouped<I, R> {
                 OfDay::Mixed(actions) => actions.iter().for_each(|(action, row)| put(action, *row)),
             }
         }
+        let enough = Enough::new(asked);
         let mut start = 0;
         let ranges = ends.into_iter().zip(customers).map(|(end, &customer)| {
-            let needed = newest_first(&mut entries[start..end], &features, customer, plan);
+            let needed = newest_first(&mut entries[start..end], &features, customer, &enough);
             let range = start..start + needed;
             start = end;
             range
@@ -140,11 +146,11 @@ impl<I: ItemId, R: Row> Grouped<I, R> {
         &self.entries[self.ranges[place].clone()]
     }
 
-    /// The actions that any of the plan's days can use, and their packed rows: what a customer did beyond them changes nothing.
-    pub(super) fn pruned(&self, plan: &Plan) -> (Vec<Action<I>>, Vec<u8>) {
+    /// The actions that any request can use, and their packed rows: what a customer did beyond them changes nothing.
+    pub(super) fn pruned(&self, asked: Asked<'_>) -> (Vec<Action<I>>, Vec<u8>) {
         let (mut kept, mut rows) = (Vec::new(), Vec::new());
         for (customer, place) in (self.first..).zip(0..self.ranges.len()) {
-            for entry in windows::visible_to_any(plan, self.of(place)) {
+            for entry in windows::visible_to_any(asked.plan, asked.spans, self.of(place)) {
                 kept.push(Action::from_key(customer, entry.key));
                 rows.extend_from_slice(entry.row.of(&self.features));
             }
@@ -160,7 +166,7 @@ fn next_row(row: u32, more: usize) -> Result<u32> {
     next.ok_or(Error::TooMany { what: "actions that are sorted together", count, limit })
 }
 
-/// Keeps of some actions what days of the plan can use, with their packed rows, however many more a customer has.
+/// Keeps of some actions what requests can use, with their packed rows, however many more a customer has.
 ///
 /// The actions name customers by their places in `customers`. What is kept is ordered by place, and each customer's newest first.
 /// Takes time in n log n of a customer's actions, and twice their memory.
@@ -170,29 +176,64 @@ fn next_row(row: u32, more: usize) -> Result<u32> {
 pub fn prune<I: ItemId>(
     pieces: &[Packed<'_, Action<I>>],
     customers: &[i64],
-    plan: &Plan,
+    asked: Asked<'_>,
 ) -> Result<(Vec<Action<I>>, Vec<u8>)> {
     if pieces.iter().all(|piece| piece.width() == 0) {
-        Ok(Grouped::<I, ()>::new(pieces, 0, customers, plan)?.pruned(plan))
+        Ok(Grouped::<I, ()>::new(pieces, 0, customers, asked)?.pruned(asked))
     } else {
-        Ok(Grouped::<I, u32>::new(pieces, 0, customers, plan)?.pruned(plan))
+        Ok(Grouped::<I, u32>::new(pieces, 0, customers, asked)?.pruned(asked))
     }
 }
 
-/// Sorts the newest of a customer's actions to the front, as many as days of the plan can need, and gives their number.
+/// When the requests are for which actions are wanted.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The days, K and the cut-off.
+    pub plan: &'a Plan,
+    /// The times of each day's requests, as far as they are known to lie within; nothing of a day without any. Of no meaning where the
+    /// cut-off is the day.
+    pub spans: &'a [Option<TimeSpan>],
+}
+
+/// Which actions every request sees that does not have enough of newer ones.
+struct Enough {
+    history: usize,
+    /// Those known by this day,
+    last_day: Day,
+    /// and before this time.
+    before: i64,
+}
+
+impl Enough {
+    fn new(Asked { plan, spans }: Asked<'_>) -> Self {
+        let history = plan.options().history;
+        let first_day = plan.days()[0];
+        match plan.options().time_cutoff {
+            None => Self { history, last_day: Day(first_day.0 - 1), before: i64::MAX },
+            Some(cutoff) => {
+                let before = spans.iter().flatten().map(|span| cutoff.bounds(span.first).1).min();
+                Self { history, last_day: first_day, before: before.unwrap_or(i64::MIN) }
+            }
+        }
+    }
+
+    fn counts<K: ActionKey>(&self, key: K) -> bool {
+        key.day() <= self.last_day && (key.time() < self.before || self.before == i64::MAX)
+    }
+}
+
+/// Sorts the newest of a customer's actions to the front, as many as requests can need, and gives their number.
 ///
 /// Actions that come by day, newest first, are mostly sorted: where no action arrived late, sorting each day is all. Then
-/// sorting also ends as soon as the first day of the plan has K actions to see.
+/// sorting also ends as soon as the first request has K actions to see.
 fn newest_first<I: ItemId, R: Row>(
     entries: &mut [Entry<I, R>],
     features: &Features,
     customer: i64,
-    plan: &Plan,
+    enough: &Enough,
 ) -> usize {
-    let first_day = plan.days()[0];
-    let history = plan.options().history;
     let (mut sorted, mut seen) = (0, 0);
-    while sorted < entries.len() && seen < history {
+    while sorted < entries.len() && seen < enough.history {
         let day = entries[sorted].key.day();
         let count = entries[sorted..].iter().take_while(|entry| entry.key.day() == day).count();
         sort(&mut entries[sorted..sorted + count]);
@@ -200,8 +241,9 @@ fn newest_first<I: ItemId, R: Row>(
         if sorted > 0 && entries[sorted - 1].key.time() <= entries[sorted].key.time() {
             break;
         }
+        let of_day = &entries[sorted..sorted + count];
         sorted += count;
-        seen += if day < first_day { count } else { 0 };
+        seen += of_day.iter().filter(|entry| enough.counts(entry.key)).count();
     }
     let (newer, older) = entries.split_at(sorted);
     let is_late = newer.last().is_some_and(|last| older.iter().any(|entry| entry.key.time() >= last.key.time()));

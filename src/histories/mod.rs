@@ -1,5 +1,5 @@
-//! Samples and actions brought together by customer: for each day the samples in canonical order, and for each customer
-//! of the day the window into its history, newest first.
+//! Samples and actions brought together by customer: for each day the samples in canonical order, and for each request
+//! of the day the window into its customer's history, newest first.
 //!
 //! ```text
 //! samples ─► spool ─┐                 ┌► day 1: piece
@@ -33,8 +33,8 @@ use crate::event::ItemId;
 pub use budget::{Budget, Room};
 pub use builder::Input;
 pub use customers::Customers;
-pub use group::prune;
-pub use piece::{ActionColumn, Piece, Request, Values, Window, own_windows};
+pub use group::{Asked, prune};
+pub use piece::{ActionColumn, Piece, Request, Stretch, Values, Window, stretches};
 pub use samples::{DaySamples, Samples};
 pub use spool::{Spool, Spooled};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytemuck::{AnyBitPattern, NoUninit, Pod, Zeroable};
 
 use crate::error::{Error, Invariant, Result};
-use crate::event::ItemId;
+use crate::event::{ItemId, NULL_TIME};
 use crate::fsio::{SpillFile, SpilledBlock};
 
 /// Actions of some customers: parallel arrays, each customer's newest first.
@@ -84,30 +84,90 @@ impl Window {
 
 /// A moment at which items were shown to a customer: the samples that share one history, neighbours in their order.
 ///
-/// Where requests have no ids, all samples of a customer on a day are one.
+/// Where requests have neither times nor ids, all samples of a customer on a day are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Request {
     /// Who.
     pub customer: i64,
+    /// When, in microseconds since the epoch; 0 where the cut-off is the day.
+    pub time: i64,
     /// Its id; 0 where none is given.
     pub id: i64,
     /// Where its samples end in the piece; they begin where those of the request before end.
     pub end: u64,
+    /// How many actions stood exactly at its cut-off, and so are not seen; 0 where the cut-off is the day.
+    pub at_cutoff: u32,
+    /// How many actions it would see if they had been known by its day; 0 where the cut-off is the day.
+    pub hidden_late: u32,
     /// The history.
     pub window: Window,
 }
 
-impl Request {
-    /// Whether the one before is of the same customer and has the very same history, so that its values need to be there once.
+/// Actions that are stored once for some neighbouring requests of one customer, whose windows overlap.
+///
+/// Which windows overlap follows from what the requests see alone, not from where the actions lie: so the same requests make the same
+/// stretches wherever they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// How many requests it has.
+    pub requests: usize,
+    /// Where it begins in the arrays.
+    pub start: u64,
+    /// How many actions it has.
+    pub length: u64,
+}
+
+impl Stretch {
+    /// A stretch of one request.
+    pub(crate) fn new(window: &Window) -> Self {
+        Self { requests: 1, start: window.start, length: window.length }
+    }
+
+    /// Takes in the window of the next request, if it overlaps, or if both are empty.
+    pub(crate) fn take(&mut self, window: &Window) -> bool {
+        let (end, window_end) = (self.start + self.length, window.start + window.length);
+        let is_within = match (self.length, window.length) {
+            (0, 0) => true,
+            (0, _) | (_, 0) => false,
+            _ => window.start < end && self.start < window_end,
+        };
+        if is_within {
+            self.requests += 1;
+            self.start = self.start.min(window.start);
+            self.length = end.max(window_end) - self.start;
+        }
+        is_within
+    }
+
+    /// All of it, as if one request saw it.
     #[must_use]
-    pub fn shares(&self, before: Option<&Self>) -> bool {
-        before.is_some_and(|before| before.customer == self.customer && before.window == self.window)
+    pub fn window(&self) -> Window {
+        Window { start: self.start, newest: NULL_TIME, length: self.length }
+    }
+
+    /// How far behind its beginning one of its windows begins.
+    #[must_use]
+    pub fn offset(&self, window: &Window) -> u64 {
+        if self.length == 0 { 0 } else { window.start - self.start }
     }
 }
 
-/// A bucket's part of a day, in canonical order: requests by the hash of their customers, then by id, samples by
-/// their place where that is kept, else by item, then by their columns.
+/// The stretches of requests, in their order.
+pub fn stretches(requests: &[Request]) -> impl Iterator<Item = Stretch> {
+    let mut rest = requests;
+    std::iter::from_fn(move || {
+        let (first, others) = rest.split_first()?;
+        let mut stretch = Stretch::new(&first.window);
+        let is_next = |next: &&Request| next.customer == first.customer && stretch.take(&next.window);
+        let more = others.iter().take_while(is_next).count();
+        rest = &others[more..];
+        Some(stretch)
+    })
+}
+
+/// A bucket's part of a day, in canonical order: requests by the hash of their customers, then by time and id, samples
+/// by their place where that is kept, else by item, then by their columns.
 #[derive(Debug)]
 pub struct Piece<I> {
     /// The requests.
@@ -165,18 +225,11 @@ impl<I: ItemId> Piece<I> {
 
     /// The bytes of the windows' values, were they not shared.
     pub(super) fn window_bytes(&self) -> u64 {
-        own_windows(&self.requests).map(|window| window.length * self.values.bytes_each()).sum()
+        stretches(&self.requests).map(|stretch| stretch.length * self.values.bytes_each()).sum()
     }
 }
 
-/// The windows of requests, those that neighbours share once.
-pub fn own_windows(requests: &[Request]) -> impl Iterator<Item = &Window> {
-    let before = std::iter::once(None).chain(requests.iter().map(Some));
-    let own = requests.iter().zip(before).filter(|(request, before)| !request.shares(*before));
-    own.map(|(request, _)| &request.window)
-}
-
-/// A piece on disk: requests, items and columns of samples, then items, types and columns of the windows, one after the other.
+/// A piece on disk: requests, items and columns of samples, then items, types and columns of the stretches, one after the other.
 #[derive(Debug)]
 pub(super) struct SpilledPiece {
     file: Arc<SpillFile>,
@@ -191,18 +244,14 @@ pub(super) struct SpilledPiece {
 impl SpilledPiece {
     /// Writes a piece, with values of its own.
     pub(super) fn write<I: ItemId>(piece: &Piece<I>, file: &Arc<SpillFile>) -> Result<Self> {
-        let (mut start, mut before) = (0, None);
-        let requests: Vec<Request> = piece
-            .requests
-            .iter()
-            .map(|request| {
-                if !request.shares(before.replace(request)) {
-                    start += request.window.length;
-                }
-                let window = Window { start: start - request.window.length, ..request.window };
-                Request { window, ..*request }
-            })
-            .collect();
+        let (mut start, mut requests) = (0, piece.requests.clone());
+        let mut rest = requests.as_mut_slice();
+        for stretch in stretches(&piece.requests) {
+            let (own, others) = rest.split_at_mut(stretch.requests);
+            own.iter_mut().for_each(|request| request.window.start = start + stretch.offset(&request.window));
+            start += stretch.length;
+            rest = others;
+        }
         let mut bytes = Vec::with_capacity((piece.own_bytes() + piece.window_bytes()) as usize);
         let mut ends = Vec::with_capacity(4 + piece.columns.len() + piece.values.columns.len());
         let of_samples = [bytemuck::cast_slice(&requests), bytemuck::cast_slice(&piece.items)];
@@ -210,18 +259,18 @@ impl SpilledPiece {
             bytes.extend_from_slice(column);
             ends.push(bytes.len());
         }
-        let windows = || own_windows(&piece.requests);
+        let windows = || stretches(&piece.requests).map(|stretch| stretch.window());
         for window in windows() {
-            bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(window)?.0));
+            bytes.extend_from_slice(bytemuck::cast_slice(piece.values.history(&window)?.0));
         }
         ends.push(bytes.len());
         for window in windows() {
-            bytes.extend_from_slice(piece.values.history(window)?.1);
+            bytes.extend_from_slice(piece.values.history(&window)?.1);
         }
         ends.push(bytes.len());
         for column in &piece.values.columns {
             for window in windows() {
-                bytes.extend_from_slice(column.history(window)?);
+                bytes.extend_from_slice(column.history(&window)?);
             }
             ends.push(bytes.len());
         }

@@ -11,8 +11,9 @@ use super::customers::Customers;
 use super::spool::Spooled;
 use crate::config::Plan;
 use crate::error::{Error, Invariant, Result};
-use crate::event::{ItemId, Sample};
+use crate::event::{ItemId, Sample, TimeSpan};
 use crate::pack::{Dtype, Packing};
+use crate::schema::Contents;
 
 /// The samples of all buckets.
 pub enum Samples<'a, I: ItemId> {
@@ -25,11 +26,22 @@ pub enum Samples<'a, I: ItemId> {
 /// A bucket's samples of one day.
 #[derive(Debug)]
 pub struct DaySamples<I> {
-    /// The requests, in their order: by customer, then by id.
+    /// The requests, in their order: by customer, then by time, then by id.
     pub(super) requests: Vec<DayRequest>,
     pub(super) items: Vec<I>,
     /// The columns of the samples, little-endian.
     pub(super) columns: Vec<Vec<u8>>,
+}
+
+impl<I> DaySamples<I> {
+    /// The times of the requests; nothing where there are none.
+    pub(super) fn span(&self) -> Option<TimeSpan> {
+        let mut span = None;
+        self.requests.iter().for_each(|&DayRequest { time, .. }| {
+            TimeSpan::widen(&mut span, TimeSpan { first: time, last: time });
+        });
+        span
+    }
 }
 
 /// A request of a bucket.
@@ -37,6 +49,8 @@ pub struct DaySamples<I> {
 pub(super) struct DayRequest {
     /// The place of its customer.
     pub(super) place: u32,
+    /// Its time, in microseconds since the epoch; 0 where the cut-off is the day.
+    pub(super) time: i64,
     /// Its id; 0 where none is given.
     pub(super) id: i64,
     /// Where its samples end.
@@ -106,12 +120,14 @@ struct Placed<I> {
     row: u32,
 }
 
-/// The order of the samples of a group: by request where that is given, by position where that is kept, else by item, then by all
-/// columns.
+/// The order of the samples of a group: by the time and the id of the request where it has them, by position where that is kept,
+/// else by item, then by all columns.
 struct Order<'a> {
     rows: &'a [u8],
     width: usize,
-    /// Where the request and the position lie in a row, those that are there.
+    /// Where the time and the id of the request lie in a row; nowhere where it has neither.
+    request: Range<usize>,
+    /// That, and where the position lies, those that are there.
     first: Vec<Range<usize>>,
 }
 
@@ -119,6 +135,11 @@ impl Order<'_> {
     fn row(&self, row: u32) -> &[u8] {
         let start = row as usize * self.width;
         &self.rows[start..start + self.width]
+    }
+
+    /// What a sample shares with those of its request, packed.
+    fn request<I>(&self, sample: &Placed<I>) -> &[u8] {
+        &self.row(sample.row)[self.request.clone()]
     }
 
     fn compare<I: ItemId>(&self, a: &Placed<I>, b: &Placed<I>) -> Ordering {
@@ -176,9 +197,10 @@ fn pack<I: ItemId>(
     if samples.len() * width != rows.len() || packing.width() != width {
         return Err(Error::internal("samples are packed as the plan says"));
     }
-    let request = plan.contents().request_range();
-    let first = [request.clone(), plan.contents().position_range()].into_iter().filter(|range| !range.is_empty());
-    let order = Order { rows: &rows, width, first: first.collect() };
+    let contents = plan.contents();
+    let request = 0..(0..contents.of_request()).map(|field| packing.range(field).len()).sum();
+    let first = [request.clone(), contents.position_range()].into_iter().filter(|range| !range.is_empty());
+    let order = Order { rows: &rows, width, first: first.collect(), request };
     let (ordered, ends) = if groups > GROUPS_PER_SAMPLE * samples.len() {
         sorted(samples, &order)
     } else {
@@ -191,38 +213,52 @@ fn pack<I: ItemId>(
         let day_start = start;
         start = of_day.last().map_or(start, |&(_, end)| end);
         let samples = &ordered[day_start..start];
-        let mut requests = Vec::with_capacity(of_day.len());
-        let mut end = 0;
-        for &(group, group_end) in of_day {
-            // Below the places of the bucket's customers, which are 32 bits.
-            let place = places.start + (group - day * places.len()) as u32;
-            if request.is_empty() {
-                end = group_end - day_start;
-                requests.push(DayRequest { place, id: 0, end });
-                continue;
-            }
-            let of_customer = &samples[end..group_end - day_start];
-            for of_one in
-                of_customer.chunk_by(|a, b| order.row(a.row)[request.clone()] == order.row(b.row)[request.clone()])
-            {
-                let id = of_one.first().map_or(&[][..], |sample| &order.row(sample.row)[request.clone()]);
-                end += of_one.len();
-                requests.push(DayRequest { place, id: request_id(id), end });
-            }
-        }
+        // Below the places of the bucket's customers, which are 32 bits.
+        let place = |group: usize| places.start + (group - day * places.len()) as u32;
+        let of_day = of_day.iter().map(|&(group, end)| (place(group), end - day_start));
+        let requests = requests(samples, of_day, &order, contents);
         let mut columns = packing.unpack(samples.iter().map(|sample| order.row(sample.row)));
-        // The id of the request is kept with it.
-        columns.drain(..usize::from(!request.is_empty()));
+        // The time and the id of the request are kept with it.
+        columns.drain(..contents.of_request());
         DaySamples { requests, items: samples.iter().map(|sample| sample.item).collect(), columns }
     });
     Ok(days.collect())
 }
 
-/// The id of a request out of a packed row; 0 where none is given.
-fn request_id(packed: &[u8]) -> i64 {
-    let id = Packing::new([Dtype::I64]).unpack(std::iter::once(packed).filter(|packed| !packed.is_empty()));
-    let id = id.first().and_then(|id| id.first_chunk()).copied();
-    id.map_or(0, i64::from_le_bytes)
+/// The requests of a day's samples, which lie in their order; each customer's samples end where it says.
+fn requests<I: ItemId>(
+    samples: &[Placed<I>],
+    customers: impl Iterator<Item = (u32, usize)>,
+    order: &Order<'_>,
+    contents: &Contents,
+) -> Vec<DayRequest> {
+    let (mut requests, mut end) = (Vec::new(), 0);
+    if order.request.is_empty() {
+        requests.extend(customers.map(|(place, end)| DayRequest { place, time: 0, id: 0, end }));
+        return requests;
+    }
+    for (place, customer_end) in customers {
+        let of_customer = &samples[end..customer_end];
+        for of_one in of_customer.chunk_by(|a, b| order.request(a) == order.request(b)) {
+            let mut packed = of_one.first().map_or(&[][..], |sample| order.request(sample));
+            let mut next = |is_there: bool| {
+                let (number, rest) = packed.split_at(if is_there { Dtype::I64.width() } else { 0 });
+                packed = rest;
+                unpacked(number)
+            };
+            let (time, id) = (next(contents.request_time), next(contents.request));
+            end += of_one.len();
+            requests.push(DayRequest { place, time, id, end });
+        }
+    }
+    requests
+}
+
+/// A number out of a packed row; 0 where there is none.
+fn unpacked(packed: &[u8]) -> i64 {
+    let number = Packing::new([Dtype::I64]).unpack(std::iter::once(packed).filter(|packed| !packed.is_empty()));
+    let number = number.first().and_then(|number| number.first_chunk()).copied();
+    number.map_or(0, i64::from_le_bytes)
 }
 
 /// Samples in the order of their groups, and for each group that has any where its samples end.

@@ -1,18 +1,19 @@
-//! Which actions each day sees: windows into the values that are kept.
+//! Which actions each request sees: windows into the values that are kept.
 //!
-//! Where days fall along a customer's order, as they do without late arrivals, what a day sees is one contiguous run of
-//! the order, and the windows of all days share the values. Where they do not, the first K visible actions may have
-//! invisible ones between them; then that day gets a copy of its own, contiguous again. The copies of many days may be many
-//! times the actions, so whoever collects them is asked as they grow.
+//! What a day lets its requests see of a customer's order is one contiguous run of it where days fall along the order, as they do
+//! without late arrivals. A request sees a part of that run, and the windows of all requests of all days share the values. Where a
+//! day hides actions between others, what its requests see together gets a copy of its own, contiguous again. The copies of many
+//! days may be many times the actions, so whoever collects them is asked as they grow.
 
 use std::ops::Range;
 
 use super::group::{Entry, Features, Row};
 use super::piece::{ActionColumn, Values, Window};
+use super::samples::DayRequest;
 use super::times::Times;
-use crate::config::Plan;
+use crate::config::{Plan, TimeCutoff};
 use crate::error::Result;
-use crate::event::{ActionKey, Day, ItemId, NULL_TIME};
+use crate::event::{ActionKey, Day, ItemId, NULL_TIME, TimeSpan};
 use crate::pack::Packing;
 
 /// Collects the values of a bucket's customers and cuts windows into them.
@@ -25,6 +26,18 @@ pub(super) struct Cutter<'a, I> {
     times: Option<Times>,
     /// The columns of the features.
     columns: Vec<Vec<u8>>,
+    /// Those of a customer's requests of one day; their memory is used again.
+    cuts: Vec<Cut>,
+}
+
+/// What a request sees.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) window: Window,
+    /// How many actions stood exactly at its cut-off.
+    pub(super) at_cutoff: u32,
+    /// How many it would see if they had been known by its day.
+    pub(super) hidden_late: u32,
 }
 
 /// The run of a customer's order that was copied last, and where to.
@@ -33,10 +46,41 @@ struct Copied {
     target: usize,
 }
 
-/// The places in a customer's order that a day sees.
+/// The places in a customer's order that a day lets its requests see.
 enum Visible {
     Run(Range<usize>),
     Scattered(Vec<usize>),
+}
+
+impl Visible {
+    fn len(&self) -> usize {
+        match self {
+            Self::Run(run) => run.len(),
+            Self::Scattered(places) => places.len(),
+        }
+    }
+
+    /// The place in the order of the one with this number.
+    fn place(&self, number: usize) -> usize {
+        match self {
+            Self::Run(run) => run.start + number,
+            Self::Scattered(places) => places[number],
+        }
+    }
+
+    /// The number of the first one of which `newer` does not hold; it holds of the newest ones.
+    fn count(&self, newer: impl Fn(usize) -> bool) -> usize {
+        let (mut known, mut end) = (0, self.len());
+        while known < end {
+            let middle = usize::midpoint(known, end);
+            if newer(self.place(middle)) {
+                known = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        known
+    }
 }
 
 impl<'a, I: ItemId> Cutter<'a, I> {
@@ -50,6 +94,7 @@ impl<'a, I: ItemId> Cutter<'a, I> {
             times: plan.contents().times.map(Times::new),
             columns: vec![Vec::new(); packing.fields().len()],
             packing,
+            cuts: Vec::new(),
         }
     }
 
@@ -73,39 +118,81 @@ impl<'a, I: ItemId> Cutter<'a, I> {
         Values { items, types, columns }
     }
 
-    /// Keeps what some days see of one customer's actions, newest first, and hands over each day's window.
+    /// Keeps what the requests of some days see of one customer's actions, newest first, and hands over each day's cuts.
     ///
-    /// `days` are places among the plan's days, descending, so that windows begin further and further down the order and
-    /// share values. `take` is told how many bytes the values have by then, and says whether there may be more; false where it
-    /// has said no.
+    /// `days` are places among the plan's days, descending, each with the customer's requests in their order, so that windows begin
+    /// further and further down the order and share values. `take` is told how many bytes the values have by then, and says whether
+    /// there may be more; false where it has said no.
     ///
     /// # Errors
     /// [`Error::Option`](crate::error::Error::Option) where a time does not fit the unit in which times are kept.
-    pub(super) fn customer<R: Row>(
+    pub(super) fn customer<'r, R: Row>(
         &mut self,
         actions: &[Entry<I, R>],
-        days: impl Iterator<Item = usize>,
-        mut take: impl FnMut(usize, Window, u64) -> bool,
+        days: impl Iterator<Item = (usize, &'r [DayRequest])>,
+        mut take: impl FnMut(usize, &[Cut], u64) -> bool,
     ) -> Result<bool> {
         let in_day_order = in_day_order(actions);
         let mut copied = Copied { source: 0..0, target: self.items.len() };
-        for index in days {
-            let window = match visible(self.plan, self.plan.days()[index], actions, in_day_order) {
-                Visible::Run(run) => self.shared(run, actions, &mut copied)?,
-                Visible::Scattered(places) => self.own(&places, actions)?,
-            };
-            if !take(index, window, self.bytes()) {
+        for (index, requests) in days {
+            let visible = visible(self.plan, self.plan.days()[index], actions, in_day_order);
+            let mut cuts = std::mem::take(&mut self.cuts);
+            cuts.clear();
+            cuts.extend(requests.iter().map(|request| cut(self.plan, &visible, actions, request.time)));
+            self.keep_cuts(&mut cuts, &visible, actions, &mut copied)?;
+            let goes_on = take(index, &cuts, self.bytes());
+            self.cuts = cuts;
+            if !goes_on {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// A window into values that other days may share.
-    fn shared<R: Row>(&mut self, run: Range<usize>, actions: &[Entry<I, R>], copied: &mut Copied) -> Result<Window> {
-        if run.is_empty() {
-            return Ok(Window { start: 0, length: 0, newest: NULL_TIME });
+    /// Keeps what the requests of a day see. Their windows, which are into what the day lets them see, become windows into the values.
+    ///
+    /// Later requests begin further up and end no further down. Those whose windows overlap share one stretch of values, whatever
+    /// else was copied.
+    fn keep_cuts<R: Row>(
+        &mut self,
+        cuts: &mut [Cut],
+        visible: &Visible,
+        actions: &[Entry<I, R>],
+        copied: &mut Copied,
+    ) -> Result<()> {
+        // Descending, as the days are.
+        let overlap = |earlier: &Cut, later: &Cut| {
+            earlier.window.length > 0
+                && later.window.length > 0
+                && earlier.window.start < later.window.start + later.window.length
+        };
+        let mut rest = cuts;
+        while let Some(&last) = rest.last() {
+            let more = rest.windows(2).rev().take_while(|pair| overlap(&pair[0], &pair[1])).count();
+            let start = last.window.start as usize;
+            let (others, stretch) = rest.split_at_mut(rest.len() - 1 - more);
+            rest = others;
+            let Some(end) = stretch.first().map(|first| (first.window.start + first.window.length) as usize) else {
+                continue;
+            };
+            if start == end {
+                stretch.iter_mut().for_each(|cut| cut.window.start = 0);
+                continue;
+            }
+            let (first, behind) = (visible.place(start), visible.place(end - 1) + 1);
+            let target = match visible {
+                Visible::Scattered(places) if behind - first > end - start => self.own(&places[start..end], actions)?,
+                Visible::Run(_) | Visible::Scattered(_) => self.shared(first..behind, actions, copied)?,
+            };
+            for cut in stretch {
+                cut.window.start = target + (cut.window.start - start as u64);
+            }
         }
+        Ok(())
+    }
+
+    /// Where values lie that other days may share.
+    fn shared<R: Row>(&mut self, run: Range<usize>, actions: &[Entry<I, R>], copied: &mut Copied) -> Result<u64> {
         let apart = run.start < copied.source.start || run.start > copied.source.end || copied.source.is_empty();
         // A day's own copy may stand behind the run copied last: then that run cannot grow.
         let grows = copied.target + copied.source.len() == self.items.len();
@@ -116,14 +203,14 @@ impl<'a, I: ItemId> Cutter<'a, I> {
             self.keep(actions[copied.source.end..run.end].iter().copied())?;
             copied.source.end = run.end;
         }
-        Ok(window(copied.target + run.start - copied.source.start, run.len(), actions[run.start].key))
+        Ok((copied.target + run.start - copied.source.start) as u64)
     }
 
-    /// A window into values of its own.
-    fn own<R: Row>(&mut self, places: &[usize], actions: &[Entry<I, R>]) -> Result<Window> {
-        let start = self.items.len();
+    /// Where values of a day's own lie.
+    fn own<R: Row>(&mut self, places: &[usize], actions: &[Entry<I, R>]) -> Result<u64> {
+        let start = self.items.len() as u64;
         self.keep(places.iter().map(|&place| actions[place]))?;
-        Ok(window(start, places.len(), actions[places[0]].key))
+        Ok(start)
     }
 
     fn keep<R: Row>(&mut self, actions: impl Iterator<Item = Entry<I, R>> + Clone) -> Result<()> {
@@ -137,42 +224,105 @@ impl<'a, I: ItemId> Cutter<'a, I> {
     }
 }
 
-fn window<K: ActionKey>(start: usize, length: usize, newest: K) -> Window {
-    Window { start: start as u64, length: length as u64, newest: newest.time() }
+/// What a request sees of what its day lets it see: the window is into that.
+fn cut<I: ItemId, R: Row>(plan: &Plan, visible: &Visible, actions: &[Entry<I, R>], time: i64) -> Cut {
+    let Some(cutoff) = plan.options().time_cutoff else {
+        return cut_to(visible, actions, 0..visible.len());
+    };
+    let time_of = |place: usize| actions[place].key.time();
+    let (first, before) = cutoff.bounds(time);
+    let history = plan.options().history;
+    let start = visible.count(|place| time_of(place) >= before);
+    let length = in_reach(visible, start, history, |place| time_of(place) >= first);
+    // Of the whole order, from the newest that is early enough to the oldest that could be seen.
+    let newest = actions.partition_point(|action| action.key.time() >= before);
+    let behind = if length == history {
+        visible.place(start + length - 1) + 1
+    } else {
+        actions.partition_point(|action| action.key.time() >= first)
+    };
+    // No more than 32 bits number.
+    Cut {
+        at_cutoff: (start - visible.count(|place| time_of(place) > before)) as u32,
+        hidden_late: behind.saturating_sub(newest).saturating_sub(length) as u32,
+        ..cut_to(visible, actions, start..start + length)
+    }
 }
 
-/// Those of a customer's actions, newest first, that any day of the plan sees.
+/// A cut of what a day lets its requests see.
+fn cut_to<I: ItemId, R: Row>(visible: &Visible, actions: &[Entry<I, R>], range: Range<usize>) -> Cut {
+    let newest = if range.is_empty() { NULL_TIME } else { actions[visible.place(range.start)].key.time() };
+    let window = Window { start: range.start as u64, length: range.len() as u64, newest };
+    Cut { window, at_cutoff: 0, hidden_late: 0 }
+}
+
+/// How many actions from `start` on a request sees, at most K: those that lie within its look-back.
+fn in_reach(visible: &Visible, start: usize, history: usize, reaches: impl Fn(usize) -> bool) -> usize {
+    let most = (visible.len() - start).min(history);
+    // The oldest of them mostly does.
+    match most.checked_sub(1) {
+        Some(last) if !reaches(visible.place(start + last)) => visible.count(reaches).saturating_sub(start).min(most),
+        _ => most,
+    }
+}
+
+/// Those of a customer's actions, newest first, that any day of the plan sees; `spans` are the times of each day's requests.
 pub(super) fn visible_to_any<I: ItemId, R: Row>(
     plan: &Plan,
+    spans: &[Option<TimeSpan>],
     actions: &[Entry<I, R>],
 ) -> impl Iterator<Item = Entry<I, R>> {
     let in_day_order = in_day_order(actions);
     // Not a list of places, which would have those of every day.
     let mut is_seen = vec![false; actions.len()];
-    for &day in plan.days() {
-        match visible(plan, day, actions, in_day_order) {
-            Visible::Run(run) => is_seen[run].fill(true),
-            Visible::Scattered(places) => places.into_iter().for_each(|place| is_seen[place] = true),
-        }
+    for (&day, &span) in plan.days().iter().zip(spans) {
+        let visible = visible(plan, day, actions, in_day_order);
+        let range = match (plan.options().time_cutoff, span) {
+            (None, _) => 0..visible.len(),
+            (Some(cutoff), Some(span)) => {
+                visible_within(cutoff, span, plan.options().history, &visible, |place| actions[place].key.time())
+            }
+            // Nobody asks.
+            (Some(_), None) => 0..0,
+        };
+        range.for_each(|number| is_seen[visible.place(number)] = true);
     }
     actions.iter().zip(is_seen).filter_map(|(&action, is_seen)| is_seen.then_some(action))
 }
 
-/// Whether days fall along the order, so that what a day sees is one run of it.
+/// What requests at any times of a span see together, and the actions that stand exactly at their cut-offs.
+fn visible_within(
+    cutoff: TimeCutoff,
+    span: TimeSpan,
+    history: usize,
+    visible: &Visible,
+    time_of: impl Fn(usize) -> i64,
+) -> Range<usize> {
+    let (_, last) = cutoff.bounds(span.last);
+    let (oldest, first) = cutoff.bounds(span.first);
+    let start = visible.count(|place| time_of(place) > last);
+    let of_first = visible.count(|place| time_of(place) >= first);
+    start..of_first + in_reach(visible, of_first, history, |place| time_of(place) >= oldest)
+}
+
+/// Whether days fall along the order, so that what a day lets its requests see is one run of it.
 fn in_day_order<I: ItemId, R: Row>(actions: &[Entry<I, R>]) -> bool {
     actions.is_sorted_by(|newer, older| newer.key.day() >= older.key.day())
 }
 
-/// The first K actions that a day sees.
+/// The actions that a day lets its requests see; with a cut-off at the day the first K, which is what each of them sees.
 fn visible<I: ItemId, R: Row>(plan: &Plan, day: Day, actions: &[Entry<I, R>], in_day_order: bool) -> Visible {
-    let history = plan.options().history;
+    let is_at_time = plan.options().time_cutoff.is_some();
+    let most = if is_at_time { usize::MAX } else { plan.options().history };
     if in_day_order {
-        let start = actions.partition_point(|action| action.key.day() >= day);
+        // Of the others those of its own day are not seen where the cut-off is the day.
+        let first_hidden = Day(day.0 + i32::from(is_at_time));
+        let start = actions.partition_point(|action| action.key.day() >= first_hidden);
         let seen = actions[start..].partition_point(|action| plan.sees(day, action.key.day()));
-        return Visible::Run(start..start + seen.min(history));
+        return Visible::Run(start..start + seen.min(most));
     }
     let seen = actions.iter().enumerate().filter(|(_, action)| plan.sees(day, action.key.day()));
-    let places: Vec<usize> = seen.map(|(place, _)| place).take(history).collect();
+    let places: Vec<usize> = seen.map(|(place, _)| place).take(most).collect();
     match (places.first(), places.last()) {
         (Some(&first), Some(&last)) if last - first + 1 > places.len() => Visible::Scattered(places),
         (Some(&first), Some(&last)) => Visible::Run(first..last + 1),

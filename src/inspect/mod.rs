@@ -14,10 +14,12 @@ use serde_json::{Map, Value};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result, as_text};
 use crate::event::{customer_hash, shard_of};
+use crate::layout::REQUEST_TIME;
 use crate::manifest::Manifest;
-use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, find_days};
+use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, ShardView, find_days};
 use crate::pack::{self, Dtype};
 use crate::schema::{ActionTypes, Contents};
+use crate::unify::format_time;
 
 /// How many actions of a row are shown, where it is one of many.
 const ACTIONS_PER_ROW: usize = 5;
@@ -101,7 +103,7 @@ pub struct Row {
     pub customer_id: i64,
     /// What was shown.
     pub item_id: i64,
-    /// Its labels and other columns, by name.
+    /// Its labels and other columns, by name, and the time of its request where it has one.
     #[serde(flatten)]
     pub columns: Map<String, Value>,
     /// How many actions its history has.
@@ -128,7 +130,7 @@ pub struct Customer {
     pub shard: u32,
     /// The customer's samples.
     pub samples: Vec<Sample>,
-    /// The customer's history, newest first.
+    /// The customer's history, newest first; of several requests that of the last.
     pub history: Vec<Action>,
 }
 
@@ -323,7 +325,12 @@ impl Opened {
                     })?;
                     let item = tensors.item_ids().get(index).invariant("tensors of a shard are as long as its rows")?;
                     let mut types = history.types.iter().map(|&kind| i64::from(kind));
-                    let columns = named(&mapped.header().contents, mapped.columns().into_iter(), index)?;
+                    let mut columns = named(&mapped.header().contents, mapped.columns().into_iter(), index)?;
+                    let request = match &tensors {
+                        ShardView::Jagged(jagged) => jagged.request(index),
+                        ShardView::Dense(_) => Some(index),
+                    };
+                    add_time(&mut columns, request.and_then(|request| mapped.request_times().get(request)));
                     views.push(view(row, customer, item, columns, history.items, &mut types));
                 }
             }
@@ -335,7 +342,8 @@ impl Opened {
                         let (items, types) = batch.history(index).invariant(SAME_BATCH)?;
                         let item = batch.item_ids().get(index).invariant(SAME_BATCH)?;
                         let columns = batch.columns().iter().map(Vec::as_slice);
-                        let columns = named(part.contents(), columns, index)?;
+                        let mut columns = named(part.contents(), columns, index)?;
+                        add_time(&mut columns, batch.request_times().get(index));
                         let mut types = types.iter().map(|&kind| i64::from(kind));
                         views.push(view(row, customer, item, columns, items, &mut types));
                         row += 1;
@@ -358,8 +366,8 @@ impl Opened {
                 rows_of(customers.len(), |row| customers.get(row).copied().map(customer_hash), customer)
             }
         };
-        // All rows have the same history: one is read whole.
-        let history = self.rows(shard, start..end.min(start + 1), usize::MAX)?;
+        // Where the cut-off is the day all rows have the same history; where it is the time the last one has the newest.
+        let history = self.rows(shard, end.saturating_sub(1).max(start)..end, usize::MAX)?;
         let samples = self.rows(shard, start..end, 0)?;
         Ok(Customer {
             customer_id: customer,
@@ -381,6 +389,10 @@ fn named<'a>(contents: &Contents, columns: impl Iterator<Item = &'a [u8]>, row: 
         let value = match pack::read(field.dtype, bytes) {
             Some(pack::Value::Integer(value)) if field.dtype == Dtype::Bool => Value::Bool(value == 1),
             Some(pack::Value::Integer(value)) => value.into(),
+            // As few digits as its own width needs.
+            Some(pack::Value::Float(value)) if field.dtype == Dtype::F32 => {
+                (value as f32).to_string().parse::<f64>().unwrap_or(value).into()
+            }
             Some(pack::Value::Float(value)) => value.into(),
             // A bool that is neither 0 nor 1: what it is.
             None => bytes.first().copied().into(),
@@ -388,6 +400,11 @@ fn named<'a>(contents: &Contents, columns: impl Iterator<Item = &'a [u8]>, row: 
         Ok((field.name.clone(), value))
     });
     fields.collect()
+}
+
+/// Adds the time of the request, where it has one.
+fn add_time(columns: &mut Map<String, Value>, time: Option<&i64>) {
+    columns.extend(time.map(|&time| (REQUEST_TIME.to_owned(), format_time(time).into())));
 }
 
 /// What the decoder makes sure of.

@@ -5,8 +5,11 @@ use std::fmt::{self, Display, Formatter};
 use serde_json::Value;
 
 use super::{Action, Customer, DayLine, Inspection, Row, ShardFigures, total_bytes};
+use crate::config::TimeCutoff;
 use crate::manifest::{LengthRange, Manifest, Statistics, Table};
 
+/// How wide a column of samples is at least.
+const LEAST_WIDTH: usize = 8;
 /// The longest bar, in characters.
 const BAR_WIDTH: u64 = 40;
 /// Where lines of actions are broken.
@@ -71,9 +74,15 @@ fn shard_figures(f: &mut Formatter<'_>, shard: &ShardFigures) -> fmt::Result {
 fn manifest_figures(f: &mut Formatter<'_>, manifest: &Manifest) -> fmt::Result {
     let statistics = &manifest.statistics;
     let format = manifest.format.strip_prefix("shardback.").unwrap_or(&manifest.format);
-    let lookback = manifest.lookback_days.map_or_else(|| "all days".to_owned(), |days| counted(u64::from(days), "day"));
+    let before = match manifest.time_cutoff {
+        None => {
+            let days = manifest.lookback_days.map(|days| counted(u64::from(days), "day"));
+            format!("of {} before", days.unwrap_or_else(|| "all days".to_owned()))
+        }
+        Some(cutoff) => before_requests(cutoff),
+    };
     writeln!(f, "{format} of {}", manifest.dt)?;
-    line(f, "history", format!("K = {}, of {lookback} before, items {}", manifest.history, manifest.item_dtype))?;
+    line(f, "history", format!("K = {}, {before}, items {}", manifest.history, manifest.item_dtype))?;
     line(f, "files", format!("{}, {}", counted(manifest.shards.len() as u64, "shard"), size(total_bytes(manifest))))?;
     line(f, "samples", samples(statistics))?;
     let without = thousands(statistics.customers_without_history);
@@ -86,7 +95,13 @@ fn manifest_figures(f: &mut Formatter<'_>, manifest: &Manifest) -> fmt::Result {
         format!("{} {count}", short(name))
     });
     line(f, "actions", actions.collect::<Vec<_>>().join(", "))?;
-    line(f, "newest action", gap(statistics.smallest_gap_micros))?;
+    if manifest.time_cutoff.is_some() {
+        line(f, "requests", thousands(statistics.requests))?;
+    }
+    line(f, "newest action", gap(statistics.smallest_gap_micros, manifest.time_cutoff.is_some()))?;
+    if let Some(count) = statistics.at_cutoff {
+        line(f, "at the cut-off", format!("{} exactly, which no history has", counted(count, "action")))?;
+    }
     for (name, table) in &manifest.tables {
         line(f, name, table_rows(table))?;
     }
@@ -113,9 +128,20 @@ fn table_rows(table: &Table) -> String {
     format!("{} seen, rejected: {rejected}", counted(table.rows, "row"))
 }
 
-fn gap(micros: Option<i64>) -> String {
+/// What requests see where their times are the cut-offs.
+fn before_requests(cutoff: TimeCutoff) -> String {
+    let reach = cutoff.lookback_micros.map(|micros| format!("of {} ", duration(micros.unsigned_abs())));
+    let delay = match cutoff.delay_micros {
+        0 => String::new(),
+        micros => format!(", seen {} late", duration(micros.unsigned_abs())),
+    };
+    format!("{}before each request{delay}", reach.unwrap_or_default())
+}
+
+fn gap(micros: Option<i64>, is_at_time: bool) -> String {
     match micros {
         None => "no action has a time".to_owned(),
+        Some(micros) if is_at_time => format!("{} before its request", duration(micros.unsigned_abs())),
         Some(micros) if micros < 0 => {
             format!("{} after the day begins (a late clock)", duration(micros.unsigned_abs()))
         }
@@ -149,7 +175,11 @@ fn bar(count: u64, most: u64) -> String {
 
 fn rows(f: &mut Formatter<'_>, rows: &[Row]) -> fmt::Result {
     let names = || rows.first().into_iter().flat_map(|row| row.columns.keys());
-    let heads = names().map(|name| format!(" {name:>8}")).collect::<String>();
+    let width = |name: &String| {
+        let cells = rows.iter().filter_map(|row| row.columns.get(name)).map(|value| cell(value).len());
+        cells.chain([name.len(), LEAST_WIDTH]).max().unwrap_or_default()
+    };
+    let heads = names().map(|name| format!(" {name:>0$}", width(name))).collect::<String>();
     writeln!(
         f,
         "\n  {:>5} {:>6} {:>20} {:>12}{heads} {:>7}  newest actions",
@@ -161,7 +191,7 @@ fn rows(f: &mut Formatter<'_>, rows: &[Row]) -> fmt::Result {
         let more = if row.history_length > row.actions.len() as u64 { ", …" } else { "" };
         write!(f, "  {:>5} {:>6} {:>20} {:>12}", row.shard, row.row, row.customer_id, row.item_id)?;
         for (name, value) in &row.columns {
-            write!(f, " {:>1$}", cell(value), name.len().max(8))?;
+            write!(f, " {:>1$}", cell(value), width(name))?;
         }
         writeln!(f, " {:>7}  {}{more}", row.history_length, actions)?;
     }
@@ -203,6 +233,7 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
         other => other.to_string(),
     }
 }

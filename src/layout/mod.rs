@@ -52,6 +52,8 @@ impl From<ItemDtype> for Dtype {
 
 /// The name of the column of customers.
 pub const CUSTOMER: &str = "customer_id";
+/// The name of the column of requests' times.
+pub const REQUEST_TIME: &str = "request_time";
 /// The name of the column of requests' ids.
 pub const REQUEST_ID: &str = "request_id";
 /// The name of the column that says which request a sample is of.
@@ -72,6 +74,8 @@ pub const ACTION_TYPES: &str = "action_types";
 pub enum Role {
     /// The customer of a request.
     Customer,
+    /// The time of a request, which is its cut-off, in microseconds since the epoch.
+    RequestTime,
     /// The id of a request.
     RequestId,
     /// The request of a sample, by its place in the shard.
@@ -151,12 +155,13 @@ pub fn columns(format: Format, item: ItemDtype, contents: &Contents) -> Vec<Colu
     // What a request has, every sample of it has where histories are not stored once.
     let of_requests = if format == Format::Jagged { Extent::Requests } else { Extent::Samples };
     let customer = column(CUSTOMER, Role::Customer, Dtype::I64, of_requests);
+    let request_time = contents.request_time.then(|| column(REQUEST_TIME, Role::RequestTime, Dtype::I64, of_requests));
     let request_id = contents.request.then(|| column(REQUEST_ID, Role::RequestId, Dtype::I64, of_requests));
     let shown = column(ITEM, Role::Item, item, Extent::Samples);
     let actions = |extent| column(ACTIONS, Role::Actions, item, extent);
     let types = |dtype, extent| column(ACTION_TYPES, Role::ActionTypes, dtype, extent);
     let mut columns = vec![customer];
-    columns.extend(request_id);
+    columns.extend(request_time.into_iter().chain(request_id));
     match format {
         Format::Parquet => {
             columns.push(shown);

@@ -18,7 +18,7 @@ mod ranks;
 
 pub use ahead::{Ahead, Batch, Content, Epoch, pool};
 pub use block::{Allocate, Block, Memory, Pool};
-pub use extra::{ExtraColumn, extra_columns, places};
+pub use extra::{ExtraColumn, extra_columns, places, write_column};
 pub use fill::{Dtypes, Index, Item, Kind, Layout, Offsets, Out, fill, longest};
 pub use order::Order;
 pub use ranks::{Last, Ranks, Step};

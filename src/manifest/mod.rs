@@ -10,9 +10,10 @@ pub mod statistics;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::config::Format;
+use crate::config::{Format, TimeCutoff};
 use crate::error::{Invariant, Result};
 use crate::fsio::Written;
 use crate::layout::wrong_version;
@@ -43,16 +44,22 @@ pub struct Manifest {
     pub dt: String,
     /// K, the length of a padded history.
     pub history: u64,
-    /// How many days back a sample sees; null for all of them.
+    /// With a cut-off at the day: how many days back a sample sees; null for all of them.
     pub lookback_days: Option<u32>,
+    /// The cut-off at the time of each request; without it, it is the day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_cutoff: Option<TimeCutoff>,
     /// `i32` or `i64`: the width of item ids.
     pub item_dtype: String,
     /// The types of actions: the number of each name.
     pub types: BTreeMap<String, u8>,
     /// The columns of samples and of actions beside those that every day has.
     pub contents: Contents,
-    /// The hash of the description of the tables, without where they lie and how their files are read.
+    /// The hash of `schema`: of its JSON without blanks.
     pub description: String,
+    /// The description of the tables in canonical form: as it was understood, without where tables lie and how their files are read,
+    /// and without K and the look-back, which options may change.
+    pub schema: Value,
     /// The time zone in which the days of timestamps counted, where one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day_zone: Option<String>,
@@ -118,19 +125,25 @@ pub struct Statistics {
     pub samples: u64,
     /// For each label that is true or false how many samples have it.
     pub labels: BTreeMap<String, LabelFigures>,
-    /// The requests: of each customer one, unless they have ids.
+    /// The requests: of each customer one, unless they have times or ids.
     pub requests: u64,
     /// Distinct customers.
     pub customers: u64,
-    /// Customers whose history is empty.
+    /// Customers of whom every history is empty.
     pub customers_without_history: u64,
-    /// The actions in the histories, each customer's history counted once, by type; every type, also where it is 0.
+    /// The actions in the histories, by type; every type, also where it is 0. Those that several requests of a customer see are counted
+    /// once.
     pub actions: BTreeMap<String, u64>,
-    /// How many customers have a history of which length: the ranges of [`length_ranges`], empty ones too.
+    /// How many customers have a longest history of which length: the ranges of [`length_ranges`], empty ones too.
     pub history_lengths: Vec<LengthRange>,
-    /// The smallest gap between the start of the day and the newest action used, in microseconds; negative where a late
-    /// clock puts an action of an earlier day into this one; null without any timed action.
+    /// The smallest gap between a cut-off and the newest action that is used, in microseconds; null without any timed action. Where
+    /// the cut-off is the day it is the day's start, and the gap negative where a late clock puts an action of an earlier day
+    /// into this one.
     pub smallest_gap_micros: Option<i64>,
+    /// Where the cut-off is the time: how many actions stood exactly at the cut-off of a request, counted for each request. It sees
+    /// none of them; a cut-off that is not strict would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_cutoff: Option<u64>,
 }
 
 /// How many samples have a label.
@@ -259,6 +272,11 @@ fn hashed_length(bytes: &[u8]) -> Option<usize> {
 #[must_use]
 pub fn hash_hex(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
+}
+
+/// The hash of a description in canonical form.
+pub(crate) fn hash_of_description(schema: &Value) -> String {
+    hash_hex(schema.to_string().as_bytes())
 }
 
 /// Whether a text is such a hash.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::rejected::{DayRejects, Rejects, Scope};
 use super::statistics::{Figures, of_day};
 use super::{
     FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table, hash_hex,
+    hash_of_description,
 };
-use crate::config::{Format, Plan};
+use crate::config::{Format, Plan, TimeCutoff};
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::fsio::{Folder, StagedFile};
@@ -146,10 +148,12 @@ impl<'a> Record<'a> {
             dt: self.day.to_string(),
             history: options.history as u64,
             lookback_days: options.lookback_days,
+            time_cutoff: options.time_cutoff,
             item_dtype: options.item_dtype.name().to_owned(),
             types: numbers(self.plan),
             contents: self.plan.contents().clone(),
             description: description_hash(self.plan)?,
+            schema: canonical(self.plan)?,
             day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
             shards,
@@ -161,10 +165,14 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The description of a plan in canonical form.
+fn canonical(plan: &Plan) -> Result<Value> {
+    serde_json::to_value(plan.options().schema.canonical()).invariant("a description can be printed")
+}
+
 /// The hash of a plan's description.
 pub(crate) fn description_hash(plan: &Plan) -> Result<String> {
-    let canonical = serde_json::to_vec(&plan.options().schema.canonical());
-    Ok(hash_hex(&canonical.invariant("a description can be printed")?))
+    Ok(hash_of_description(&canonical(plan)?))
 }
 
 /// The types of a plan, by name.
@@ -180,6 +188,8 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         dt: String,
         history: usize,
         lookback_days: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time_cutoff: Option<TimeCutoff>,
         item_dtype: &'a str,
         types: BTreeMap<String, u8>,
         contents: &'a Contents,
@@ -197,6 +207,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         dt: day.to_string(),
         history: options.history,
         lookback_days: options.lookback_days,
+        time_cutoff: options.time_cutoff,
         item_dtype: options.item_dtype.name(),
         types: numbers(plan),
         contents: plan.contents(),

@@ -17,7 +17,7 @@ use super::{Items, corrupt};
 use crate::config::Format;
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, PADDING};
-use crate::layout::{ACTION_TYPES, ACTIONS, CUSTOMER, Column, Dtype, Extent, ITEM, REQUEST_ID, columns};
+use crate::layout::{ACTION_TYPES, ACTIONS, CUSTOMER, Column, Dtype, Extent, ITEM, REQUEST_ID, REQUEST_TIME, columns};
 use crate::parquet_file::ParquetFile;
 use crate::read::guard;
 use crate::schema::Contents;
@@ -197,6 +197,7 @@ fn check_columns(found: &Fields, contents: &Contents) -> Result<ItemDtype, Strin
 pub struct PartBatch {
     customers: ArrayRef,
     items: ArrayRef,
+    request_times: Option<ArrayRef>,
     requests: Option<ArrayRef>,
     columns: Vec<Vec<u8>>,
     actions: ListArray,
@@ -225,6 +226,7 @@ impl PartBatch {
         Ok(Self {
             customers: column(CUSTOMER)?.clone(),
             items: column(ITEM)?.clone(),
+            request_times: contents.request_time.then(|| column(REQUEST_TIME).cloned()).transpose()?,
             requests: contents.request.then(|| column(REQUEST_ID).cloned()).transpose()?,
             columns: of_samples.collect::<Result<_>>()?,
             actions: column(ACTIONS)?.as_list().clone(),
@@ -251,10 +253,16 @@ impl PartBatch {
         self.customers.as_primitive::<Int64Type>().values()
     }
 
+    /// The times of the requests, one per row, in microseconds since the epoch; nothing where they have none.
+    #[must_use]
+    pub fn request_times(&self) -> &[i64] {
+        integers(self.request_times.as_ref())
+    }
+
     /// The ids of the requests, one per row; nothing where they have none.
     #[must_use]
     pub fn request_ids(&self) -> &[i64] {
-        self.requests.as_ref().map_or(&[], |requests| requests.as_primitive::<Int64Type>().values())
+        integers(self.requests.as_ref())
     }
 
     /// The items shown, one per row.
@@ -319,6 +327,10 @@ fn bytes(array: &ArrayRef, dtype: Dtype) -> Result<Vec<u8>> {
         Dtype::F32 => bytemuck::cast_slice(array.as_primitive::<Float32Type>().values()).to_vec(),
         Dtype::F64 => bytemuck::cast_slice(array.as_primitive::<Float64Type>().values()).to_vec(),
     })
+}
+
+fn integers(array: Option<&ArrayRef>) -> &[i64] {
+    array.map_or(&[], |array| array.as_primitive::<Int64Type>().values())
 }
 
 fn items(array: &ArrayRef) -> Items<'_> {

@@ -132,6 +132,13 @@ impl Shard {
         self.find(role).unwrap_or_default()
     }
 
+    /// The times of requests, `[R]` of a jagged shard and `[N]` of a dense one, in microseconds since the epoch; nothing where they
+    /// have none.
+    #[must_use]
+    pub fn request_times(&self) -> &[i64] {
+        self.numbers(Role::RequestTime)
+    }
+
     /// The ids of requests, `[R]` of a jagged shard and `[N]` of a dense one; nothing where they have none.
     #[must_use]
     pub fn request_ids(&self) -> &[i64] {

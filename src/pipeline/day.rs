@@ -15,7 +15,7 @@ use crate::fsio::{self, Output, StagedDay, Unsynced};
 use crate::gather::Gather;
 use crate::histories::Histories;
 use crate::manifest::record::{Record, Seen, TOOL, description_hash, numbers};
-use crate::manifest::statistics::{Figures, of_shard};
+use crate::manifest::statistics::{Figures, hidden_late, of_shard};
 use crate::manifest::{FORMAT_VERSION, Manifest, Shard};
 use crate::open::DayFolder;
 use crate::unify::{Actions, Impressions, Progress};
@@ -39,6 +39,7 @@ pub(super) struct Staged<'a> {
     record: Record<'a>,
     shards: Vec<Vec<Shard>>,
     unsynced: Vec<Unsynced>,
+    hidden_late: Option<u64>,
 }
 
 /// More files than this are not kept open until they are synced together: a quarter of what the process may have open, which its
@@ -112,6 +113,7 @@ impl<'a, I: ItemId> Content<'a, I> {
             // Format after format, as they were asked for.
             shards: written.chunks(self.shards.len()).map(<[Shard]>::to_vec).collect(),
             unsynced: unsynced.into_iter().flatten().collect(),
+            hidden_late: hidden_late(self.plan, figures.iter()),
             folders,
         })
     }
@@ -134,7 +136,7 @@ impl Staged<'_> {
 }
 
 /// How the day came about: everything that may differ between runs that give the same bytes.
-pub(super) fn run_record(summary: &Summary) -> Result<Vec<u8>> {
+pub(super) fn run_record(summary: &Summary, staged: &Staged<'_>) -> Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Run<'a> {
         tool: &'a str,
@@ -145,6 +147,8 @@ pub(super) fn run_record(summary: &Summary) -> Result<Vec<u8>> {
         stages: Vec<Stage>,
         peak_memory_bytes: Option<u64>,
         spilled_bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hidden_late: Option<u64>,
     }
     #[derive(Serialize)]
     struct Stage {
@@ -161,6 +165,7 @@ pub(super) fn run_record(summary: &Summary) -> Result<Vec<u8>> {
         stages: summary.stages.iter().map(stage).collect(),
         peak_memory_bytes: peak_memory(),
         spilled_bytes: summary.spilled,
+        hidden_late: staged.hidden_late,
     };
     let mut bytes = serde_json::to_vec_pretty(&record).invariant("the record of a run can be printed")?;
     bytes.push(b'\n');
@@ -191,6 +196,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
                 && manifest.dt == day.to_string()
                 && manifest.history == options.history as u64
                 && manifest.lookback_days == options.lookback_days
+                && manifest.time_cutoff == options.time_cutoff
                 && manifest.item_dtype == options.item_dtype.name()
                 && manifest.types == numbers(plan)
                 && manifest.contents == *plan.contents()

@@ -203,6 +203,7 @@ impl<I: ItemId> Run<'_, I> {
         let samples = Samples::new(samples, &customers, plan, budget)?;
         let spooled = Spool::new(buckets, plan.contents().feature_packing().width(), budget, folder);
         let read = self.actions(plan, action_sources, &customers, &spooled, folder, summary)?;
+        unify::refuse_other_units(&impressions, &read)?;
         budget.give_back(reading);
         let input = histories::Input {
             samples,
@@ -321,7 +322,7 @@ impl<I: ItemId> Run<'_, I> {
                 if self.observer.cancelled() {
                     return Err(Error::Interrupted);
                 }
-                let record = day::run_record(summary)?;
+                let record = day::run_record(summary, &staged)?;
                 let finish = move || staged.finish(self.output, &record);
                 let thread = Builder::new().name("publish".to_owned()).spawn_scoped(scope, finish);
                 finishing = Some(thread.map_err(Error::io("start a thread to publish to", self.output.path()))?);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, POSITION, Schema, Unit, names};
+use super::{Cutoff, Kept, POSITION, Schema, Unit, names};
 use crate::error::quoted;
 use crate::pack::{Dtype, Packing};
 
@@ -25,6 +25,9 @@ pub struct Field {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contents {
+    /// Whether requests have times, which are their cut-offs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub request_time: bool,
     /// Whether requests have ids.
     pub request: bool,
     /// The labels.
@@ -55,6 +58,7 @@ impl Contents {
         let kept = samples.kept.iter().map(|kept| Field { name: kept.name.clone(), dtype: kept.dtype.dtype() });
         let feature = |feature: &Kept| Field { name: names::of_actions(&feature.name), dtype: feature.dtype.dtype() };
         Self {
+            request_time: schema.history.cutoff == Cutoff::Time,
             request: samples.request.is_some(),
             labels: labels.collect(),
             kept: kept.collect(),
@@ -97,24 +101,23 @@ impl Contents {
         Packing::new(self.of_samples().map(|field| field.dtype))
     }
 
-    /// How a sample is packed: the id of its request where requests have any, then its columns.
+    /// How a sample is packed: the time and the id of its request where requests have any, then its columns.
     #[must_use]
     pub fn sample_packing(&self) -> Packing {
-        let request = self.request.then_some(Dtype::I64);
-        Packing::new(request.into_iter().chain(self.of_samples().map(|field| field.dtype)))
+        let of_request = std::iter::repeat_n(Dtype::I64, self.of_request());
+        Packing::new(of_request.chain(self.of_samples().map(|field| field.dtype)))
     }
 
-    /// Where the id of the request lies in a packed sample; nowhere where requests have none.
+    /// How many fields of a packed sample are its request's: its time and its id, each where requests have any.
     #[must_use]
-    pub fn request_range(&self) -> Range<usize> {
-        if self.request { self.sample_packing().range(0) } else { 0..0 }
+    pub fn of_request(&self) -> usize {
+        usize::from(self.request_time) + usize::from(self.request)
     }
 
     /// Where the place in the list lies in a packed sample; nowhere where it is not kept.
     #[must_use]
     pub fn position_range(&self) -> Range<usize> {
-        self.position
-            .map_or(0..0, |kept| self.sample_packing().range(usize::from(self.request) + self.labels.len() + kept))
+        self.position.map_or(0..0, |kept| self.sample_packing().range(self.of_request() + self.labels.len() + kept))
     }
 
     /// How the features of an action are packed.

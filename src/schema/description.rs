@@ -277,21 +277,25 @@ fn delay(field: &Field<'_>, cutoff: Cutoff, lookback: Option<i64>) -> Result<i64
     Ok(micros)
 }
 
-/// A length of time as `90d`, `12h`, `30m`, `45s` or `500ms`, in microseconds.
+/// A length of time, in microseconds.
 fn duration(field: &Field<'_>) -> Result<i64> {
     let text = field.text()?;
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit: Option<i64> = match unit {
-        "d" => Some(MICROS_PER_DAY),
-        "h" => Some(3_600_000_000),
-        "m" => Some(60_000_000),
-        "s" => Some(1_000_000),
-        "ms" => Some(1_000),
-        _ => None,
-    };
-    let micros = number.parse::<i64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    micros.ok_or_else(|| {
+    parse_duration(text).ok_or_else(|| {
         field.wrong(format!("{} is no length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
     })
+}
+
+/// Reads a length of time as `90d`, `12h`, `30m`, `45s` or `500ms`, in microseconds.
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit: i64 = match unit {
+        "d" => MICROS_PER_DAY,
+        "h" => 3_600_000_000,
+        "m" => 60_000_000,
+        "s" => 1_000_000,
+        "ms" => 1_000,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(unit)
 }

@@ -17,6 +17,7 @@ mod table;
 mod types;
 
 pub use contents::{ACTION_TIMES, Contents, Field};
+pub(crate) use description::parse_duration;
 pub use description::{from_file, from_json, from_text, from_toml};
 pub use names::OF_ACTIONS as FEATURE;
 pub use types::ActionTypes;
@@ -293,6 +294,17 @@ impl Unit {
         match self {
             Self::Seconds => Dtype::I32,
             Self::Milliseconds | Self::Microseconds | Self::Nanoseconds => Dtype::I64,
+        }
+    }
+
+    /// How many microseconds it has; 0 where it is shorter.
+    #[must_use]
+    pub fn micros(self) -> i64 {
+        match self {
+            Self::Seconds => 1_000_000,
+            Self::Milliseconds => 1_000,
+            Self::Microseconds => 1,
+            Self::Nanoseconds => 0,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::clock::Clock;
 use super::columns::Reader;
 use super::days::Days;
 use super::reject::{Fault, Reject, Rejects, valid_day};
@@ -16,17 +17,19 @@ use super::walk::At;
 use super::{Progress, Sink, read_all};
 use crate::config::Plan;
 use crate::error::{Error, Result};
-use crate::event::{Action, Day, ItemId};
+use crate::event::{Action, ActionKey, Day, ItemId};
 use crate::fsio::SpillFolder;
 use crate::pack::{self, Packed};
 use crate::read::{Chunk, Source};
-use crate::schema::ActionTable;
+use crate::schema::{ActionTable, Cutoff};
 
 /// What a table of actions holds beside its actions.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Actions {
     /// For each day the valid rows of the table, of all customers; days that no requested day can see may lack some.
     pub rows: FxHashMap<Day, u64>,
+    /// About when its actions were that a request can see, where cut-offs are times and the table has any.
+    pub clock: Clock,
     /// The rows that were left out, in no order; none where they were spilled.
     pub rejects: Vec<Reject>,
     /// The rows that were left out where they are too many for memory.
@@ -49,6 +52,7 @@ impl Actions {
         for (day, more) in other.rows {
             *self.rows.entry(day).or_default() += more;
         }
+        self.clock.merge(&other.clock);
         self.rejects.extend(other.rejects);
         self.sent += other.sent;
     }
@@ -75,15 +79,19 @@ pub fn read_actions<I: ItemId>(
     progress: &Progress<'_>,
 ) -> Result<Actions> {
     let rejects = Rejects::new(plan.options().invalid, folder);
-    let rows = Mutex::new(FxHashMap::<Day, u64>::default());
+    let rows = Mutex::new((FxHashMap::<Day, u64>::default(), Clock::default()));
     let idle = Mutex::new(Vec::new());
     let roles = Roles::of_actions(plan, table)?;
     read_all(source, &|chunk| {
-        let mut found = lock(&idle).pop().unwrap_or_default();
+        let mut found: Found<I> = lock(&idle).pop().unwrap_or_default();
         read_chunk(&chunk, &roles, plan, pick, &rejects, &mut found)?;
+        let has_clock = roles.cutoff == Cutoff::Time && roles.time.is_some();
         let mut rows = lock(&rows);
         for &(day, more) in &found.runs {
-            *rows.entry(day).or_default() += more;
+            *rows.0.entry(day).or_default() += more;
+        }
+        if has_clock {
+            rows.1.see(found.actions.iter().map(|action| action.key().time()));
         }
         drop(rows);
         sink(Packed::new(&found.actions, &found.features, roles.packing.width())?)?;
@@ -91,7 +99,8 @@ pub fn read_actions<I: ItemId>(
         progress(chunk.bytes)
     })?;
     let (rejects, spilled) = rejects.finish()?;
-    Ok(Actions { rows: rows.into_inner().unwrap_or_else(PoisonError::into_inner), rejects, spilled, sent: 0 })
+    let (rows, clock) = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Actions { rows, clock, rejects, spilled, sent: 0 })
 }
 
 /// What a chunk holds. Chunks follow each other in the same memory, which is in the cache then.
@@ -278,10 +287,10 @@ impl<'a> Plain<'a> {
             runs.push((day, (end - start) as u64));
             if plan.any_sees(day) {
                 pick(&self.customers[start..end], wanted);
-                let midnight = day.midnight();
+                let of_day = self.table.time_on(day);
                 actions.extend(wanted.iter().map(|&(row, customer)| {
                     let row = start + row as usize;
-                    let time = self.times.as_ref().map_or(midnight, |times| times[row]);
+                    let time = self.times.as_ref().map_or(of_day, |times| times[row]);
                     let kind = match &self.kinds {
                         PlainKinds::Same(kind) => *kind,
                         // One of the description's, all of which a byte holds.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Clock;
 use super::columns::Reader;
 use super::reject::{Fault, Reject, Rejects};
 use super::roles::Roles;
@@ -13,7 +14,7 @@ use super::walk::At;
 use super::{Progress, Sink, read_all};
 use crate::config::Plan;
 use crate::error::{Error, Result};
-use crate::event::{Day, ItemId, Sample};
+use crate::event::{Day, ItemId, Sample, TimeSpan};
 use crate::fsio::SpillFolder;
 use crate::pack::{self, Dtype, Packed};
 use crate::read::{Chunk, Source, Wanted};
@@ -25,6 +26,10 @@ pub struct Impressions {
     pub rows: Vec<u64>,
     /// For each day of the plan its samples.
     pub samples: Vec<u64>,
+    /// For each day of the plan the times of its requests, where they are cut-offs; nothing of a day without any.
+    pub spans: Vec<Option<TimeSpan>>,
+    /// About when its requests are, where they have times.
+    pub clock: Clock,
     /// The rows that were left out, in no order; none where they were spilled.
     pub rejects: Vec<Reject>,
     /// The rows that were left out where they are too many for memory.
@@ -48,6 +53,8 @@ impl Impressions {
         Self {
             rows: vec![0; days],
             samples: vec![0; days],
+            spans: vec![None; days],
+            clock: Clock::default(),
             rejects: Vec::new(),
             spilled: None,
             sent: 0,
@@ -69,12 +76,16 @@ impl Impressions {
     /// # Errors
     /// [`Error::Internal`] where it was read for other days.
     pub fn merge(&mut self, other: Self) -> Result<()> {
-        if (self.rows.len(), self.samples.len()) != (other.rows.len(), other.samples.len()) {
+        let days = |found: &Self| (found.rows.len(), found.samples.len(), found.spans.len());
+        if days(self) != days(&other) {
             return Err(Error::internal("parts of a table are read for the same days"));
         }
         let add = |sums: &mut Vec<u64>, more: &[u64]| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         add(&mut self.rows, &other.rows);
         add(&mut self.samples, &other.samples);
+        let spans = self.spans.iter_mut().zip(other.spans);
+        spans.for_each(|(span, other)| other.into_iter().for_each(|other| TimeSpan::widen(span, other)));
+        self.clock.merge(&other.clock);
         self.rejects.extend(other.rejects);
         self.sent += other.sent;
         self.lines += other.lines;
@@ -88,6 +99,12 @@ impl Impressions {
     fn see(&mut self, first: Day, last: Day) {
         let (known_first, known_last) = self.first_and_last.unwrap_or((first, last));
         self.first_and_last = Some((known_first.min(first), known_last.max(last)));
+    }
+
+    /// Takes note of the time of a request of the plan's day number `day`.
+    fn see_time(&mut self, day: usize, time: i64) {
+        TimeSpan::widen(&mut self.spans[day], TimeSpan { first: time, last: time });
+        self.clock.see(std::iter::once(time));
     }
 
     /// Refuses lines of JSON that mostly show nothing: as a line may lack any key, that is how keys of other names look.
@@ -205,6 +222,11 @@ fn read_rows<I: ItemId>(
                         shown.samples.push(Sample::new(day as u32, customer, item));
                         table.roles.packing.pack(&values, &mut shown.columns)?;
                         found.samples[day] += 1;
+                        if let (true, Some(&pack::Value::Integer(time))) =
+                            (table.roles.has_request_times, values.first())
+                        {
+                            found.see_time(day, time);
+                        }
                     }
                 }
                 Err(fault) => {
@@ -267,6 +289,10 @@ impl<'a> Plain<'a> {
         self.pack(&mut shown.columns)?;
         found.rows[day] += self.customers.len() as u64;
         found.samples[day] += shown.samples.len() as u64;
+        if let (true, Some(times)) = (self.table.roles.has_request_times, self.values.first()) {
+            // Also of rows that show nothing: a span may be wider than it has to be.
+            times.values.iter().for_each(|&time| found.see_time(day, time));
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! then time, request, labels and what is kept), so it has one reason at most, and it is checked before anything else decides whether it is wanted.
 
 mod actions;
+mod clock;
 mod columns;
 mod days;
 mod impressions;
@@ -27,12 +28,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pack::Packed;
 use crate::read::{Room, Source, Visitor, Wanted};
 use crate::schema::{self, ActionTable, Cutoff, DayOf, POSITION, Schema};
 
 pub use actions::{Actions, Pick, read_actions};
+pub use clock::Clock;
 pub use impressions::{Impressions, read_impressions};
 pub use reject::{KeptRejects, Reject};
 pub use spilled::SpilledRejects;
@@ -98,6 +100,32 @@ fn wanted<'a>(
         wanted.list = None;
     }
     wanted
+}
+
+/// A factor between the times of two tables that no log has, but tables with different units do.
+const APART: u64 = 10;
+/// September 2001: times from here on are counted from the epoch, and not from the start of a log.
+const FROM_THE_EPOCH: u64 = 1_000_000_000_000_000;
+
+/// Refuses tables whose times are in another unit than those of requests, where cut-offs are times.
+///
+/// # Errors
+/// [`Error::Description`] names the first table.
+pub fn refuse_other_units(impressions: &Impressions, actions: &[(String, Actions)]) -> Result<()> {
+    for (name, read) in actions {
+        let (Some(shown), Some(done)) = (impressions.clock.median(), read.clock.median()) else { continue };
+        let (near, far) = (shown.min(done), shown.max(done));
+        if far >= FROM_THE_EPOCH && far / APART > near {
+            let text = |micros: u64| format_time(i64::try_from(micros).unwrap_or(i64::MAX));
+            let problem = format!(
+                "half of its times are before {}, and half of those of samples before {}: one of them has another `unit`",
+                text(done),
+                text(shown)
+            );
+            return Err(Error::Description { place: format!("actions.{name}.time"), problem });
+        }
+    }
+    Ok(())
 }
 
 /// Reads every part of a source in parallel; of several faults the one in the first part is returned, whatever the threads.

@@ -7,7 +7,7 @@ use crate::config::Plan;
 use crate::error::Result;
 use crate::pack::{self, Packing};
 use crate::read::Wanted;
-use crate::schema::{ActionTable, Ids, Kept, LabelOf, POSITION, Source, TypeOf, ValueType};
+use crate::schema::{ActionTable, Cutoff, Ids, Kept, LabelOf, POSITION, Source, TypeOf, ValueType};
 
 /// Where the places in lists are kept beside the columns of a table: a name that no column can have.
 pub(super) const POSITIONS: &str = "\0";
@@ -24,6 +24,9 @@ pub(super) struct Roles<'a> {
     pub(super) item_ids: Ids,
     pub(super) kind: Kind<'a>,
     pub(super) time: Option<(&'a str, Times<'a>)>,
+    pub(super) cutoff: Cutoff,
+    /// Whether the times are those of requests.
+    pub(super) has_request_times: bool,
     pub(super) request: Option<&'a str>,
     pub(super) values: Vec<ValueRole<'a>>,
     /// Of the wanted columns those that are walked, but for the day's.
@@ -118,7 +121,8 @@ impl<'a> Roles<'a> {
         });
         let values: Vec<_> = labels.chain(table.kept.iter().map(kept)).collect();
         let day = DayRole::new(&table.day, plan)?;
-        let time = table.time.as_ref().filter(|_| day.is_of_time());
+        let has_request_times = schema.history.cutoff == Cutoff::Time;
+        let time = table.time.as_ref().filter(|_| has_request_times || day.is_of_time());
         let time = time.map(|time| Ok((time.column.as_str(), Times::new(time)?))).transpose()?;
         Ok(Self {
             table: &table.name,
@@ -131,6 +135,8 @@ impl<'a> Roles<'a> {
             item_ids: schema.item_ids,
             kind: Kind::Constant(0),
             time,
+            cutoff: schema.history.cutoff,
+            has_request_times,
             request: table.request.as_deref(),
             has_positions: false,
             packing: plan.contents().sample_packing(),
@@ -174,6 +180,8 @@ impl<'a> Roles<'a> {
                 },
             },
             time: table.time.as_ref().map(|time| Ok((time.column.as_str(), Times::new(time)?))).transpose()?,
+            cutoff: schema.history.cutoff,
+            has_request_times: false,
             request: None,
             has_positions: false,
             packing: plan.contents().feature_packing(),

@@ -12,9 +12,10 @@ use super::roles::{Kind, POSITIONS, Roles, ValueOf, ValueRole};
 use super::splits::split;
 use super::walk::{At, Leaf, Walk};
 use crate::error::{Error, Reason, Result};
-use crate::event::{Day, ItemId, NULL_TIME};
+use crate::event::{Day, ItemId, MICROS_PER_DAY, NULL_TIME};
 use crate::pack;
 use crate::read::{Chunk, Wanted};
+use crate::schema::Cutoff;
 
 /// A column, and where it stands.
 pub(super) struct Column<'a> {
@@ -269,17 +270,33 @@ impl<'a> Table<'a> {
 
     /// The time of an action of a day.
     pub(super) fn time(&self, at: At, day: Day) -> Result<i64, Fault> {
-        let Some(column) = &self.times else { return Ok(day.midnight()) };
+        let Some(column) = &self.times else { return Ok(self.time_on(day)) };
         match column.get(at) {
             Cell::Value(time) => Ok(time),
-            Cell::Null => Ok(NULL_TIME),
+            Cell::Null if self.roles.cutoff == Cutoff::Day => Ok(NULL_TIME),
+            Cell::Null => Err(column.fault(Reason::NullTime, at, &self.walk)),
             Cell::Bad => Err(column.fault(Reason::UnparsableTime, at, &self.walk)),
         }
     }
 
-    /// The request, the labels and the kept columns, or the features, in the order of a packed row.
+    /// When an action was of which only the day is known: with a cut-off at the time at its end, so that no request of that day sees it.
+    pub(super) fn time_on(&self, day: Day) -> i64 {
+        match self.roles.cutoff {
+            Cutoff::Day => day.midnight(),
+            Cutoff::Time => day.midnight() + MICROS_PER_DAY - 1,
+        }
+    }
+
+    /// The time and the id of the request, the labels and the kept columns, or the features, in the order of a packed row.
     pub(super) fn values(&self, at: At, values: &mut Vec<pack::Value>) -> Result<(), Fault> {
         values.clear();
+        if let Some(times) = self.request_times() {
+            match times.get(at) {
+                Cell::Value(time) => values.push(pack::Value::Integer(time)),
+                Cell::Null => return Err(times.fault(Reason::NullTime, at, &self.walk)),
+                Cell::Bad => return Err(times.fault(Reason::UnparsableTime, at, &self.walk)),
+            }
+        }
         if let Some(requests) = &self.requests {
             match requests.get(at) {
                 Cell::Value(request) => values.push(pack::Value::Integer(request)),
@@ -302,15 +319,20 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The request, the labels and the kept columns, or the features, where none of them has a fault or a null.
+    /// The times of requests, where they are their cut-offs.
+    fn request_times(&self) -> Option<&Column<'a>> {
+        self.times.as_ref().filter(|_| self.roles.has_request_times)
+    }
+
+    /// The time and the id of the request, the labels and the kept columns, or the features, where none of them has a fault or a null.
     pub(super) fn plain_values(&self) -> Option<Vec<PlainColumn<'_>>> {
-        let requests = self.requests.iter().map(Column::plain);
+        let requests = self.request_times().into_iter().chain(&self.requests).map(Column::plain);
         requests.chain(self.values.iter().map(|(_, column)| column.plain())).collect()
     }
 
     /// Plain values of a place in the order of a packed row.
     pub(super) fn packed(&self, values: &[PlainColumn<'_>], at: At) -> impl Iterator<Item = pack::Value> {
-        let requests = usize::from(self.requests.is_some());
+        let requests = usize::from(self.request_times().is_some()) + usize::from(self.requests.is_some());
         values.iter().enumerate().map(move |(number, column)| {
             let value = column.get(at);
             let role = number.checked_sub(requests).and_then(|number| self.values.get(number));

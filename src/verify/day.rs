@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::Fault;
-use super::content::Tally;
+use super::content::{Expected, Tally};
 use super::files::{self, Outcome, problem};
 use super::rejected;
 use crate::config::Format;
@@ -15,12 +15,11 @@ use crate::error::Result;
 use crate::fsio::FolderHandle;
 use crate::layout::Header;
 use crate::manifest::{
-    LabelFigures, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, is_hash,
-    length_ranges,
+    LabelFigures, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, hash_of_description,
+    is_hash, length_ranges,
 };
 use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
 use crate::pack::Dtype;
-use crate::schema::ActionTypes;
 
 /// What looking at a day brought.
 pub(super) struct DayOutcome {
@@ -30,6 +29,8 @@ pub(super) struct DayOutcome {
     pub(super) rows: u64,
     pub(super) bytes: u64,
     pub(super) faults: Vec<Fault>,
+    /// Where cut-offs are times: of how many requests it could be seen that the newest action is before it, and how many there are.
+    pub(super) cutoffs: Option<(u64, u64)>,
 }
 
 impl DayOutcome {
@@ -67,7 +68,8 @@ pub(super) fn check(place: &Place) -> DayOutcome {
 
 fn check_opened(place: &Place, opened: &Result<FolderHandle>) -> DayOutcome {
     let folder = &place.folder;
-    let mut day = DayOutcome { folder: folder.clone(), manifest: None, rows: 0, bytes: 0, faults: Vec::new() };
+    let mut day =
+        DayOutcome { folder: folder.clone(), manifest: None, rows: 0, bytes: 0, faults: Vec::new(), cutoffs: None };
     let path = folder.join(MANIFEST_FILE);
     let unread = |problem| format!("{problem}; nothing else in the folder was checked");
     let handle = match opened {
@@ -110,7 +112,10 @@ fn check_opened(place: &Place, opened: &Result<FolderHandle>) -> DayOutcome {
     presence(handle, &manifest, meaning.format, &mut day);
     let tally = contents(handle, &manifest, &meaning, &mut day);
     if let Some(tally) = tally {
-        compare(&manifest, &meaning.types, &tally).into_iter().for_each(|problem| day.add(&path, problem));
+        compare(&manifest, &meaning, &tally).into_iter().for_each(|problem| day.add(&path, problem));
+        if manifest.contents.request_time {
+            day.cutoffs = Some((tally.cutoffs, tally.requests));
+        }
     }
     day.manifest = Some((meaning.format, manifest));
     day
@@ -148,11 +153,19 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     if rejects != kept {
         problems.push(format!("its tables reject {rejects} rows, `rejected` has {kept}"));
     }
+    let at_time = manifest.contents.request_time;
+    if (manifest.time_cutoff.is_some(), statistics.at_cutoff.is_some()) != (at_time, at_time) {
+        problems.push("`time_cutoff`, `contents.request_time` and `at_cutoff` do not fit each other".to_owned());
+    }
+    if statistics.smallest_gap_micros.is_some_and(|gap| at_time && gap <= 0) {
+        problems.push("`smallest_gap_micros` is not above 0, where the cut-off is the time".to_owned());
+    }
     if !is_hash(&manifest.build) {
         problems.push(format!("`build` is no hash: {}", manifest.build));
     }
-    if !is_hash(&manifest.description) {
-        problems.push(format!("`description` is no hash: {}", manifest.description));
+    let expected = hash_of_description(&manifest.schema);
+    if manifest.description != expected {
+        problems.push(format!("`description` is {}, the hash of `schema` is {expected}", manifest.description));
     }
     problems
 }
@@ -215,7 +228,10 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
         .shards
         .par_iter()
         .zip(0..shards)
-        .map(|(entry, shard)| files::check(handle, entry, &header(shard, entry), &meaning.types))
+        .map(|(entry, shard)| {
+            let header = &header(shard, entry);
+            files::check(handle, entry, Expected { header, types: &meaning.types, cutoff: manifest.time_cutoff })
+        })
         .collect();
     let mut sum = Some(Tally::new(manifest.history, &manifest.contents));
     for ((shard, entry), outcome) in (0..).zip(&manifest.shards).zip(outcomes) {
@@ -232,7 +248,10 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
 }
 
 /// Compares the figures of a manifest with those of the rows.
-fn compare(manifest: &Manifest, types: &ActionTypes, tally: &Tally) -> Vec<String> {
+fn compare(manifest: &Manifest, meaning: &Meaning, tally: &Tally) -> Vec<String> {
+    let types = &meaning.types;
+    // Of rows that each have a whole history it is not seen which actions are the same.
+    let has_actions_once = meaning.format == Format::Jagged || !manifest.contents.request_time;
     let (statistics, labels) = (&manifest.statistics, &manifest.contents.labels);
     let mut problems = Vec::new();
     let mut same = |name: &str, said: u64, found: u64| {
@@ -252,7 +271,7 @@ fn compare(manifest: &Manifest, types: &ActionTypes, tally: &Tally) -> Vec<Strin
     same("customers_without_history", statistics.customers_without_history, tally.customers_without_history);
     for (number, name) in types.iter() {
         // Where it says nothing, that is a fault of its own, below.
-        if let Some(&said) = statistics.actions.get(name) {
+        if let Some(&said) = statistics.actions.get(name).filter(|_| has_actions_once) {
             same(&format!("actions.{name}"), said, tally.actions[usize::from(number)]);
         }
     }

@@ -43,6 +43,11 @@ pub struct Report {
     pub rows: u64,
     /// The bytes of their files.
     pub bytes: u64,
+    /// Where cut-offs are times: the requests, each format for itself.
+    pub requests: u64,
+    /// Of those how many were seen to have no action from the cut-off on; of the others the times of actions are not there, or they have
+    /// none.
+    pub cutoffs_checked: u64,
     /// Everything that is wrong: by format, then by day; of many faults of one kind in a file the first, and their number.
     pub faults: Vec<Fault>,
     /// What a person may want to know, and is no fault.
@@ -78,6 +83,9 @@ pub fn verify(path: &Path) -> Result<Report> {
     for day in days {
         report.rows += day.rows;
         report.bytes += day.bytes;
+        let (checked, requests) = day.cutoffs.unwrap_or_default();
+        report.requests += requests;
+        report.cutoffs_checked += checked;
         report.faults.extend(day.faults);
     }
     report.faults.extend(between);
@@ -111,6 +119,7 @@ fn compare_formats(days: &[DayOutcome]) -> Vec<Fault> {
 /// What does not depend on the format.
 fn contents(manifest: &Manifest) -> impl PartialEq + '_ {
     let rows: Vec<(u64, &str)> = manifest.shards.iter().map(|shard| (shard.rows, shard.content.as_str())).collect();
-    let options = (manifest.history, manifest.lookback_days, &manifest.item_dtype, &manifest.types, &manifest.day_zone);
+    let cutoff = (manifest.lookback_days, manifest.time_cutoff);
+    let options = (manifest.history, cutoff, &manifest.item_dtype, &manifest.types, &manifest.day_zone);
     (options, rows, &manifest.tables, &manifest.rejected, &manifest.statistics)
 }

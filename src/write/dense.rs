@@ -22,6 +22,7 @@ pub(super) fn write<I: ItemId>(
     for tensor in tensors {
         match tensor.column.role {
             Role::Customer => file.write_of_requests(rows, |request| request.customer)?,
+            Role::RequestTime => file.write_of_requests(rows, |request| request.time)?,
             Role::RequestId => file.write_of_requests(rows, |request| request.id)?,
             Role::Item => file.write_items(rows)?,
             Role::OfSamples(column) => file.write_column(rows, column, tensor.column.dtype)?,

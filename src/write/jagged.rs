@@ -25,6 +25,7 @@ pub(super) fn write<I: ItemId>(
     for tensor in tensors {
         match tensor.column.role {
             Role::Customer => write_requests(&mut file, rows, |request| request.customer)?,
+            Role::RequestTime => write_requests(&mut file, rows, |request| request.time)?,
             Role::RequestId => write_requests(&mut file, rows, |request| request.id)?,
             Role::HistoryStart => write_starts(&mut file, rows)?,
             // At most K.
@@ -72,30 +73,29 @@ fn write_places<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> 
 /// They are numbered with 32 bits, signed.
 const MOST_REQUESTS: u32 = 1 << 31;
 
-/// Writes for each request where its history begins in the file: histories follow each other without gaps.
+/// Writes for each request where its history begins in the file: stretches follow each other without gaps.
 fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> Result<()> {
-    let mut end = 0;
+    let mut start = 0;
     file.write_blocks(rows, |block, out: &mut Vec<u64>| {
-        let mut before = None;
-        for (request, _) in block.requests() {
-            if !request.shares(before.replace(request)) {
-                end += request.window.length;
-            }
-            out.push(end - request.window.length);
+        let mut requests = block.requests();
+        for stretch in block.stretches() {
+            let own = requests.by_ref().take(stretch.requests);
+            out.extend(own.map(|(request, _)| start + stretch.offset(&request.window)));
+            start += stretch.length;
         }
         Ok(())
     })
 }
 
-/// Writes the values of each history once.
+/// Writes the values of each stretch once.
 fn write_values<I: ItemId>(
     file: &mut Reported<'_>,
     rows: &ShardRows<'_, I>,
     column: impl for<'a> Fn(&'a Values<I>, &Window) -> Result<&'a [u8]>,
 ) -> Result<()> {
     file.write_blocks(rows, |block, out| {
-        for window in block.own_windows() {
-            out.extend_from_slice(column(&block.piece().values, window)?);
+        for stretch in block.stretches() {
+            out.extend_from_slice(column(&block.piece().values, &stretch.window())?);
         }
         Ok(())
     })

@@ -326,6 +326,7 @@ fn statistics(content: &Content) -> Statistics {
             .map(|(name, kind)| (name.to_owned(), actions(kind)))
             .into(),
         history_lengths,
+        at_cutoff: None,
         smallest_gap_micros: (!samples.is_empty()).then_some(3_723_000_000),
     }
 }
@@ -379,10 +380,12 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         dt: dt.to_owned(),
         history: content.history as u64,
         lookback_days: None,
+        time_cutoff: None,
         item_dtype: if content.wide_items { "i64" } else { "i32" }.to_owned(),
         types: [("click", 1), ("add_to_cart", 2), ("order", 3)].map(|(name, number)| (name.to_owned(), number)).into(),
         contents: Contents::built_in(),
-        description: hex(b"a description"),
+        description: hex(br#"{"tables":"none"}"#),
+        schema: serde_json::from_str(r#"{"tables":"none"}"#).unwrap(),
         day_zone: None,
         build: hex(b"a build"),
         shards,

@@ -137,7 +137,7 @@ impl Cluster {
         counted: Counted,
         change: impl FnOnce(&mut Vec<Row>),
     ) -> Result<Reduced, Box<(Driver, shardback::error::Error)>> {
-        let Counted { shards, customers } = counted;
+        let Counted { shards, customers, spans } = counted;
         let routes: Vec<i32> = (0..cluster::parts(&shards) as i32).map(|part| 1000 - 7 * part).collect();
         let map_plan = Plan::new(Options { memory: self.map_memory, ..plan.options().clone() }).unwrap();
         let map_plan = map_plan.for_days(driver.days().to_vec());
@@ -147,6 +147,7 @@ impl Cluster {
             None => map_job,
             Some(filter) => map_job.with_customers(&filter).unwrap(),
         };
+        let map_job = if spans.is_empty() { map_job } else { map_job.with_spans(spans).unwrap() };
         let map_job = Arc::new(map_job);
         let mut rows = self.map(&map_job, &tables.0);
         rows.extend(routes.iter().map(|&route| (route, 0, Vec::new())));
@@ -225,5 +226,5 @@ pub(crate) fn mix<T>(things: &mut [T], seed: u64) {
 
 /// Shards as if customers had not been looked at.
 pub(crate) fn of_all(shards: Vec<u32>) -> Counted {
-    Counted { shards, customers: None }
+    Counted { shards, customers: None, spans: Vec::new() }
 }

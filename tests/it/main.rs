@@ -15,6 +15,7 @@ mod cluster;
 mod config;
 mod crash;
 mod cuda;
+mod cutoff;
 mod described;
 mod equal_times;
 mod fixture;

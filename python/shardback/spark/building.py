@@ -17,7 +17,7 @@ from shardback.manifest import Manifest
 from shardback.building import TABLES
 from shardback.errors import OptionError
 from shardback.options import Config, Day, arguments, manifests, named_tables
-from shardback.spark.tasks import Job, count_rows, map_rows, reduce_rows
+from shardback.spark.tasks import Job, Spans, count_rows, map_rows, reduce_rows
 
 ROWS = "route int, kind int, records binary"
 """The columns of the shuffle."""
@@ -47,6 +47,9 @@ def build(
     formats: str | Iterable[str] = ("parquet", "dense"),
     history: int | None = None,
     lookback_days: int | None = None,
+    cutoff: str | None = None,
+    lookback: str | None = None,
+    delay: str | None = None,
     item_dtype: str = "i32",
     invalid: str = "fail",
     day_zone: str | None = None,
@@ -85,6 +88,10 @@ def build(
         formats: what to write: some of `parquet`, `dense`, `jagged`.
         history: K, how many actions a row has; 1000, or what the description says, if not given.
         lookback_days: how many days back a sample sees; all of them, or what the description says, if not given.
+        cutoff: from when on nothing is seen: `day`, that of the sample, or `time`, its own; `day`, or what the description says, if not
+            given.
+        lookback: with `cutoff="time"` how far back a request sees, as "90d", "12h" or "30m".
+        delay: with `cutoff="time"`: an action is seen only so long after its time, as "5m" or "30s".
         item_dtype: `i32` or `i64`, the width of item ids.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
         day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
@@ -117,6 +124,9 @@ def build(
         formats=formats,
         history=history,
         lookback_days=lookback_days,
+        cutoff=cutoff,
+        lookback=lookback,
+        delay=delay,
         item_dtype=item_dtype,
         invalid=invalid,
         day_zone=day_zone,
@@ -194,8 +204,8 @@ class _Run:
         self.frames = {name: _project(given, name, frame, *days[name]) for name, frame in frames.items()}
 
     def build(self) -> None:
-        shards, customers = self._counted()
-        self._publish(shards, [bytes(row.report) for row in self._reduced(shards, customers).collect()])
+        shards, customers, spans = self._counted()
+        self._publish(shards, [bytes(row.report) for row in self._reduced(shards, customers, spans).collect()])
 
     def _publish(self, shards: list[int], reports: list[bytes]) -> None:
         engine = json.dumps({"name": "spark", "version": self.spark.version})
@@ -203,10 +213,10 @@ class _Run:
 
     def _job(self, shards: list[int] | None, routes: list[int]) -> Job:
         days = self.driver.days
-        return {"arguments": self.given, "days": days, "shards": shards, "routes": routes, "customers": None}
+        return {"arguments": self.given, "days": days, "shards": shards, "routes": routes, "customers": None, "spans": None}
 
-    def _counted(self) -> tuple[list[int], bytes | None]:
-        """How many shards each day has, and which customers have impressions."""
+    def _counted(self) -> tuple[list[int], bytes | None, Spans]:
+        """How many shards each day has, which customers have impressions, and between which times each day's requests are."""
         job = self._job(None, [])
         rows = self._mapped(self.samples, self.frames[self.samples], job).repartition(1)
         counted = rows.mapInArrow(functools.partial(count_rows, job), ROWS).collect()
@@ -215,13 +225,13 @@ class _Run:
     def _mapped(self, table: str, frame: DataFrame, job: Job) -> DataFrame:
         return frame.mapInArrow(functools.partial(map_rows, job, table), ROWS)
 
-    def _reduced(self, shards: list[int], customers: bytes | None) -> DataFrame:
+    def _reduced(self, shards: list[int], customers: bytes | None, spans: Spans) -> DataFrame:
         parts = _native.parts(shards)
         routes = _routes(self.spark, parts)
         job = self._job(shards, routes)
         rows = self.spark.createDataFrame([(route, PART, b"") for route in routes], ROWS).coalesce(1)
         for table, frame in self.frames.items():
-            rows = rows.union(self._mapped(table, frame, {**job, "customers": customers}))
+            rows = rows.union(self._mapped(table, frame, {**job, "customers": customers, "spans": spans}))
         sorted_rows = rows.repartition(parts, "route").sortWithinPartitions("route", "kind")
         return sorted_rows.mapInArrow(functools.partial(reduce_rows, job, str(self.driver.folder)), "report binary")
 

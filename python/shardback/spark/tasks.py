@@ -16,6 +16,10 @@ from pyspark import TaskContext
 from shardback import _native
 
 
+Spans = list[tuple[int, int] | None]
+"""For each day the first and the last time of its requests, in microseconds; nothing of a day without any."""
+
+
 class Job(TypedDict):
     """What every task has to know."""
 
@@ -24,6 +28,7 @@ class Job(TypedDict):
     shards: list[int] | None
     routes: list[int]
     customers: bytes | None
+    spans: Spans | None
 
 
 def map_rows(

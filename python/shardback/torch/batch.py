@@ -32,6 +32,10 @@ DTYPES = {
 """The dtypes of columns, as safetensors names them."""
 
 
+MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+"""How many microseconds the units of times have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Which columns batches have beside those of every batch.
@@ -40,16 +44,19 @@ class Columns:
         label: the name of the first label, where it is a bool.
         labels: the names of all labels, in order.
         extra: the other columns: their names, dtypes, and whether they are as wide as a history.
+        times: the unit of the times of actions, where they are kept.
     """
 
     label: str | None
     labels: tuple[str, ...]
     extra: tuple[tuple[str, torch.dtype, bool], ...]
+    times: str | None
 
     @classmethod
     def of(cls, day: Day) -> Columns:
         extra = tuple((name, DTYPES[dtype], wide) for name, dtype, wide in day.native.extra_columns)
-        return cls(day.native.label, tuple(column.name for column in day.manifest.contents.labels), extra)
+        contents = day.manifest.contents
+        return cls(day.native.label, tuple(column.name for column in contents.labels), extra, contents.times)
 
 
 @dataclass(slots=True, eq=False)
@@ -64,9 +71,11 @@ class Batch:
         actions: [B, K], as `impressions`: the items of the customer's last actions, newest first, then zeros.
         action_types: [B, K] uint8, or `index_dtype`: the numbers of their types (`day.manifest.types`), 0 padding.
         labels: [B] each: the labels by name; `is_order` bool of the built-in tables: whether the item was ordered.
-        columns: [B] each: the other columns of samples by name, also `request_id` where requests have ids.
+        columns: [B] each: the other columns of samples by name, also `request_time` and `request_id` where
+            requests have them.
         action_features: [B, K] each: the features of actions by name, without the `action_` of files, then zeros.
         action_times: [B, K] int32 or int64: the times of actions, then zeros; none where they are not kept.
+        action_times_unit: `s`, `ms` or `us`, where they are kept.
         lengths: [B] int32: how many actions of a row are no padding.
         date: the day.
     """
@@ -78,6 +87,7 @@ class Batch:
     columns: dict[str, torch.Tensor]
     action_features: dict[str, torch.Tensor]
     action_times: torch.Tensor | None
+    action_times_unit: str | None
     lengths: torch.Tensor
     date: datetime.date
 
@@ -97,6 +107,30 @@ class Batch:
             return self.labels["is_order"]
         except KeyError:
             raise AttributeError(f"no label `is_order`; there are {', '.join(self.labels) or 'none'}") from None
+
+    @property
+    def request_time(self) -> torch.Tensor:
+        """[B] int64: the times of the requests, which are their cut-offs, in microseconds since the epoch, UTC."""
+        try:
+            return self.columns["request_time"]
+        except KeyError:
+            raise AttributeError("requests have no times: the cut-off of these days is the day") from None
+
+    def ages(self) -> torch.Tensor:
+        """[B, K] float32: how long before its request each action was, in seconds; 0 where there is padding.
+
+        Actions have the time that is kept, which `times = "s"` rounds down: then an age is up to a second too long.
+
+        Raises:
+            OptionError: the times of actions are not kept, or the cut-off is the day.
+        """
+        if self.action_times is None or self.action_times_unit is None:
+            raise OptionError('ages: the times of actions are not there; build with `times = "s"` in the description\'s [history]')
+        if "request_time" not in self.columns:
+            raise OptionError("ages: requests have no times, as the cut-off of these days is the day")
+        # Whole numbers as long as they are large: float32 has 24 bits.
+        passed = self.request_time.unsqueeze(1) - self.action_times.to(torch.int64) * MICROS[self.action_times_unit]
+        return torch.where(self.pad_mask, 0.0, passed.to(torch.float32) / 1_000_000)
 
     def __len__(self) -> int:
         return len(self.impressions)
@@ -134,6 +168,7 @@ class Batch:
             columns=columns,
             action_features=features,
             action_times=None if self.action_times is None else move(self.action_times),
+            action_times_unit=self.action_times_unit,
             lengths=move(self.lengths),
             date=self.date,
         )
@@ -182,7 +217,7 @@ class Layout:
         labels = {name: known.pop(name) for name in self._columns.labels}
         times = wide.pop(ACTION_TIMES, None)
         features = {name.removeprefix(FEATURE): tensor for name, tensor in wide.items()}
-        return Batch(impressions, actions, action_types, labels, known, features, times, lengths, date)
+        return Batch(impressions, actions, action_types, labels, known, features, times, self._columns.times, lengths, date)
 
     def tensors(self, block: torch.Tensor) -> list[torch.Tensor]:
         """Those of a block as they lie in it: impressions, actions, types, lengths, the first label, then the extra columns."""

@@ -402,6 +402,7 @@ def _types(manifest: Manifest) -> str:
 
 def _named(contents: Contents) -> str:
     columns = [f"{column.name} {column.dtype}" for column in (*contents.labels, *contents.kept, *contents.features)]
+    columns += ["request_time"] if contents.request_time else []
     columns += ["request_id"] if contents.request else []
     columns += [f"times in {contents.times}"] if contents.times else []
     return ", ".join(columns) or "none"

@@ -120,6 +120,7 @@ impl<I: ItemId> GroupEncoder<I> {
             let descriptor = self.descriptors.column(place);
             match column.role {
                 Role::Customer => self.flat(descriptor, of_requests(|request| request.customer)),
+                Role::RequestTime => self.flat(descriptor, of_requests(|request| request.time)),
                 Role::RequestId => self.flat(descriptor, of_requests(|request| request.id)),
                 Role::Item => {
                     self.flat(descriptor, Flat::items(blocks.iter().flat_map(|block| block.items().iter().copied())))

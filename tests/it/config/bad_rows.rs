@@ -8,13 +8,14 @@ use shardback::manifest::REJECTED_FILE;
 
 use super::World;
 
-/// The reasons that are tried here, beside those that the built-in tables can have.
-pub(crate) const REASONS: [Reason; 8] = [
+/// The reasons that are tried here, and where the cut-off is the time, beside those that the built-in tables can have.
+pub(crate) const REASONS: [Reason; 9] = [
     Reason::CustomerNoInteger,
     Reason::UnequalLists,
     Reason::UnknownType,
     Reason::ItemNoInteger,
     Reason::NullRequest,
+    Reason::NullTime,
     Reason::UnparsableLabel,
     Reason::NullValue,
     Reason::UnparsableValue,

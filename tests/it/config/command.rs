@@ -73,9 +73,6 @@ fn a_description_names_its_tables_and_flags_override_it() {
     let without_path = DESCRIPTION.replace("path = \"tables/views.csv\"\n", "");
     refused(without_path, "say where the table lies, as `--table views=PATH` or with `path` in the description", 2);
     refused(DESCRIPTION.replace("length", "lenght"), "shop.toml`: history.", 1);
-    let by_time = DESCRIPTION.replace("length = 2", "length = 2\ncutoff = \"time\"");
-    let by_time = by_time.replace("day = \"d\"\n[actions", "time = \"t\"\n[actions");
-    refused(by_time, "history.cutoff: a cut-off at the time is not supported yet; use \"day\"", 1);
 }
 
 /// A day of another description is another one, also where no column of it differs; where its tables lie makes no difference.

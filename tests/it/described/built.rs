@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use shardback::event::Day;
-use shardback::schema::{Cutoff, Schema, Unit};
+use shardback::schema::{Schema, Unit};
 
 use super::{File, Number, Request, Tables};
 
@@ -168,11 +168,6 @@ fn same_value(found: Number, expected: Number) -> bool {
         (Some(found), Some(expected)) => found == expected,
         _ => found == expected,
     }
-}
-
-/// Whether the program can build it yet.
-pub(crate) fn is_built(schema: &Schema) -> bool {
-    schema.history.cutoff == Cutoff::Day
 }
 
 /// The rows of a file as they can be written in a text format without lists.

@@ -2,11 +2,15 @@
 //!
 //! Stages see the [`Plan`], never flags.
 
+mod cutoff;
+
 use std::path::PathBuf;
 
+pub use cutoff::{CutoffOptions, TimeCutoff};
+
 use crate::error::{Error, Result, quoted};
-use crate::event::{Day, ItemDtype, MICROS_PER_DAY};
-use crate::schema::{Contents, Cutoff, Ids, MAX_HISTORY, Schema};
+use crate::event::{Day, ItemDtype};
+use crate::schema::{self, ActionTable, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -109,8 +113,10 @@ pub struct Options {
     pub formats: Vec<Format>,
     /// K, the length of a padded history.
     pub history: usize,
-    /// How many days back a sample sees; `None` for all of them.
+    /// With a cut-off at the day: how many days back a sample sees; `None` for all of them.
     pub lookback_days: Option<u32>,
+    /// The cut-off at the time of each request; `None` for one at the day.
+    pub time_cutoff: Option<TimeCutoff>,
     /// The width of item ids in the outputs.
     pub item_dtype: ItemDtype,
     /// What the build is about: the tables, what their columns mean, and the types of actions.
@@ -150,15 +156,17 @@ impl Options {
     /// The defaults for the tables of a description, for the days `from` to `to`: what it says of histories.
     #[must_use]
     pub fn described(schema: Schema, out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
-        // A cut-off at the day has whole days, and a description that says more of them than 32 bits count sees all of the past.
-        let lookback = schema.history.lookback_micros.map(|micros| micros / MICROS_PER_DAY);
+        let History { length, cutoff, lookback_micros, delay_micros, .. } = schema.history;
+        let lookback_days = lookback_micros.filter(|_| cutoff == Cutoff::Day).and_then(cutoff::whole_days);
+        let time_cutoff = TimeCutoff { delay_micros, lookback_micros };
         Self {
             out: out.into(),
             from,
             to,
             formats: vec![Format::Parquet, Format::Dense],
-            history: schema.history.length,
-            lookback_days: lookback.and_then(|days| u32::try_from(days).ok()),
+            history: length,
+            lookback_days,
+            time_cutoff: (cutoff == Cutoff::Time).then_some(time_cutoff),
             item_dtype: ItemDtype::I32,
             schema,
             invalid: InvalidRows::Fail,
@@ -221,7 +229,7 @@ impl Plan {
             return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
-        refuse_unsupported(&options.schema)?;
+        cutoff::check(&mut options)?;
         if options.schema.item_ids != Ids::Int {
             // They take all of 64 bits.
             options.item_dtype = ItemDtype::I64;
@@ -248,6 +256,17 @@ impl Plan {
         &self.contents
     }
 
+    /// What a person should know of the options and may not expect.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let Some(TimeCutoff { delay_micros: 0, .. }) = self.options.time_cutoff else { return Vec::new() };
+        let tables = self.options.schema.actions.iter().filter(|table| table.time.is_none());
+        let note = |table: &ActionTable| {
+            format!("the table {} has no `time`: its actions count from the end of their day on", table.name)
+        };
+        tables.map(note).collect()
+    }
+
     /// The days to build, ascending, without gaps; at least one.
     #[must_use]
     pub fn days(&self) -> &[Day] {
@@ -266,9 +285,12 @@ impl Plan {
         self.days.binary_search(&day).ok()
     }
 
-    /// Whether a sample of `sample_day` sees an action that became known on `action_day`.
+    /// Whether a sample of `sample_day` sees an action that became known on `action_day`, as far as days decide.
     #[must_use]
     pub fn sees(&self, sample_day: Day, action_day: Day) -> bool {
+        if self.options.time_cutoff.is_some() {
+            return action_day <= sample_day;
+        }
         action_day < sample_day
             && self
                 .options
@@ -277,9 +299,12 @@ impl Plan {
     }
 
     /// The first and the last day of actions that days to build see, with gaps in between where they have some; no first
-    /// where all of the past is seen, no last where there are no days.
+    /// where all of the past is seen, as far as days decide, no last where there are no days.
     #[must_use]
     pub fn visible_days(&self) -> (Option<Day>, Option<Day>) {
+        if self.options.time_cutoff.is_some() {
+            return (None, self.days.last().copied());
+        }
         let back = self.options.lookback_days.and_then(|days| i32::try_from(days).ok());
         let first = self.days.first().zip(back).and_then(|(day, back)| day.0.checked_sub(back)).map(Day);
         // Before the first day of the calendar there is none to tell from all of the past.
@@ -290,19 +315,10 @@ impl Plan {
     #[must_use]
     pub fn any_sees(&self, action_day: Day) -> bool {
         // Days may have gaps (those already built are left out), so the first that is later decides.
-        let next = self.days.partition_point(|&day| day <= action_day);
+        let next = self.days.partition_point(|&day| {
+            if self.options.time_cutoff.is_some() { day < action_day } else { day <= action_day }
+        });
         self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
-    }
-}
-
-/// Refuses what descriptions can say and builds cannot do.
-fn refuse_unsupported(schema: &Schema) -> Result<()> {
-    match schema.history.cutoff {
-        Cutoff::Day => Ok(()),
-        Cutoff::Time => Err(Error::Description {
-            place: "history.cutoff".to_owned(),
-            problem: "a cut-off at the time is not supported yet; use \"day\"".to_owned(),
-        }),
     }
 }
 
@@ -315,6 +331,15 @@ fn day_zone(name: &str) -> Result<Zone> {
 
 fn invalid(option: &'static str, problem: String) -> Error {
     Error::Option { option, problem }
+}
+
+/// Reads a length of time as `90d`, `12h`, `30m`, `45s` or `500ms`, in microseconds.
+///
+/// # Errors
+/// Says how to write one.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    schema::parse_duration(text)
+        .ok_or_else(|| format!("{} is no length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
 }
 
 /// Reads a size as `8GiB`, `512M`, `2GB` or plain bytes: a whole number and a unit, where a lone letter is a power of 1024.
