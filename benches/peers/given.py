@@ -12,7 +12,7 @@ def arguments(description):
     parser.add_argument("root", type=pathlib.Path, help="the folder with the four tables")
     parser.add_argument("out", type=pathlib.Path, help="a folder for the results")
     parser.add_argument("days", nargs="+", metavar="DAY", help="days to build, one after the other")
-    parser.add_argument("--input", choices=["parquet", "json"], default="parquet", help="the format of the tables")
+    parser.add_argument("--input", choices=["parquet", "json", "csv"], default="parquet", help="the format of the tables")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compression", default="snappy", help="the codec of Parquet results")
     return parser.parse_args()

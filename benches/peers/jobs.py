@@ -56,6 +56,11 @@ class Contestant:
     # `day` or `time`, where the tables are described.
     cutoff: str | None = None
 
+    @property
+    def config(self):
+        """The description of the tables, where the built-in one does not fit."""
+        return "flat.toml" if self.tables.format == "csv" else "shown.toml" if self.cutoff else None
+
     def rows_name(self, sizes):
         """Contestants with the same one have the same rows."""
         return self.tables.rows_name(sizes) + ("-time" if self.cutoff == "time" else "")
@@ -94,10 +99,11 @@ def command(contestant, job, settings, tables, out):
         script = str(pathlib.Path(__file__).with_name(contestant.script))
         given = [str(tables), str(out), *wanted, "--input", contestant.tables.format, "--threads", threads]
         return [settings.python, script, *given]
-    if contestant.cutoff:
+    if contestant.config:
         named = ("impressions", "clicks", "add_to_carts", "previous_orders")
         places = [f"--table={'samples' if table == 'impressions' else table}={tables / table}" for table in named]
-        paths = ["--config", str(pathlib.Path(__file__).with_name("shown.toml")), *places, "--cutoff", contestant.cutoff]
+        paths = ["--config", str(pathlib.Path(__file__).with_name(contestant.config)), *places]
+        paths += ["--cutoff", contestant.cutoff] if contestant.cutoff else []
         return [settings.binary, "build", *paths, *options(contestant, wanted, threads, settings, out)]
     paths = [
         argument
@@ -172,6 +178,7 @@ def one_and_all(threads, form):
 def all_jobs(threads):
     """Every job, where a comparison uses as many threads."""
     ndjson, giant = Tables("json"), Tables(giant_share=0.1)
+    flat, described = Tables("csv"), Tables("json", described=True)
     two_weeks = f"{IMPRESSION_DAYS} days, jagged, in one pass"
     return [
         Job("jagged-day", "one day, jagged", (shardback("jagged"), polars_two_files())),
@@ -192,6 +199,16 @@ def all_jobs(threads):
             "ndjson-jagged-day",
             "one day from NDJSON, jagged",
             (shardback("jagged", tables=ndjson), polars_two_files(tables=ndjson)),
+        ),
+        Job(
+            "csv-described-day",
+            "one day from CSV, by a description, wide Parquet",
+            (shardback("wide", tables=flat), polars_wide(tables=flat)),
+        ),
+        Job(
+            "ndjson-described-day",
+            "one day from NDJSON, by a description, wide Parquet",
+            (shardback("wide", tables=described, cutoff="day"), polars_wide(tables=described)),
         ),
         Job("time-day", "one day, jagged", at_day_and_at_time("jagged")),
         Job("time-days", two_weeks, at_day_and_at_time("jagged"), IMPRESSION_DAYS),

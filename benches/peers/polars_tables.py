@@ -14,10 +14,14 @@ JSON_SCHEMAS = {
     "previous_orders": {"customer_id": pl.Int32, "config_id": pl.Int32, "order_date": pl.String},
 }
 
+CSV_TYPES = dict.fromkeys(("customer_id", "item_id", "config_id"), pl.Int32)
+
 
 def samples(given, day):
     """Customer, item and label of each impressed item."""
     impressions = _scan(given, "impressions", on_day(given.root, "impressions", day))
+    if given.input == "csv":
+        return impressions.select("customer_id", "item_id", "is_order")
     exploded = impressions.select("customer_id", "impressions").explode("impressions").unnest("impressions")
     return exploded.filter(pl.col("item_id").is_not_null())
 
@@ -50,7 +54,7 @@ def actions_at_time(given, day, customers):
 
 def _newest_first(given, customers, files, known, order_time):
     orders = _scan(given, "previous_orders", whole(given.root, "previous_orders"))
-    order_date = pl.col("order_date").str.to_date() if given.input == "json" else pl.col("order_date")
+    order_date = pl.col("order_date") if given.input == "parquet" else pl.col("order_date").str.to_date()
     orders = orders.with_columns(order_date).filter(known)
     clicks, carts = _scan(given, "clicks", files["clicks"]), _scan(given, "add_to_carts", files["add_to_carts"])
     actions = pl.concat([
@@ -74,11 +78,13 @@ def _tie():
 def _scan(given, table, files):
     if given.input == "json":
         return pl.scan_ndjson(files, schema=JSON_SCHEMAS[table])
+    if given.input == "csv":
+        return pl.scan_csv(files, schema_overrides=CSV_TYPES)
     return pl.scan_parquet(files, hive_partitioning=False)
 
 
 def _time(given, column):
-    if given.input == "json":
+    if given.input != "parquet":
         return pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC")
     return pl.col(column)
 

@@ -1,5 +1,6 @@
 """What a comparison needs before it starts: a Python with the engines, the program, and the tables."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -63,7 +64,12 @@ def tables(work, settings, wanted, sizes):
             "format": wanted.format,
         }
         given = [f"--{option}={value}" for option, value in options.items()] + ["--described"] * wanted.described
-        subprocess.run([settings.binary, "generate", unfinished, *given, "--quiet"], check=True)
+        if wanted.format == "csv":
+            parquet = tables(work, settings, dataclasses.replace(wanted, format="parquet"), sizes)
+            script = pathlib.Path(__file__).with_name("csv_tables.py")
+            subprocess.run([settings.python, script, parquet, unfinished], check=True)
+        else:
+            subprocess.run([settings.binary, "generate", unfinished, *given, "--quiet"], check=True)
         unfinished.rename(folder)
     # Every engine finds the tables in the page cache, as far as there is room for them.
     for file in folder.rglob("*"):
