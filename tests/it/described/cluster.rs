@@ -63,7 +63,7 @@ fn build_and_check(case: &Case, form: Form, sharding: Sharding, cluster: Cluster
     let (schema, tables) = without_paths(described.clone(), &case.tables);
     let folder = TempDir::new().unwrap();
     let options = Options {
-        item_dtype: if case.wide { ItemDtype::I64 } else { ItemDtype::I32 },
+        item_dtype: case.wide.then_some(ItemDtype::I64),
         invalid: InvalidRows::Skip,
         allow_empty_days: true,
         sharding,
