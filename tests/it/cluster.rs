@@ -61,7 +61,7 @@ fn actions_of(table: &ActionTable, rows: &[Action]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
-pub(crate) fn assert_same(tables: &Tables, options: &Options, cluster: Cluster) {
+fn assert_same(tables: &Tables, options: &Options, cluster: Cluster) {
     let folder = tempfile::tempdir().unwrap();
     let out = |name: &str| Options { out: folder.path().join(name), ..options.clone() };
     tables.build(&out("one")).unwrap();

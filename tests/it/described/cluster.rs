@@ -1,6 +1,6 @@
 //! Random descriptions and tables on a cluster of a few loops: the bytes of one machine, which hold what the reference says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::option;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use super::built::{Form, batch, check, is_built};
 use super::strategies::{Case, DAYS, FIRST, case, text};
 use super::{File, Tables, day, rows, times};
-use crate::cluster::assert_same;
 use crate::loops::{self, Cluster};
+use crate::tables::published;
 
 /// The column of the days that paths of files give by a pattern.
 const DAY_OF_PATH: &str = "day of the path";
@@ -71,12 +71,25 @@ fn build_and_check(case: &Case, form: Form, sharding: Sharding, cluster: Cluster
         ..Options::described(schema.clone(), Path::new(""), Day(FIRST), Day(FIRST + DAYS - 1))
     };
     let batches = batches(&schema, &tables, form);
-    assert_same(&batches, &options, cluster);
-    let out = folder.path().join("out");
-    cluster.build(&batches, &Options { out: out.clone(), ..options }).unwrap();
+    let out = |name: &str| Options { out: folder.path().join(name), ..options.clone() };
+    let (one, tasks) = (out("one"), out("tasks"));
+    batches.build(&one).map_err(|error| format!("one machine: {error}"))?;
+    cluster.build(&batches, &tasks).map_err(|error| format!("tasks: {error}"))?;
+    let (expected, found) = (published(&one.out), published(&tasks.out));
+    let differs = |(expected, found): &(&(PathBuf, Vec<u8>), &(PathBuf, Vec<u8>))| expected != found;
+    if let Some((expected, found)) = expected.iter().zip(&found).find(differs) {
+        return Err(format!(
+            "one machine has {}, tasks have other bytes in {}",
+            expected.0.display(),
+            found.0.display()
+        ));
+    }
+    if expected.len() != found.len() {
+        return Err(format!("one machine has {} files, tasks have {}", expected.len(), found.len()));
+    }
     (FIRST..FIRST + DAYS)
         .map(Day)
-        .try_for_each(|date| check(&described, &out, date, &day(&described, &case.tables, date, case.wide)))
+        .try_for_each(|date| check(&described, &tasks.out, date, &day(&described, &case.tables, date, case.wide)))
 }
 
 proptest! {
