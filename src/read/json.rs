@@ -262,8 +262,10 @@ fn wrong_value(text: &str) -> Option<String> {
         "{" => "an object",
         _ => return None,
     };
+    let is_no_number = matches!(value, "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\"");
+    let advice = if is_no_number { "; write null where there is none" } else { "" };
     (!column.is_empty())
-        .then(|| format!("column `{}`: expected {expected}, found: {}", column.join("."), quoted(value)))
+        .then(|| format!("column `{}`: expected {expected}, found: {}{advice}", column.join("."), quoted(value)))
 }
 
 /// How deep lists and objects are nested in a line.

@@ -96,10 +96,11 @@ impl Visitor<'_> for KeyOf<'_> {
     }
 
     fn visit_str<E: JsonError>(self, key: &str) -> Result<Key, E> {
-        let place = |is: &dyn Fn(&Column) -> bool| self.0.iter().position(is);
-        Ok(match place(&|column| column.name == key) {
+        let exact = self.0.iter().position(|column| column.name == key);
+        let other_case = || self.0.iter().position(|column| column.name.eq_ignore_ascii_case(key));
+        Ok(match exact {
             Some(place) => Key::Column(place),
-            None => place(&|column| column.name.eq_ignore_ascii_case(key)).map_or(Key::Unwanted, Key::OtherCase),
+            None => other_case().map_or(Key::Unwanted, Key::OtherCase),
         })
     }
 }

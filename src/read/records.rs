@@ -5,7 +5,7 @@
 //! delimiter or the end of the record may follow: a writer that quotes by other rules would make rows disappear into fields.
 //! Where no field is quoted, an escape may stand before a delimiter, a line feed or itself, as MySQL, Hive and PostgreSQL write.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::dialect::Dialect;
@@ -106,6 +106,13 @@ impl<'a> Records<'a> {
     /// The bytes of the record.
     pub(super) fn size(&self) -> usize {
         self.record.end - self.record.start
+    }
+
+    /// Whether a backslash stands before a delimiter or the end of the record, and nothing says what it means there.
+    pub(super) fn seems_escaped(&self) -> bool {
+        let record = self.buffer.get(self.record.start..self.record.end).unwrap_or_default();
+        let escaped = [b"\\", self.dialect.delimiter.as_slice()].concat();
+        self.dialect.bare_escape().is_none() && (record.ends_with(b"\\") || memmem::find(record, &escaped).is_some())
     }
 
     /// A field of the record; `scratch` is where one is put together that does not stand in the file as it is.

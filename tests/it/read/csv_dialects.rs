@@ -209,7 +209,17 @@ fn escapes_without_quotes() {
         error(format!("{header}d,1,2,a\\")),
         "clicks: `TABLE/a.csv`, line 2: the file ends behind an escape: its last record is not whole"
     );
-    // Without `escape` a backslash is text like any other.
+    // Without `escape` a backslash is text like any other; where rows do not fit, that is what may be wrong.
+    for text in [format!("{header}d,1,2,a\\,b\n"), format!("{header}d,1,a\\\n2,t\n")] {
+        let error = Table::new().file("a.csv", text).error(clicks());
+        assert!(
+            error.ends_with(
+                " fields, but the header has 4; where a backslash keeps a delimiter or a line feed from ending a field, as MySQL \
+                 and Hive write them, say so in the description: `quote = \"\"` and `escape = \"\\\\\"`"
+            ),
+            "{error}"
+        );
+    }
     let none = csv(|source| source.quote = Some(NO_QUOTE));
     let rows = Table::new().file("a.csv", format!("{header}d\\,\\N,2,\\\n")).rows(none);
     assert_eq!(rows, ["2: click_time=\\ customer_id=\\N dt=d\\ item_id=2"]);

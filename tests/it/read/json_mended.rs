@@ -109,7 +109,8 @@ fn faults_in_what_is_wanted_are_named() {
 {"dt":"d","customer_id":1,"impressions":NaN}"#;
     assert_eq!(
         Table::new().file("a.json", list).error(impressions()),
-        "impressions: `TABLE/a.json`, line 2: column `impressions`: expected a list, found: `\"NaN\"`"
+        "impressions: `TABLE/a.json`, line 2: column `impressions`: expected a list, found: `\"NaN\"`; write null \
+         where there is none"
     );
     // Keys are none of these words.
     let key = br#"{NaN:1,"dt":"d","item_id":2,"click_time":"t","customer_id":1}"#;
