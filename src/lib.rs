@@ -10,6 +10,8 @@ pub mod pack;
 
 pub mod zone;
 
+mod texts;
+
 pub mod schema;
 
 pub mod config;

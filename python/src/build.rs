@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     cutoff: Option<String>,
     lookback: Option<String>,
     delay: Option<String>,
-    item_dtype: String,
+    item_dtype: Option<String>,
     invalid: String,
     day_zone: Option<String>,
     csv_escape: Option<String>,
@@ -107,7 +107,7 @@ impl Arguments {
                 .map(|name| choose(py, "formats", name, &formats))
                 .collect::<PyResult<Vec<_>>>()?,
             history: self.history.unwrap_or(defaults.history),
-            item_dtype: choose(py, "item_dtype", &self.item_dtype, &dtypes)?,
+            item_dtype: self.item_dtype.map(|name| choose(py, "item_dtype", &name, &dtypes)).transpose()?,
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
             day_zone: self.day_zone,
             csv_escape,

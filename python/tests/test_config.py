@@ -161,3 +161,15 @@ def test_wrong_descriptions_say_where(tmp_path: pathlib.Path) -> None:
         with pytest.raises(shardback.ShardbackError, match=message):
             shardback.build(**arguments, **given)
     assert not np.any([path.name for path in tmp_path.iterdir() if path.name in ("parquet", "dense", "jagged")])
+
+
+def test_hashed_items_have_64_bits(tmp_path: pathlib.Path) -> None:
+    """Nobody can ask for less, and nobody has to ask for it."""
+    config = json.loads(json.dumps(CONFIG))
+    config["ids"] = {"item": "hash"}
+    given: dict[str, Any] = {"config": config, "tables": {"samples": SHOWN, "events": EVENTS}, "date": DAY, "formats": "jagged"}
+    with pytest.raises(shardback.OptionError, match="^item_dtype: i32 has no room for the items, whose ids take 64 bits"):
+        shardback.build(**given, out=tmp_path, item_dtype="i32")
+    for asked in (None, "i64"):
+        (manifest,) = shardback.build(**given, out=tmp_path, item_dtype=asked)
+        assert manifest.item_dtype == "i64"

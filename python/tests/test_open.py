@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 
 import shardback
 from conftest import DAYS, HISTORY, ROWS, build
+from shardback.torch import Loader
 
 
 def days(out: pathlib.Path, format: str) -> shardback.Days:
@@ -179,3 +180,21 @@ def test_damage_is_found(out: pathlib.Path, tmp_path: pathlib.Path) -> None:
     shard.write_bytes(damaged[:-1])
     with pytest.raises(shardback.CorruptError, match="the manifest says"):
         shardback.open(copy)
+
+
+FORMAT_1 = pathlib.Path(__file__).parents[2] / "tests" / "data" / "format-1"
+"""Days as version 1 of the format has them."""
+
+
+@pytest.mark.parametrize("format", ["dense", "jagged"])
+def test_days_of_an_older_version_are_to_be_built_again(format: str) -> None:
+    folder = FORMAT_1 / format / "dt=2025-08-16"
+    message = f"`{folder}/_manifest.json`: format version 1, this program reads version 2: build the day again"
+    for opened in (
+        lambda: shardback.open(FORMAT_1 / format),
+        lambda: shardback.Day(folder),
+        lambda: Loader(FORMAT_1 / format, batch_size=2, device="cpu"),
+    ):
+        with pytest.raises(shardback.CorruptError) as error:
+            opened()
+        assert str(error.value) == message

@@ -61,6 +61,9 @@ def test_a_description_is_built_as_on_one_machine(spark: SparkSession, tmp_path:
     for tables, message in [({"samples": frames["samples"]}, "`events` is missing"), ({**frames, "more": frames["events"]}, "`more`")]:
         with pytest.raises(shardback.OptionError, match=message):
             shardback.spark.build(spark, config=config, tables=tables, out=tmp_path / "none", **given)  # type: ignore[arg-type]
+    hashed = {**config, "ids": {"item": "hash"}}
+    with pytest.raises(shardback.OptionError, match="^item_dtype: i32 has no room for the items"):
+        shardback.spark.build(spark, config=hashed, tables=frames, out=tmp_path / "none", item_dtype="i32", **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{}, {"delay": "2h", "lookback": "3d"}], ids=["all", "lookback"])

@@ -75,9 +75,9 @@ pub(super) struct Arguments {
     /// With --cutoff time: an action is seen only so long after its time, as 5m or 30s
     #[arg(long, value_name = "TIME", value_parser = config::parse_duration)]
     delay: Option<i64>,
-    /// The width of item ids in the outputs; those that a description hashes, or has without sign, are i64
-    #[arg(long, value_name = "DTYPE", default_value = "i32")]
-    item_dtype: Item,
+    /// The width of item ids in the outputs; i32 if not given, or i64 where a description hashes them or has them without sign
+    #[arg(long, value_name = "DTYPE")]
+    item_dtype: Option<Item>,
     /// Rows that break the contract: stop at the first, or leave them out and keep them in _rejected.jsonl
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     invalid: Invalid,
@@ -190,10 +190,10 @@ impl Arguments {
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),
             history: self.history.unwrap_or(defaults.history),
-            item_dtype: match self.item_dtype {
+            item_dtype: self.item_dtype.map(|dtype| match dtype {
                 Item::I32 => ItemDtype::I32,
                 Item::I64 => ItemDtype::I64,
-            },
+            }),
             invalid: match self.invalid {
                 Invalid::Fail => InvalidRows::Fail,
                 Invalid::Skip => InvalidRows::Skip,

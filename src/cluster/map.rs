@@ -56,7 +56,7 @@ impl Mapper {
         let name = actions.as_ref().map_or(&samples.name, |table| &table.name).to_owned();
         let wanted =
             actions.as_ref().map_or_else(|| unify::wanted_samples(&job.plan.options().schema), unify::wanted_actions);
-        let (table, kind): (Box<dyn Table>, Kind) = match (actions, job.plan.options().item_dtype) {
+        let (table, kind): (Box<dyn Table>, Kind) = match (actions, job.plan.item_dtype()) {
             (None, ItemDtype::I32) => (Box::new(Shown::<i32>::new(&job)), Kind::Samples),
             (None, ItemDtype::I64) => (Box::new(Shown::<i64>::new(&job)), Kind::Samples),
             (Some(table), ItemDtype::I32) => (Box::new(Done::<i32>::new(table, memory)), Kind::Histories),

@@ -90,7 +90,7 @@ pub fn reduce(
     spill: &Path,
     batches: &mut dyn Iterator<Item = Result<RecordBatch>>,
 ) -> Result<Vec<Report>> {
-    match job.plan.options().item_dtype {
+    match job.plan.item_dtype() {
         ItemDtype::I32 => reduce_items::<i32>(job, attempt, spill, batches),
         ItemDtype::I64 => reduce_items::<i64>(job, attempt, spill, batches),
     }

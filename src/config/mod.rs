@@ -117,8 +117,8 @@ pub struct Options {
     pub lookback_days: Option<u32>,
     /// The cut-off at the time of each request; `None` for one at the day.
     pub time_cutoff: Option<TimeCutoff>,
-    /// The width of item ids in the outputs.
-    pub item_dtype: ItemDtype,
+    /// The width of item ids in the outputs; `None` for what they need: 64 bits where they are hashed or have no sign, else 32.
+    pub item_dtype: Option<ItemDtype>,
     /// What the build is about: the tables, what their columns mean, and the types of actions.
     pub schema: Schema,
     /// What happens to rows that break the contract.
@@ -167,7 +167,7 @@ impl Options {
             history: length,
             lookback_days,
             time_cutoff: (cutoff == Cutoff::Time).then_some(time_cutoff),
-            item_dtype: ItemDtype::I32,
+            item_dtype: None,
             schema,
             invalid: InvalidRows::Fail,
             day_zone: None,
@@ -188,6 +188,7 @@ impl Options {
 #[derive(Clone, Debug)]
 pub struct Plan {
     options: Options,
+    item_dtype: ItemDtype,
     day_zone: Option<Zone>,
     contents: Contents,
     days: Vec<Day>,
@@ -230,18 +231,21 @@ impl Plan {
         }
         let days = (options.from.0..=options.to.0).map(Day).collect();
         cutoff::check(&mut options)?;
-        if options.schema.item_ids != Ids::Int {
-            // They take all of 64 bits.
-            options.item_dtype = ItemDtype::I64;
-        }
+        let item_dtype = item_dtype(&options)?;
         let contents = Contents::new(&options.schema);
-        Ok(Self { options, day_zone, contents, days })
+        Ok(Self { options, item_dtype, day_zone, contents, days })
     }
 
     /// The checked options.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The width of item ids in the outputs.
+    #[must_use]
+    pub fn item_dtype(&self) -> ItemDtype {
+        self.item_dtype
     }
 
     /// The time zone in which the days of timestamps count, where one is asked for.
@@ -320,6 +324,22 @@ impl Plan {
         });
         self.days.get(next).is_some_and(|&day| self.sees(day, action_day))
     }
+}
+
+/// The width of item ids: hashes and those without sign take all of 64 bits.
+fn item_dtype(options: &Options) -> Result<ItemDtype> {
+    let ids = match options.schema.item_ids {
+        Ids::Int => return Ok(options.item_dtype.unwrap_or(ItemDtype::I32)),
+        Ids::U64 => "u64",
+        Ids::Hash => "hash",
+    };
+    if options.item_dtype == Some(ItemDtype::I32) {
+        let problem = format!(
+            "i32 has no room for the items, whose ids take 64 bits where the description says `item = \"{ids}\"`; leave the option out, or say i64"
+        );
+        return Err(invalid("--item-dtype", problem));
+    }
+    Ok(ItemDtype::I64)
 }
 
 fn day_zone(name: &str) -> Result<Zone> {

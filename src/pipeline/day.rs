@@ -197,7 +197,7 @@ pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
                 && manifest.history == options.history as u64
                 && manifest.lookback_days == options.lookback_days
                 && manifest.time_cutoff == options.time_cutoff
-                && manifest.item_dtype == options.item_dtype.name()
+                && manifest.item_dtype == plan.item_dtype().name()
                 && manifest.types == numbers(plan)
                 && manifest.contents == *plan.contents()
                 && manifest.description == description

@@ -66,7 +66,7 @@ pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Sum
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
     let pool = Arc::new(pool);
-    match plan.options().item_dtype {
+    match plan.item_dtype() {
         ItemDtype::I32 => build_items::<i32>(&pool, plan, tables, observer),
         ItemDtype::I64 => build_items::<i64>(&pool, plan, tables, observer),
     }

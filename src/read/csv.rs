@@ -112,7 +112,8 @@ impl CsvFile {
         let width = records.width();
         if width != self.width {
             let said = if self.has_header { "the header has" } else { "`columns` names" };
-            return Err(self.file.bad_text(line, format!("{width} fields, but {said} {}", self.width)));
+            let advice = if records.seems_escaped() { ESCAPES } else { "" };
+            return Err(self.file.bad_text(line, format!("{width} fields, but {said} {}{advice}", self.width)));
         }
         for (column, &place) in columns.iter_mut().zip(&self.places) {
             let field = records.field(place, scratch).invariant("a record has as many fields as the header")?;
@@ -126,6 +127,10 @@ impl CsvFile {
         Ok(())
     }
 }
+
+/// What to say of a record in which a backslash may mean something.
+const ESCAPES: &str = "; where a backslash keeps a delimiter or a line feed from ending a field, as MySQL and Hive write them, say so in \
+                       the description: `quote = \"\"` and `escape = \"\\\\\"`";
 
 /// What to say of a header that seems to have another delimiter.
 fn another_delimiter(header: &[String]) -> Option<String> {

@@ -18,7 +18,8 @@ pub(super) struct Dialect {
     pub(super) finder: Option<Finder<'static>>,
     /// Around fields; none where no field is quoted.
     pub(super) quote: Option<u8>,
-    /// What comes before a quote that does not end its field, where the writer does not double it.
+    /// What comes before a quote that does not end its field, where the writer does not double it. Where no field is quoted, what comes
+    /// before whatever would end a field or record, and does not.
     pub(super) escape: Option<u8>,
 }
 
@@ -51,5 +52,15 @@ impl Dialect {
         let finder = (delimiter.len() > 1).then(|| Finder::new(delimiter).into_owned());
         // A quote that escapes quotes is one that is doubled.
         Ok(Self { delimiter: delimiter.into(), finder, quote, escape: escape.filter(|_| escape != quote) })
+    }
+
+    /// What makes a record one that cannot be cut at delimiters alone.
+    pub(super) fn mark(&self) -> Option<u8> {
+        self.quote.or(self.escape)
+    }
+
+    /// The character that takes its meaning from the next one, where no field is quoted.
+    pub(super) fn bare_escape(&self) -> Option<u8> {
+        self.escape.filter(|_| self.quote.is_none())
     }
 }

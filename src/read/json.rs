@@ -13,7 +13,7 @@ use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
 use crate::read::blocks::{Block, Blocks};
 use crate::read::discover::DataFile;
-use crate::read::mend::{blank_unwanted, mended};
+use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::{Places, check, read_keys};
 use crate::read::objects::Piece;
 use crate::read::shapes::{are_known, note};
@@ -49,7 +49,7 @@ impl JsonFile {
     pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted, columns: Vec<Column>) -> Self {
         let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
         let list = wanted.list.as_deref();
-        let is = |name: &str, column: &Column| name.eq_ignore_ascii_case(&column.name);
+        let is = |name: &str, column: &Column| name == column.wanted;
         let tells = |column: &Column| list.is_some_and(|list| is(list, column)) || flat().any(|flat| is(flat, column));
         let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = Places::of(telling.map(|(place, _)| place));
@@ -103,29 +103,51 @@ impl JsonFile {
         Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare, bytes: block.bytes }))
     }
 
-    /// Decodes a block object by object, with all blank that nobody wants; what is wrong then is an error.
+    /// Decodes a block object by object, with all blank that nobody wants, and the rest as the decoder knows it; what is wrong then is
+    /// an error.
     fn decode_mended(&self, block: &Block) -> Result<Option<(Decoded, Vec<Piece>)>> {
-        let (mut text, pieces) = (block.text.clone(), block.pieces());
+        let pieces = block.pieces();
+        let (mut text, mut places) = (Vec::with_capacity(block.text.len()), Vec::with_capacity(pieces.len()));
+        let mut object = Vec::new();
         for piece in &pieces {
-            let object = text.get_mut(piece.start..piece.end).invariant("an object stands in its block")?;
-            blank_unwanted(object, &self.columns);
+            let edits = self.blanked(block, piece, &mut object)?;
+            let start = text.len();
+            edited(&object, &edits, &mut text);
+            places.push(Piece { start, end: text.len(), ..*piece });
         }
-        let Ok(decoded) = self.decode(&text, |text| objects(text, &pieces), pieces.len()) else {
-            return Err(self.first_fault(&text, &pieces, block.first_line));
+        let Ok(decoded) = self.decode(&text, |text| objects(text, &places), pieces.len()) else {
+            return Err(self.first_fault(block, &text, &places));
         };
         self.has_faults.store(true, Ordering::Relaxed);
         Ok(decoded.map(|decoded| (decoded, pieces)))
     }
 
-    /// The error for objects that cannot be decoded together: that of the first bad one.
-    fn first_fault(&self, text: &[u8], pieces: &[Piece], first_line: u64) -> Error {
-        let fault = pieces.iter().find_map(|piece| {
-            let object = text.get(piece.start..piece.end)?;
-            let decoded = read_keys(object, |_| ()).and_then(|()| self.decode(object, std::iter::once, 1));
-            let (line, problem) = piece.in_file(object, decoded.err()?);
-            Some(self.file.bad_text(line, problem))
-        });
-        fault.unwrap_or_else(|| self.file.bad_text(first_line, "the lines from here on cannot be decoded"))
+    /// Copies an object of a block with all blank that nobody wants, and gives what else is to be written otherwise.
+    fn blanked(&self, block: &Block, piece: &Piece, object: &mut Vec<u8>) -> Result<Vec<Edit>> {
+        object.clear();
+        object.extend_from_slice(block.text.get(piece.start..piece.end).invariant("an object stands in its block")?);
+        blank_unwanted(object, &self.columns).map_err(|problem| {
+            let (line, problem) = piece.in_file(object, problem);
+            self.file.bad_text(line, problem)
+        })
+    }
+
+    /// The error for objects that cannot be decoded together: that of the first bad one. They stand in `text` as they were decoded.
+    fn first_fault(&self, block: &Block, text: &[u8], places: &[Piece]) -> Error {
+        let mut object = Vec::new();
+        for (piece, place) in block.pieces().iter().zip(places) {
+            if let Err(error) = self.blanked(block, piece, &mut object) {
+                return error;
+            }
+            let Some(decoded) = text.get(place.start..place.end) else { continue };
+            // Columns are those of the object as it stands in the file.
+            let fault = read_keys(&object, |_| ()).and_then(|()| self.decode(decoded, std::iter::once, 1)).err();
+            if let Some(problem) = fault {
+                let (line, problem) = piece.in_file(&object, problem);
+                return self.file.bad_text(line, problem);
+            }
+        }
+        self.file.bad_text(block.first_line, "the lines from here on cannot be decoded")
     }
 
     /// Decodes the objects that `cut` finds in a text, and counts those with none of the keys of the list of items and beside it; `None` where
@@ -240,8 +262,10 @@ fn wrong_value(text: &str) -> Option<String> {
         "{" => "an object",
         _ => return None,
     };
+    let is_no_number = matches!(value, "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\"");
+    let advice = if is_no_number { "; write null where there is none" } else { "" };
     (!column.is_empty())
-        .then(|| format!("column `{}`: expected {expected}, found: {}", column.join("."), quoted(value)))
+        .then(|| format!("column `{}`: expected {expected}, found: {}{advice}", column.join("."), quoted(value)))
 }
 
 /// How deep lists and objects are nested in a line.

@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::error::Result;
 use crate::read::blocks::Blocks;
 use crate::read::discover::DataFile;
-use crate::read::layout::{Lists, all_columns, by_key, choose, missing};
+use crate::read::layout::{Lists, all_columns, choose, missing};
 use crate::read::mend::mended;
 use crate::read::object::read_keys;
 use crate::read::shapes::{self, are_known, take_over};
@@ -52,8 +52,7 @@ pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Res
     }
     let day_in_path = files.iter().all(|looked| looked.file.day.is_some());
     let choose_among = |keys: &Keys<'_>| {
-        let has = |path: &str| by_key(keys.names.iter().map(String::as_str), path).is_some();
-        choose(wanted, day_in_path, Lists::Possible, has).map(|_| ())
+        choose(wanted, day_in_path, Lists::Possible, |path| keys.names.iter().any(|key| holds(key, path))).map(|_| ())
     };
     let mut known = Keys::new(wanted);
     files.iter().for_each(|looked| known.take(&looked.keys.names));
@@ -81,7 +80,7 @@ impl Looked<'_> {
         let wanted = self.keys.wanted;
         let mut columns = all_columns(wanted, self.file.day.is_some(), &self.keys.names);
         take_over(&mut columns, &self.columns);
-        let list = columns.iter_mut().find(|column| wanted.list.as_ref() == Some(&column.name));
+        let list = columns.iter_mut().find(|column| wanted.list.as_ref() == Some(&column.wanted));
         if let Some(list) = list.filter(|list| list.shape == Shape::Unknown) {
             // In most files without it there is none, and nobody has to look for it in every line.
             list.shape = Shape::Many;
@@ -143,7 +142,7 @@ impl<'a> Keys<'a> {
     }
 
     fn is_wanted(&self, key: &str) -> bool {
-        let is_key = |path: &str| by_key(std::iter::once(key), path).is_some();
+        let is_key = |path: &str| holds(key, path);
         self.wanted.day_column().is_some_and(is_key)
             || self.wanted.columns.iter().any(|path| is_key(path) || self.wanted.flat(path).is_some_and(is_key))
     }
@@ -151,4 +150,11 @@ impl<'a> Keys<'a> {
     fn take(&mut self, names: &[String]) {
         names.iter().for_each(|name| self.note(name));
     }
+}
+
+/// Whether a key may hold a column: it has the path's own name, or that of its root, in whatever case. Which of several does is
+/// found out object by object.
+fn holds(key: &str, path: &str) -> bool {
+    let root = path.split_once('.').map_or(path, |(root, _)| root);
+    key.eq_ignore_ascii_case(path) || key.eq_ignore_ascii_case(root)
 }

@@ -56,17 +56,17 @@ pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool, keys: &[String]) -
         let key = |name: &str| find_name(keys.iter().map(String::as_str), name).and_then(|place| keys.get(place));
         match (key(path), path.split_once('.')) {
             // A key of its own, whatever is in it.
-            (Some(key), _) => column(&mut columns, key),
+            (Some(key), _) => column(&mut columns, key, path),
             (None, Some((root, below))) => {
                 let name = key(root).map_or(root, String::as_str);
-                add(&mut column(&mut columns, name).fields, below);
+                add(&mut column(&mut columns, name, root).fields, below);
                 continue;
             }
-            (None, None) => column(&mut columns, path),
+            (None, None) => column(&mut columns, path, path),
         };
     }
     // Beside the list they are values: nobody has to look for them in every line of a file of lists.
-    for known in columns.iter_mut().filter(|known| flat().any(|flat| flat.eq_ignore_ascii_case(&known.name))) {
+    for known in columns.iter_mut().filter(|known| flat().any(|flat| flat == known.wanted)) {
         known.shape = Shape::One;
     }
     columns
@@ -75,17 +75,18 @@ pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool, keys: &[String]) -
 /// Adds a path to a tree of columns.
 fn add(columns: &mut Vec<Column>, path: &str) {
     match path.split_once('.') {
-        Some((name, below)) => add(&mut column(columns, name).fields, below),
+        Some((name, below)) => add(&mut column(columns, name, name).fields, below),
         None => {
-            column(columns, path);
+            column(columns, path, path);
         }
     }
 }
 
-/// The column of a name, which is added where it is not there.
-fn column<'a>(columns: &'a mut Vec<Column>, name: &str) -> &'a mut Column {
+/// The column of a name, which is added where it is not there, with the name by which it is wanted.
+fn column<'a>(columns: &'a mut Vec<Column>, name: &str, wanted: &str) -> &'a mut Column {
     let place = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
-        columns.push(Column { name: name.to_owned(), shape: Shape::Unknown, fields: Vec::new() });
+        let (name, wanted) = (name.to_owned(), wanted.to_owned());
+        columns.push(Column { name, wanted, shape: Shape::Unknown, fields: Vec::new() });
         columns.len() - 1
     });
     &mut columns[place]
@@ -110,7 +111,8 @@ pub(super) fn choose_fields(
         let (&root, below) = places.split_first().invariant("a column has a root")?;
         let field = fields.get(root).invariant("a chosen column is there")?;
         let place = columns.iter().position(|(place, _)| *place == root).unwrap_or_else(|| {
-            columns.push((root, Column { name: field.name().clone(), shape: Shape::Unknown, fields: Vec::new() }));
+            let (name, wanted) = (field.name().clone(), field.name().clone());
+            columns.push((root, Column { name, wanted, shape: Shape::Unknown, fields: Vec::new() }));
             columns.len() - 1
         });
         add_below(&mut columns[place].1, field.data_type(), below);
@@ -123,7 +125,7 @@ pub(super) fn choose_fields(
 fn add_below(column: &mut Column, data_type: &DataType, places: &[usize]) {
     let Some((&place, below)) = places.split_first() else { return };
     let Some(field) = struct_fields(data_type).and_then(|fields| fields.get(place)) else { return };
-    add_below(self::column(&mut column.fields, field.name()), field.data_type(), below);
+    add_below(self::column(&mut column.fields, field.name(), field.name()), field.data_type(), below);
 }
 
 /// Where a column is: the place of its root, and of the field in each struct on the way.
@@ -272,7 +274,7 @@ pub fn columns_by_name(wanted: &Wanted, names: &[String]) -> Result<Vec<String>>
 }
 
 /// The place among keys of the one that holds a column: of the path's own name, or of its root.
-pub(super) fn by_key<'a>(keys: impl Iterator<Item = &'a str> + Clone, path: &str) -> Option<usize> {
+fn by_key<'a>(keys: impl Iterator<Item = &'a str> + Clone, path: &str) -> Option<usize> {
     let root = path.split_once('.').map(|(root, _)| root);
     find_name(keys.clone(), path).or_else(|| find_name(keys, root?))
 }

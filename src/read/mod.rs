@@ -27,6 +27,7 @@ mod room;
 mod shapes;
 mod stamp;
 mod stream;
+mod value;
 mod walk;
 mod weight;
 
@@ -108,12 +109,22 @@ fn and(names: &[String]) -> String {
 /// A wanted column of a source, and what is wanted below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Column {
-    /// Its name.
+    /// Its name in the source.
     name: String,
+    /// Its name as it is wanted, which may be in other case.
+    wanted: String,
     /// What its values are, where only they say it.
     shape: Shape,
     /// The wanted fields of its structs; none where its values are wanted themselves.
     fields: Vec<Column>,
+}
+
+impl Column {
+    /// The place of the column that a key is, exactly or else without case.
+    fn place_of(columns: &[Self], key: &str) -> Option<usize> {
+        let same = columns.iter().position(|column| column.wanted == key || column.name == key);
+        same.or_else(|| columns.iter().position(|column| column.wanted.eq_ignore_ascii_case(key)))
+    }
 }
 
 /// What stands at a column of JSON.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as JsonError, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::read::Column;
+use crate::read::value::{AnyValue, Look};
 
 /// Hands the keys of the object on a line to `note`, or says why the line is no object.
 pub(super) fn read_keys(line: &[u8], note: impl FnMut(&str)) -> Result<(), String> {
@@ -29,8 +30,8 @@ fn problem(error: &serde_json::Error) -> String {
 }
 
 /// Checks that a line which the decoder of blocks has taken is JSON, as that takes some text that is not (missing commas and
-/// too many), and that none of the wanted keys stands twice in one object, of which that takes the last. Gives the keys that are
-/// there, by their places among the wanted ones.
+/// too many), that none of the wanted keys stands twice in one object, of which that takes the last, and that none is there in a
+/// case in which that does not see it. Gives the keys that are there, by their places among the wanted ones.
 pub(super) fn check(line: &str, wanted: &[Column]) -> Result<Places, String> {
     let mut json = serde_json::Deserializer::from_str(line);
     let seen = Object { wanted }.deserialize(&mut json).and_then(|seen| json.end().map(|()| seen));
@@ -67,26 +68,40 @@ struct Below<'a> {
     in_list: bool,
 }
 
-/// The place of a key among some.
-struct PlaceOf<F>(F);
+/// What a key is.
+enum Key {
+    /// The column at a place, as the decoder spells it.
+    Column(usize),
+    /// The column at a place, but for case.
+    OtherCase(usize),
+    Unwanted,
+}
 
-impl<'de, F: Fn(&str) -> Option<usize>> DeserializeSeed<'de> for PlaceOf<F> {
-    type Value = Option<usize>;
+/// Tells what a key is.
+struct KeyOf<'a>(&'a [Column]);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<F: Fn(&str) -> Option<usize>> Visitor<'_> for PlaceOf<F> {
-    type Value = Option<usize>;
+impl Visitor<'_> for KeyOf<'_> {
+    type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: JsonError>(self, key: &str) -> Result<Self::Value, E> {
-        Ok((self.0)(key))
+    fn visit_str<E: JsonError>(self, key: &str) -> Result<Key, E> {
+        let exact = self.0.iter().position(|column| column.name == key);
+        let other_case = || self.0.iter().position(|column| column.name.eq_ignore_ascii_case(key));
+        Ok(match exact {
+            Some(place) => Key::Column(place),
+            None => other_case().map_or(Key::Unwanted, Key::OtherCase),
+        })
     }
 }
 
@@ -103,8 +118,12 @@ impl Places {
         self.0 & others.0 == 0
     }
 
+    fn has(self, place: usize) -> bool {
+        self.0 & bit(place) != 0
+    }
+
     fn add<E: JsonError>(&mut self, place: usize, key: &str) -> Result<(), E> {
-        if self.0 & bit(place) != 0 {
+        if self.has(place) {
             return Err(E::custom(format_args!("the key `{key}` twice in one object")));
         }
         self.0 |= bit(place);
@@ -132,78 +151,55 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Places, A::Error> {
-        let place_of = |key: &str| self.wanted.iter().position(|column| column.name == key);
         let mut seen = Places::default();
-        while let Some(place) = map.next_key_seed(PlaceOf(place_of))? {
-            let Some((place, column)) = place.and_then(|place| Some((place, self.wanted.get(place)?))) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+        // Mostly empty, and then nothing is allocated.
+        let mut other_case = Vec::new();
+        while let Some(key) = map.next_key_seed(KeyOf(self.wanted))? {
+            let place = match key {
+                Key::Column(place) => place,
+                Key::OtherCase(place) => {
+                    other_case.push(place);
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                Key::Unwanted => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
+            let Some(column) = self.wanted.get(place) else { continue };
             seen.add(place, &column.name)?;
             match column.fields.as_slice() {
                 [] => map.next_value::<IgnoredAny>().map(|_| ())?,
-                fields => map.next_value_seed(Below { fields, in_list: false })?,
+                fields => map.next_value_seed(AnyValue::new(Below { fields, in_list: false }))?,
             }
+        }
+        // Beside a key that is spelled as it is wanted, those of another case are other keys.
+        let stands_alone = |place: &usize| {
+            self.wanted.get(*place).is_some_and(|column| !(seen.has(*place) && column.name == column.wanted))
+        };
+        if other_case.iter().any(stands_alone) {
+            return Err(A::Error::custom(OTHER_CASE));
         }
         Ok(seen)
     }
 }
 
-/// Takes every value that is not looked into.
-macro_rules! take_the_rest {
-    () => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON value")
-        }
+/// What is said of an object whose keys have to be spelled as the decoder knows them before it is decoded.
+const OTHER_CASE: &str = "a key in another case than those before it";
 
-        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
+impl<'de> Look<'de> for Below<'_> {
+    fn one(self) {}
 
-        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_str<E>(self, _: &str) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_unit<E>(self) -> Result<(), E> {
-            Ok(())
-        }
-    };
-}
-
-impl<'de> DeserializeSeed<'de> for Below<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Below<'_> {
-    type Value = ();
-
-    take_the_rest!();
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         if self.in_list {
             return IgnoredAny.visit_seq(list).map(|_| ());
         }
-        while list.next_element_seed(Self { in_list: true, ..self })?.is_some() {}
+        while list.next_element_seed(AnyValue::new(Self { in_list: true, ..self }))?.is_some() {}
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        Object { wanted: self.fields }.visit_map(map).map(|_| ())
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<(), A::Error> {
+        Object { wanted: self.fields }.visit_map(object).map(|_| ())
     }
 }

@@ -394,25 +394,52 @@ fn wanted_types(
     let mut fields: Vec<Arc<Field>> = schema.fields().to_vec();
     let mut changed = false;
     let is_day = |column: &Column| day_column.is_some_and(|day| day.eq_ignore_ascii_case(&column.name));
-    for leaf in 0..descriptor.num_columns() {
-        let root = descriptor.get_column_root_idx(leaf);
-        let Some((place, column)) = columns.iter().find(|(place, _)| *place == root) else { continue };
-        let field = &mut fields[*place];
+    for (place, column) in columns {
+        let Some(field) = fields.get_mut(*place) else { continue };
         let data_type = match field.data_type() {
-            DataType::Timestamp(TimeUnit::Nanosecond, zone)
-                if descriptor.column(leaf).physical_type() == PhysicalType::INT96 =>
-            {
-                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-            }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_day(column) => {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
             }
-            _ => continue,
+            data_type => {
+                let first = (0..descriptor.num_columns()).find(|&leaf| descriptor.get_column_root_idx(leaf) == *place);
+                let Some(mut leaf) = first else { continue };
+                let is_int96 = |leaf| descriptor.column(leaf).physical_type() == PhysicalType::INT96;
+                in_micros(data_type, &mut leaf, &is_int96)
+            }
         };
-        *field = Arc::new(field.as_ref().clone().with_data_type(data_type));
-        changed = true;
+        if data_type != *field.data_type() {
+            *field = Arc::new(field.as_ref().clone().with_data_type(data_type));
+            changed = true;
+        }
     }
     changed.then(|| Arc::new(Schema::new(fields)))
+}
+
+/// A type whose leaves of INT96 are microseconds, also within structs and lists; leaves are counted as Parquet does, one after the other.
+fn in_micros(data_type: &DataType, leaf: &mut usize, is_int96: &dyn Fn(usize) -> bool) -> DataType {
+    let mut of = |field: &Arc<Field>| {
+        let data_type = in_micros(field.data_type(), leaf, is_int96);
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
+    };
+    match data_type {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(of).collect()),
+        DataType::List(element) => DataType::List(of(element)),
+        DataType::LargeList(element) => DataType::LargeList(of(element)),
+        DataType::FixedSizeList(element, length) => DataType::FixedSizeList(of(element), *length),
+        DataType::ListView(element) => DataType::ListView(of(element)),
+        DataType::LargeListView(element) => DataType::LargeListView(of(element)),
+        DataType::Map(entries, sorted) => DataType::Map(of(entries), *sorted),
+        plain => {
+            let own = *leaf;
+            *leaf += 1;
+            match plain {
+                DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_int96(own) => {
+                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+                }
+                _ => plain.clone(),
+            }
+        }
+    }
 }
 
 /// Calls the Parquet reader, which panics over some damaged files.

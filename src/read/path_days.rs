@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::Day;
 use crate::read::{PathDay, Wanted};
 use crate::schema::DayOf;
+use crate::texts::parse_day;
 
 /// Hive's name for a partition whose value is null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -90,33 +91,7 @@ fn day_of_value(value: &str) -> PathDay {
     }
     let value = percent_decode(value);
     let unparsable = || PathDay::Unparsable(String::from_utf8_lossy(&value).into_owned());
-    day_of_text(&value).map_or_else(unparsable, PathDay::Day)
-}
-
-/// A day as engines spell it in a folder's name: `2025-08-15`, `20250815`, and either with a midnight behind it, as of a
-/// column of timestamps.
-fn day_of_text(text: &[u8]) -> Option<Day> {
-    let day = text.iter().position(|byte| matches!(byte, b' ' | b'T')).map_or(text, |end| {
-        let (day, time) = text.split_at(end);
-        if is_midnight(&time[1..]) { day } else { text }
-    });
-    Day::parse(day).or_else(|| {
-        let all_digits = day.len() == 8 && day.iter().all(u8::is_ascii_digit);
-        let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok();
-        let (year, month_and_day) = day.split_at_checked(4).filter(|_| all_digits)?;
-        let (month, day) = month_and_day.split_at(2);
-        Day::from_ymd(number(year)?, number(month)?, number(day)?)
-    })
-}
-
-/// Whether a time of day is `00:00:00`, perhaps with a fraction, and of no other zone than UTC.
-fn is_midnight(time: &[u8]) -> bool {
-    let Some(rest) = time.strip_prefix(b"00:00:00") else { return false };
-    let rest = rest.strip_prefix(b".").map_or(rest, |fraction| {
-        let zeros = fraction.iter().take_while(|byte| **byte == b'0').count();
-        if zeros == 0 { rest } else { &fraction[zeros..] }
-    });
-    matches!(rest, b"" | b"Z" | b" UTC" | b"+00:00" | b"+0000")
+    parse_day(&value, None).map_or_else(unparsable, PathDay::Day)
 }
 
 /// Undoes the escapes that Hive and Spark write into folder names; what is no escape stays.

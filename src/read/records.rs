@@ -3,8 +3,9 @@
 //! A line feed ends a record, a carriage return before it belongs to the end, and lines without a byte are no records. A field
 //! that begins with a quote ends with the next one that is not doubled (and not escaped, where the writer escapes), and only a
 //! delimiter or the end of the record may follow: a writer that quotes by other rules would make rows disappear into fields.
+//! Where no field is quoted, an escape may stand before a delimiter, a line feed or itself, as MySQL, Hive and PostgreSQL write.
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::dialect::Dialect;
@@ -47,7 +48,7 @@ struct Record {
 struct Field {
     start: usize,
     end: usize,
-    /// Whether quotes in it are doubled or escaped.
+    /// Whether quotes in it are doubled or escaped, or anything is where no field is quoted.
     packed: bool,
 }
 
@@ -107,6 +108,13 @@ impl<'a> Records<'a> {
         self.record.end - self.record.start
     }
 
+    /// Whether a backslash stands before a delimiter or the end of the record, and nothing says what it means there.
+    pub(super) fn seems_escaped(&self) -> bool {
+        let record = self.buffer.get(self.record.start..self.record.end).unwrap_or_default();
+        let escaped = [b"\\", self.dialect.delimiter.as_slice()].concat();
+        self.dialect.bare_escape().is_none() && (record.ends_with(b"\\") || memmem::find(record, &escaped).is_some())
+    }
+
     /// A field of the record; `scratch` is where one is put together that does not stand in the file as it is.
     pub(super) fn field<'b>(&'b self, place: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         let field = self.record.fields.get(place)?;
@@ -114,7 +122,10 @@ impl<'a> Records<'a> {
         if !field.packed {
             return Some(bytes);
         }
-        unpack(bytes, &self.dialect, scratch);
+        match self.dialect.bare_escape() {
+            Some(escape) => unescape(bytes, escape, scratch),
+            None => unpack(bytes, &self.dialect, scratch),
+        }
         Some(scratch)
     }
 
@@ -141,8 +152,11 @@ impl<'a> Records<'a> {
             None => return Ok(Found::Begun),
         };
         let line = &text[..end];
-        if self.dialect.quote.is_some_and(|quote| memchr(quote, line).is_some()) {
-            return self.find_quoted();
+        if self.dialect.mark().is_some_and(|mark| memchr(mark, line).is_some()) {
+            return match self.dialect.bare_escape() {
+                Some(escape) => self.find_escaped(escape),
+                None => self.find_quoted(),
+            };
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (start, mut field) = (self.start, self.start);
@@ -187,6 +201,53 @@ impl<'a> Records<'a> {
                 (Some(false), Some(_)) => return Err(self.goes_on(field, end, lines)),
             }
         }
+    }
+
+    /// As [`Records::find`], of a record with an escape in it, in a file without quotes.
+    fn find_escaped(&mut self, escape: u8) -> Result<Found> {
+        let buffer = self.buffer.as_slice();
+        let (mut field, mut place) = (Field::plain(self.start, self.start), self.start);
+        let (mut lines, mut escaped) = (0, self.start);
+        let (end, next) = loop {
+            let text = buffer.get(place..).invariant("a record is looked at within the buffer")?;
+            let found = memchr3(escape, self.dialect.delimiter[0], b'\n', text).map(|found| place + found);
+            match found.and_then(|at| Some((at, buffer.get(at)?))) {
+                None if self.ended => break (buffer.len(), buffer.len()),
+                None => return Ok(Found::Begun),
+                Some((at, b'\n')) => break (at, at + 1),
+                Some((at, byte)) if *byte == escape => {
+                    let length = match buffer.get(at + 1..).unwrap_or_default() {
+                        [] if self.ended => {
+                            let problem = "the file ends behind an escape: its last record is not whole";
+                            return Err(self.file.bad_text(self.line, problem));
+                        }
+                        [] => return Ok(Found::Begun),
+                        [b'\r'] if !self.ended => return Ok(Found::Begun),
+                        // The end of a line of a file whose lines end so.
+                        [b'\r', b'\n', ..] => 3,
+                        _ => 2,
+                    };
+                    lines += memchr_iter(b'\n', &buffer[at..at + length]).count() as u64;
+                    field.packed = true;
+                    (place, escaped) = (at + length, at + length);
+                }
+                Some((at, _)) => match self.is_delimiter(at) {
+                    None => return Ok(Found::Begun),
+                    Some(false) => place = at + 1,
+                    Some(true) => {
+                        self.record.fields.push(Field { end: at, ..field });
+                        place = at + self.dialect.delimiter.len();
+                        field = Field::plain(place, place);
+                    }
+                },
+            }
+        };
+        let last = Field { end, ..field };
+        // A carriage return that is escaped belongs to the field.
+        let last = if end > escaped { self.without_return(last) } else { last };
+        self.record.fields.push(last);
+        (self.record.start, self.record.end) = (self.start, last.end);
+        Ok(Found::Whole { next, lines: lines + 1 })
     }
 
     /// The field without quotes that begins at `place`, and where it ends; `None` where the buffer ends before.
@@ -290,4 +351,32 @@ fn unpack(bytes: &[u8], dialect: &Dialect, unpacked: &mut Vec<u8>) {
             }
         };
     }
+}
+
+/// The content of a field in which an escape gives the next character its plain meaning, or names one that is hard to see, by the
+/// letters of MySQL and PostgreSQL. An `N` alone is a null, which is an empty field.
+fn unescape(bytes: &[u8], escape: u8, unescaped: &mut Vec<u8>) {
+    unescaped.clear();
+    if bytes == [escape, b'N'] {
+        return;
+    }
+    let mut rest = bytes;
+    while let Some(at) = memchr(escape, rest) {
+        let (before, from) = rest.split_at(at);
+        unescaped.extend_from_slice(before);
+        let Some((&next, behind)) = from[1..].split_first() else { break };
+        unescaped.push(match next {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'v' => 11,
+            b'f' => 12,
+            b'0' => 0,
+            b'Z' => 26,
+            other => other,
+        });
+        rest = behind;
+    }
+    unescaped.extend_from_slice(rest);
 }

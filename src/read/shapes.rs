@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::read::value::{AnyValue, Look};
 use crate::read::{Column, Shape};
 
 /// Notes what stands at the columns of which nothing is known yet; whether the object could be read to its end.
 pub(super) fn note(object: &[u8], columns: &mut [Column]) -> bool {
-    let mut json = serde_json::Deserializer::from_slice(object);
-    Object { columns, is_nested: false }.deserialize(&mut json).is_ok()
+    serde_json::Deserializer::from_slice(object).deserialize_map(Object(columns)).is_ok()
 }
 
 /// Whether it is known of all columns what stands there.
@@ -21,47 +21,49 @@ pub(super) fn are_known(columns: &[Column]) -> bool {
 /// Takes over what is known of columns of the same names, and how those below them are spelled.
 pub(super) fn take_over(columns: &mut [Column], known: &[Column]) {
     for column in columns {
-        let same = known.iter().find(|known| known.name == column.name);
-        let same = same.or_else(|| known.iter().find(|known| known.name.eq_ignore_ascii_case(&column.name)));
-        let Some(known) = same else { continue };
+        let Some(known) = known.iter().find(|known| known.wanted == column.wanted) else { continue };
         if known.shape != Shape::Unknown {
             column.shape = known.shape;
         }
         take_over(&mut column.fields, &known.fields);
         for (field, known) in column.fields.iter_mut().zip(&known.fields) {
-            if field.name.eq_ignore_ascii_case(&known.name) {
+            if field.wanted == known.wanted {
                 field.name.clone_from(&known.name);
             }
         }
     }
 }
 
-/// The column that a key names: exactly, or else without case.
+/// What is to be noted of a key's value: the column that it is, exactly or else without case. A column is spelled as it is seen first,
+/// unless it is seen as it is wanted: then nothing else counts.
 fn named<'a>(columns: &'a mut [Column], key: &str) -> Option<&'a mut Column> {
-    let same = columns.iter().position(|column| column.name == key);
-    let place = same.or_else(|| columns.iter().position(|column| column.name.eq_ignore_ascii_case(key)))?;
-    columns.get_mut(place)
+    let column = columns.get_mut(Column::place_of(columns, key)?)?;
+    if column.name != key {
+        if column.wanted == key {
+            column.forget();
+        } else if column.shape != Shape::Unknown {
+            return None;
+        }
+        key.clone_into(&mut column.name);
+    }
+    Some(column)
+}
+
+impl Column {
+    /// Nothing is known of it any more.
+    fn forget(&mut self) {
+        self.shape = Shape::Unknown;
+        self.fields.iter_mut().for_each(Self::forget);
+    }
 }
 
 /// An object, of which some keys are columns.
-struct Object<'a> {
-    columns: &'a mut [Column],
-    /// Whether it stands in another one. The keys of lines have been looked at; those below are spelled as they are seen first.
-    is_nested: bool,
-}
+struct Object<'a>(&'a mut [Column]);
 
 /// What stands at a column, or is an element of the list there.
 struct Value<'a> {
     column: &'a mut Column,
     is_element: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Object<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
 }
 
 impl<'de> Visitor<'de> for Object<'_> {
@@ -73,14 +75,8 @@ impl<'de> Visitor<'de> for Object<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let column = named(self.columns, &key);
-            match column {
-                Some(column) => {
-                    if self.is_nested && column.shape == Shape::Unknown && column.name != key {
-                        column.name = key.into_owned();
-                    }
-                    map.next_value_seed(Value { column, is_element: false })?;
-                }
+            match named(self.0, &key) {
+                Some(column) => map.next_value_seed(AnyValue::new(Value { column, is_element: false }))?,
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }
@@ -89,65 +85,31 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 impl Value<'_> {
-    fn is<E>(self, shape: Shape) -> Result<(), E> {
+    fn is(self, shape: Shape) {
         if !self.is_element && self.column.shape == Shape::Unknown {
             self.column.shape = shape;
         }
-        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+impl<'de> Look<'de> for Value<'_> {
+    fn one(self) {
+        self.is(Shape::One);
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.is(Shape::One)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.is(Shape::One)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.is(Shape::One)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.is(Shape::One)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.is(Shape::One)
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { column, is_element } = self;
-        if is_element {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.is_element {
             return IgnoredAny.visit_seq(list).map(|_| ());
         }
-        while list.next_element_seed(Value { column: &mut *column, is_element: true })?.is_some() {}
-        Self { column, is_element }.is(Shape::Many)
+        let column = &mut *self.column;
+        while list.next_element_seed(AnyValue::new(Value { column: &mut *column, is_element: true }))?.is_some() {}
+        self.is(Shape::Many);
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let Self { column, is_element } = self;
-        Object { columns: &mut column.fields, is_nested: true }.visit_map(map)?;
-        Self { column, is_element }.is(Shape::One)
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<(), A::Error> {
+        Object(&mut self.column.fields).visit_map(object)?;
+        self.is(Shape::One);
+        Ok(())
     }
 }

@@ -9,13 +9,13 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::time::format_time;
 use super::times::micros;
 use super::view::{Found, View};
 use crate::error::{Error, Result};
 use crate::event::Day;
 use crate::read::{Chunk, Origin};
 use crate::schema::{Ids, ValueType};
+use crate::texts::format_time;
 
 /// What a row holds in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Date64Type, Int32Type};
 
 use super::columns::{Cell, Cells, Reader};
-use super::time::{format_time, has_zone, parse_time};
 use super::times::Times;
 use super::view::View;
 use crate::config::Plan;
@@ -15,6 +14,7 @@ use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, MICROS_PER_DAY};
 use crate::read::PathDay;
 use crate::schema::DayOf;
+use crate::texts::{format_time, parse_day};
 use crate::zone::Zone;
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
@@ -238,26 +238,6 @@ fn text_days(array: &ArrayRef, zone: Option<&Zone>) -> Cells {
         last.1
     })
 }
-
-/// Reads a day: `2025-08-15`, `20250815`, either with `dt=` in front; or a time that is a midnight of its day, or in a zone where
-/// both are said.
-pub(super) fn parse_day(text: &[u8], zone: Option<&Zone>) -> Option<Day> {
-    let text = text.strip_prefix(b"dt=").unwrap_or(text);
-    if let &[y0, y1, y2, y3, m0, m1, d0, d1] = text {
-        return Day::parse(&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1]);
-    }
-    if text.len() <= LONGEST_DAY {
-        return Day::parse(text).filter(|_| !text.starts_with(b"dt="));
-    }
-    let micros = parse_time(text)?;
-    match zone {
-        Some(zone) if has_zone(text) => zone.days().day(micros),
-        _ => Day::containing(micros).filter(|_| micros.rem_euclid(MICROS_PER_DAY) == 0),
-    }
-}
-
-/// The bytes of `2025-08-15`.
-const LONGEST_DAY: usize = 10;
 
 fn is_text(kind: &DataType) -> bool {
     matches!(

@@ -19,7 +19,6 @@ mod roles;
 mod spilled;
 mod splits;
 mod table;
-mod time;
 mod times;
 mod view;
 mod walk;
@@ -33,12 +32,12 @@ use crate::pack::Packed;
 use crate::read::{Room, Source, Visitor, Wanted};
 use crate::schema::{self, ActionTable, Cutoff, DayOf, POSITION, Schema};
 
+pub use crate::texts::{format_time, parse_time};
 pub use actions::{Actions, Pick, read_actions};
 pub use clock::Clock;
 pub use impressions::{Impressions, read_impressions};
 pub use reject::{KeptRejects, Reject};
 pub use spilled::SpilledRejects;
-pub use time::{format_time, parse_time};
 
 /// Takes the bytes read since it was last called; its error ends the reading.
 pub type Progress<'a> = dyn Fn(u64) -> Result<()> + Sync + 'a;

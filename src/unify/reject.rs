@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::columns::{Cell, Reader};
 use super::spilled::SpilledRejects;
-use super::time::format_time;
 use crate::config::InvalidRows;
 use crate::error::{BadRow, Error, Reason, Result};
 use crate::event::Day;
 use crate::fsio::SpillFolder;
 use crate::schema::ValueType;
+use crate::texts::format_time;
 
 /// A row that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

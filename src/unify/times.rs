@@ -8,11 +8,11 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 
 use super::columns::{Cell, Cells, Reader};
-use super::time::{has_zone, parse_time};
 use super::view::{Found, View};
 use crate::error::{Invariant, Result};
 use crate::event::NULL_TIME;
 use crate::schema::{TimeOf, Unit};
+use crate::texts::{has_zone, parse_time};
 use crate::zone::Zone;
 
 /// How a column of times is read.

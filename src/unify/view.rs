@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray,
-    Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Decimal128Array, Decimal256Array,
+    FixedSizeBinaryArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 
 /// Floats below this in size are told apart from their neighbours when they are whole.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -28,6 +28,8 @@ pub(super) enum View<'a> {
     Integers(Int64Array),
     /// Whole numbers of more than 64 bits, or of 64 without sign; with the digits behind the point.
     Decimals(Decimal128Array, u32),
+    /// Numbers of which some are beyond 128 bits, as a text format has them.
+    LongDecimals(StringArray),
     Floats(Float64Array),
     Bools(&'a BooleanArray),
     Texts(&'a StringArray),
@@ -51,6 +53,7 @@ impl<'a> View<'a> {
             &(DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale)) => {
                 Self::Decimals(decimals(array, scale)?, u32::try_from(scale).ok()?)
             }
+            &DataType::Decimal256(_, scale) => long_decimals(array.as_primitive(), u32::try_from(scale).ok()?),
             DataType::Float16 | DataType::Float32 | DataType::Float64 => {
                 Self::Floats(cast(array, &DataType::Float64).ok()?.as_primitive::<Float64Type>().clone())
             }
@@ -71,7 +74,15 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn is_text(&self) -> bool {
-        !matches!(self, Self::Nothing | Self::Integers(_) | Self::Decimals(..) | Self::Floats(_) | Self::Bools(_))
+        !matches!(
+            self,
+            Self::Nothing
+                | Self::Integers(_)
+                | Self::Decimals(..)
+                | Self::LongDecimals(_)
+                | Self::Floats(_)
+                | Self::Bools(_)
+        )
     }
 
     pub(super) fn get(&self, row: usize) -> Found<'_> {
@@ -82,6 +93,7 @@ impl<'a> View<'a> {
             Self::Nothing => Found::Null,
             Self::Integers(array) => of(array.is_null(row), || Found::Integer(array.value(row).into())),
             Self::Decimals(array, scale) => of(array.is_null(row), || decimal(array.value(row), *scale)),
+            Self::LongDecimals(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
             Self::Floats(array) => of(array.is_null(row), || Found::Float(array.value(row))),
             Self::Bools(array) => of(array.is_null(row), || Found::Bool(array.value(row))),
             Self::Texts(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
@@ -100,19 +112,48 @@ fn decimals(array: &ArrayRef, scale: i8) -> Option<Decimal128Array> {
     Some(wide.as_primitive::<Decimal128Type>().clone())
 }
 
+/// Numbers of 256 bits: mostly they need no more than 128.
+fn long_decimals<'a>(array: &Decimal256Array, scale: u32) -> View<'a> {
+    let values = || array.iter().flatten();
+    if values().all(|value| value.to_i128().is_some()) {
+        let short = array.iter().map(|value| value.and_then(|value| value.to_i128()));
+        return View::Decimals(short.collect(), scale);
+    }
+    let text = |value: i256| {
+        let found = value.to_i128().map(|digits| decimal(digits, scale));
+        let text = found.and_then(|found| Some(String::from_utf8_lossy(&found.text()?).into_owned()));
+        text.unwrap_or_else(|| long_decimal(&value.to_string(), scale as usize))
+    };
+    View::LongDecimals(array.iter().map(|value| value.map(text)).collect())
+}
+
+/// A number beyond 128 bits, without zeros that end what is behind its point.
+fn long_decimal(digits: &str, scale: usize) -> String {
+    let (whole, fraction) = at_point(digits, scale);
+    match fraction.trim_end_matches('0') {
+        "" => whole,
+        fraction => format!("{whole}.{fraction}"),
+    }
+}
+
 fn decimal<'a>(digits: i128, scale: u32) -> Found<'a> {
-    let one = 10i128.checked_pow(scale).filter(|_| scale > 0);
-    match one {
-        None => Found::Integer(digits),
+    match 10i128.checked_pow(scale) {
+        _ if scale == 0 || digits == 0 => Found::Integer(digits),
         Some(one) if digits % one == 0 => Found::Integer(digits / one),
-        // The nearest float, as of the same digits in a text.
-        Some(one) => {
-            let (sign, digits) = (if digits < 0 { "-" } else { "" }, digits.unsigned_abs());
-            let one = one.unsigned_abs();
-            let text = format!("{sign}{}.{:0width$}", digits / one, digits % one, width = scale as usize);
-            Found::Float(text.parse().unwrap_or(f64::NAN))
+        _ => {
+            let (whole, fraction) = at_point(&digits.to_string(), scale as usize);
+            // The nearest float, as of the same digits in a text.
+            Found::Float(format!("{whole}.{fraction}").parse().unwrap_or(f64::NAN))
         }
     }
+}
+
+/// The digits before and behind the point of a number with so many behind it.
+fn at_point(digits: &str, scale: usize) -> (String, String) {
+    let (sign, unsigned) = digits.strip_prefix('-').map_or(("", digits), |unsigned| ("-", unsigned));
+    let padded = format!("{unsigned:0>width$}", width = scale + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - scale);
+    (format!("{sign}{whole}"), fraction.to_owned())
 }
 
 impl Found<'_> {

@@ -90,7 +90,7 @@ proptest! {
             history,
             lookback_days: lookback,
             sharding: if sharding.0 { Sharding::Count(sharding.1) } else { Sharding::Rows(sharding.1.into()) },
-            item_dtype: if wide { ItemDtype::I64 } else { ItemDtype::I32 },
+            item_dtype: Some(if wide { ItemDtype::I64 } else { ItemDtype::I32 }),
             allow_empty_days: true,
             ..options(Path::new(""), properties::FIRST, properties::FIRST + properties::DAYS - 1)
         };

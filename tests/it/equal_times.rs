@@ -20,7 +20,7 @@ fn history(customer: i64, items: &[i64], item_dtype: ItemDtype) -> Vec<i64> {
     let actions: Vec<Action> = items.iter().map(click).collect();
     let out = folder.path().join("out");
     let tables = Folder::write(folder.path(), &[shown], &actions, 1);
-    tables.build(Options { item_dtype, history: items.len(), ..options(&out, DAY, DAY) }).unwrap();
+    tables.build(Options { item_dtype: Some(item_dtype), history: items.len(), ..options(&out, DAY, DAY) }).unwrap();
     read_day(&out, Format::Jagged, DAY, items.len()).concat().remove(0).actions
 }
 

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "error",
     "machine",
     "event",
     "pack",
     "zone",
+    "texts",
     "schema",
     "config",
     "fsio",

@@ -10,7 +10,7 @@ use shardback::cluster::{self, Counted, Driver, Job, Mapper, Report, reduce, sch
 use shardback::config::{Options, Plan};
 use shardback::event::customer_hash;
 use shardback::fsio::Attempt;
-use shardback::schema::{ActionTable, Schema};
+use shardback::schema::ActionTable;
 
 use crate::streams;
 use crate::tables::Silent;
@@ -45,7 +45,7 @@ impl Tables {
             Input::Source(Box::new(Batches::new(wanted, std::iter::once(Ok(batch.clone())))))
         };
         let tables = Tables {
-            impressions: input(unify::wanted_samples(&Schema::built_in()), &self.0[0].1),
+            impressions: input(unify::wanted_samples(&options.schema), &self.0[0].1),
             actions: self.0[1..]
                 .iter()
                 .map(|(table, batch)| {
@@ -59,7 +59,7 @@ impl Tables {
 }
 
 /// How a cluster behaves.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Cluster {
     /// The map tasks of each table.
     pub(crate) tasks: usize,

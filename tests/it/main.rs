@@ -19,6 +19,7 @@ mod cutoff;
 mod described;
 mod equal_times;
 mod fixture;
+mod format_1;
 mod fsio;
 mod generate;
 mod inspect;

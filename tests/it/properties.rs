@@ -83,7 +83,7 @@ proptest! {
             history,
             lookback_days: lookback,
             sharding: Sharding::Count(shards),
-            item_dtype: if wide { ItemDtype::I64 } else { ItemDtype::I32 },
+            item_dtype: Some(if wide { ItemDtype::I64 } else { ItemDtype::I32 }),
             ..options(std::path::Path::new(""), FIRST, FIRST + DAYS - 1)
         };
         check(&impressions, &actions, &options, files);

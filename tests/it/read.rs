@@ -12,6 +12,7 @@ mod csv_files;
 mod folders;
 mod foreign;
 mod json_forms;
+mod json_keys;
 mod json_lines;
 mod json_mended;
 mod packed;

@@ -171,7 +171,7 @@ fn lines_whose_keys_have_other_names_are_noted() {
     world.write("clicks.csv", "dt,customer_id,item_id,click_time\n");
     let line = |customer: u32, slate: &str| format!("{{\"dt\":\"2025-08-16\",\"customer_id\":{customer}{slate}}}\n");
     let list = format!(",{SLATE}");
-    let renamed = ",\"Impressions\":[{\"itemId\":1}]";
+    let renamed = ",\"shown\":[{\"itemId\":1}]";
     world.write("impressions.json", &[line(1, &list), line(2, renamed), line(3, &list)].concat());
     let Run { code, stdout, stderr } = run(&mut world.build("clicks.csv", &[]));
     assert_eq!(code, 0, "{stderr}");

@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--cutoff", choices=["day", "time"], help="from when on nothing is seen: the day of the sample, or its own time")
     parser.add_argument("--lookback", metavar="TIME", help="with --cutoff time: how far back a request sees, as 90d, 12h or 30m")
     parser.add_argument("--delay", metavar="TIME", help="with --cutoff time: an action is seen only so long after its time, as 5m")
-    parser.add_argument("--item-dtype", choices=["i32", "i64"], default="i32", help="the width of item ids")
+    parser.add_argument("--item-dtype", choices=["i32", "i64"], help="the width of item ids [i32, or what the description asks for]")
     parser.add_argument("--invalid", choices=["fail", "skip"], default="fail", help="what to do with bad rows")
     parser.add_argument("--day-zone", metavar="ZONE", help="the time zone in which the days of timestamps count [the session's]")
     parser.add_argument("--shard-rows", type=int, metavar="N", help="about how many samples a shard holds [131,072]")

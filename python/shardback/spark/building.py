@@ -50,7 +50,7 @@ def build(
     cutoff: str | None = None,
     lookback: str | None = None,
     delay: str | None = None,
-    item_dtype: str = "i32",
+    item_dtype: str | None = None,
     invalid: str = "fail",
     day_zone: str | None = None,
     shard_rows: int | None = None,
@@ -92,7 +92,8 @@ def build(
             given.
         lookback: with `cutoff="time"` how far back a request sees, as "90d", "12h" or "30m".
         delay: with `cutoff="time"`: an action is seen only so long after its time, as "5m" or "30s".
-        item_dtype: `i32` or `i64`, the width of item ids.
+        item_dtype: `i32` or `i64`, the width of item ids; `i32` if not given, or `i64` where a description hashes them or has
+            them without sign.
         invalid: what to do with rows that break the contract: `fail`, or `skip` to leave them out and keep them aside.
         day_zone: the time zone in which the days of timestamps count, as "Europe/Berlin" or "UTC"; the one that the column
             says if not given, which is the session's.

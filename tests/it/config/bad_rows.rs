@@ -6,7 +6,7 @@ use shardback::config::InvalidRows;
 use shardback::error::Reason;
 use shardback::manifest::REJECTED_FILE;
 
-use super::World;
+use super::{NO_CLICKS, World, samples};
 
 /// The reasons that are tried here, and where the cut-off is the time, beside those that the built-in tables can have.
 pub(crate) const REASONS: [Reason; 9] = [
@@ -157,4 +157,53 @@ fn bad_actions_are_named_and_left_out() {
         assert!(rows[0].contains(r#""actions":[9],"action_types":[1],"action_price":[1.5]"#), "{rows:#?}");
         assert_eq!(world.manifest().tables["events"].rejected.get(reason), Some(&1), "{reason}");
     }
+}
+
+/// Numbers that JSON has not, as Python writes them, are floats where floats are asked for, as in CSV, and bad rows elsewhere.
+#[test]
+fn numbers_that_are_none_are_floats_or_bad_rows() {
+    let keys = r#"
+        customer = "user"
+        item = "sku"
+        day = "day"
+        labels = { bought = "bought", stars = { column = "stars", dtype = "f32" } }
+        keep = { price = { column = "price", dtype = "f64", null = 0.5 }, n = { column = "n", dtype = "i32" } }
+    "#;
+    let good = r#"{"user":1,"sku":2,"day":"2025-08-16","bought":1,"stars":NaN,"price":-Infinity,"n":3}"#;
+    let bad = [
+        ("\"user\":1", "\"user\":NaN", Reason::CustomerNoInteger),
+        ("\"sku\":2", "\"sku\":Infinity", Reason::ItemNoInteger),
+        ("\"2025-08-16\"", "NaN", Reason::UnparsableDay),
+        ("\"bought\":1", "\"bought\":NaN", Reason::UnparsableLabel),
+        ("\"n\":3", "\"n\":-Infinity", Reason::UnparsableValue),
+    ];
+    let lines: Vec<String> = bad.iter().map(|(from, to, _)| good.replace(from, to)).collect();
+    let json = format!(
+        "{good}\n{}\n{}\n",
+        lines.join("\n"),
+        good.replace("-Infinity", "null").replace("\"user\":1", "\"user\":7")
+    );
+    let world = World::new(&samples(keys, ""), &[("samples.json", &json), NO_CLICKS]);
+    assert_eq!(
+        world.error(),
+        "samples: `WORLD/samples.json`, line 2, column `user`: the customer id is no integer: `NaN`; mend the row, or describe \
+         such ids with `hash`, or leave such rows out with `--invalid skip`"
+    );
+    world.build(InvalidRows::Skip).unwrap();
+    let rejected = &world.manifest().tables["samples"].rejected;
+    assert_eq!(rejected.values().sum::<u64>(), bad.len() as u64);
+    for (.., reason) in bad {
+        assert_eq!(rejected[reason.name()], 1, "{reason:?}");
+    }
+    // CSV has the same rows.
+    let header = "user,sku,day,bought,stars,price,n\n";
+    let csv = format!(
+        "{header}1,2,2025-08-16,1,NaN,-Infinity,3\nNaN,2,2025-08-16,1,NaN,1,3\n1,Infinity,2025-08-16,1,NaN,1,3\n1,2,NaN,1,NaN,1,3\n\
+         1,2,2025-08-16,NaN,NaN,1,3\n1,2,2025-08-16,1,NaN,1,-Infinity\n7,2,2025-08-16,1,NaN,,3\n"
+    );
+    let other = World::new(&samples(keys, ""), &[("samples.csv", &csv), NO_CLICKS]);
+    other.build(InvalidRows::Skip).unwrap();
+    assert_eq!(other.manifest().tables["samples"].rejected, *rejected);
+    let part = |world: &World| fs::read(world.day_folder().join("part-00000.parquet")).unwrap();
+    assert_eq!(part(&other), part(&world));
 }

@@ -65,6 +65,13 @@ fn a_description_names_its_tables_and_flags_override_it() {
         let Run { code, stderr, .. } = build(&extra);
         assert!(code == 2 && stderr.contains(expected), "{code} {stderr}");
     }
+    let wide = DESCRIPTION.replace("[samples]", "[ids]\nitem = \"hash\"\n[samples]");
+    fs::write(path("shop.toml"), &wide).unwrap();
+    let Run { code, stderr, .. } = build(&["--item-dtype", "i32"]);
+    assert!(code == 2 && stderr.contains("--item-dtype: i32 has no room for the items"), "{code} {stderr}");
+    let Run { code, stderr, .. } = build(&[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(manifest().contains("\"item_dtype\": \"i64\""), "{}", manifest());
     let refused = |description: String, expected: &str, exit: i32| {
         fs::write(path("shop.toml"), description).unwrap();
         let Run { code, stderr, .. } = build(&[]);

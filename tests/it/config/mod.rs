@@ -4,6 +4,7 @@
 
 pub(crate) mod bad_rows;
 mod command;
+mod decimals;
 mod shapes;
 mod values;
 

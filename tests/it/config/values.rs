@@ -1,7 +1,11 @@
 //! What values mean: types of actions, times and days of every kind, ids, features, and what is kept.
 
-use super::{World, samples_of};
+use shardback::config::{Options, Plan};
+use shardback::event::{Day, ItemDtype};
+use shardback::schema::from_toml;
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::{World, samples, samples_of};
 
 /// One table with the kind in a column, numbers as times, the day of the time in a zone, features, and a second table without them.
 #[test]
@@ -109,4 +113,32 @@ fn requests_have_ids_of_integers_or_text() {
             format!(r#"{{"customer_id":1,{},"item_id":2}}"#, id("12")),
         ]
     );
+}
+
+/// Hashed and unsigned ids of items have 64 bits, which nobody can ask to be 32; where nothing is asked for they have them, and integers 32.
+#[test]
+fn the_width_of_items_follows_from_their_ids() {
+    let plan = |ids: &str, asked| {
+        let schema = from_toml(&samples("customer = \"c\"\nitem = \"i\"\nday = \"d\"", ids)).unwrap();
+        let defaults = Options::described(schema, "out", Day(20_000), Day(20_000));
+        Plan::new(Options { item_dtype: asked, ..defaults })
+            .map(|plan| plan.item_dtype())
+            .map_err(|error| error.to_string())
+    };
+    for (ids, unasked) in
+        [("", ItemDtype::I32), ("[ids]\nitem = \"u64\"", ItemDtype::I64), ("[ids]\nitem = \"hash\"", ItemDtype::I64)]
+    {
+        assert_eq!(plan(ids, None), Ok(unasked));
+        assert_eq!(plan(ids, Some(ItemDtype::I64)), Ok(ItemDtype::I64));
+    }
+    assert_eq!(plan("", Some(ItemDtype::I32)), Ok(ItemDtype::I32));
+    for ids in ["u64", "hash"] {
+        assert_eq!(
+            plan(&format!("[ids]\nitem = \"{ids}\""), Some(ItemDtype::I32)).unwrap_err(),
+            format!(
+                "--item-dtype: i32 has no room for the items, whose ids take 64 bits where the description says `item = \"{ids}\"`; \
+                 leave the option out, or say i64"
+            )
+        );
+    }
 }

@@ -17,7 +17,7 @@ mod columns;
 mod inputs;
 mod jagged;
 
-pub(crate) use inputs::{Form, write_parquet};
+pub(crate) use inputs::{Form, batch, write_parquet};
 
 /// A description, its tables' paths, and what is asked of a build.
 pub(crate) struct Build<'a> {

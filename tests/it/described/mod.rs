@@ -16,6 +16,7 @@ use shardback::schema::{Cutoff, Ids, Kept, Schema};
 
 pub(crate) mod built;
 mod by_hand;
+mod cluster;
 mod engine;
 pub(crate) mod files;
 mod generated;

@@ -154,7 +154,7 @@ fn day(of: &DayOf, time_of: Option<&TimeOf>, time: Option<i64>, element: &Elemen
 }
 
 /// What a folder `name=…` of a path says.
-fn folder(path: &str, name: &str) -> Option<String> {
+pub(super) fn folder(path: &str, name: &str) -> Option<String> {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
     folders.split('/').find_map(|folder| folder.strip_prefix(name)?.strip_prefix('=').map(ToOwned::to_owned))
 }

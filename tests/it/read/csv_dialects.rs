@@ -162,6 +162,113 @@ fn fields_that_are_null() {
     assert_eq!(table.rows(clicks()), ["2: click_time=t customer_id=NULL dt=\\N item_id=2"]);
 }
 
+/// Without quotes an escape goes before anything: what MySQL's `SELECT … INTO OUTFILE`, text of Hive and PostgreSQL's `COPY` write.
+#[test]
+fn escapes_without_quotes() {
+    let escaped = |delimiter: &'static str| {
+        csv(move |source| {
+            (source.quote, source.escape) = (Some(NO_QUOTE), Some('\\'));
+            source.delimiter = Some(delimiter.to_owned());
+        })
+    };
+    let header = "dt,customer_id,item_id,click_time\n";
+    for (fields, expected) in [
+        (r"d,1,2,a\,b", "click_time=a,b customer_id=1 dt=d item_id=2"),
+        (r"\N,\N,\\N,N", "click_time=N customer_id=null dt=null item_id=\\N"),
+        (r#"d,"1,2,\\"#, "click_time=\\ customer_id=\"1 dt=d item_id=2"),
+        (r"d,\\\,,,\\\\", "click_time=\\\\ customer_id=\\, dt=d item_id=null"),
+        (r"d,\1,\x2,\t\n\r\0", "click_time=\t\n\r\0 customer_id=1 dt=d item_id=x2"),
+        ("d,1,2\\\n3,t\\\n", "click_time=t\n customer_id=1 dt=d item_id=2\n3"),
+        ("d,1,2\\\r\n3,t\\\r", "click_time=t\r customer_id=1 dt=d item_id=2\r\n3"),
+        (r"d,a\Nb,\N ,x", "click_time=x customer_id=aNb dt=d item_id=N "),
+    ] {
+        // The last line of a file may end without a line feed.
+        for end in ["\n", "\r\n", ""] {
+            let text = format!("{header}{fields}{end}");
+            // A carriage return that is escaped and a line feed behind it are one line break.
+            if fields.ends_with('\r') && end == "\n" {
+                continue;
+            }
+            let rows = Table::new().file("a.csv", &text).rows(escaped(","));
+            assert_eq!(rows, [format!("2: {expected}")], "{text:?}");
+        }
+    }
+    // Lines are counted, and delimiters of several characters are escaped by their first one, or by each.
+    let text = "dt::customer\\_id::item_id::click_time\nd::1\\\n::a\\::b::\\:\\:\nd::2::\\N::t\n";
+    assert_eq!(
+        Table::new().file("a.csv", text).rows(escaped("::")),
+        ["2: click_time=:: customer_id=1\n dt=d item_id=a::b", "4: click_time=t customer_id=2 dt=d item_id=null"]
+    );
+    // A delimiter too many, and an end too early, are named.
+    let error = |text: String| Table::new().file("a.csv", text).error(escaped(","));
+    assert_eq!(
+        error(format!("{header}d,1,2,a\\,b\nd,1,2,a\\\\,b\n")),
+        "clicks: `TABLE/a.csv`, line 3: 5 fields, but the header has 4"
+    );
+    assert_eq!(
+        error(format!("{header}d,1,2,a\\")),
+        "clicks: `TABLE/a.csv`, line 2: the file ends behind an escape: its last record is not whole"
+    );
+    // Without `escape` a backslash is text like any other; where rows do not fit, that is what may be wrong.
+    for text in [format!("{header}d,1,2,a\\,b\n"), format!("{header}d,1,a\\\n2,t\n")] {
+        let error = Table::new().file("a.csv", text).error(clicks());
+        assert!(
+            error.ends_with(
+                " fields, but the header has 4; where a backslash keeps a delimiter or a line feed from ending a field, as MySQL \
+                 and Hive write them, say so in the description: `quote = \"\"` and `escape = \"\\\\\"`"
+            ),
+            "{error}"
+        );
+    }
+    let none = csv(|source| source.quote = Some(NO_QUOTE));
+    let rows = Table::new().file("a.csv", format!("{header}d\\,\\N,2,\\\n")).rows(none);
+    assert_eq!(rows, ["2: click_time=\\ customer_id=\\N dt=d\\ item_id=2"]);
+}
+
+/// An escape, and what it stands before, wherever the file is cut into reads.
+#[test]
+fn long_files_with_escapes() {
+    let mut state = 7u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let pieces = ["a", "'", ":", "::", "\n", "\\", "é", "\r\n", " ", "longer than the others", "N", ""];
+    let (mut text, mut expected, mut line) = ("dt::customer_id::item_id::click_time\n".to_owned(), Vec::new(), 2);
+    for _ in 0..60_000 {
+        let mut values: Vec<String> =
+            (0..4).map(|_| (0..1 + random(4)).map(|_| pieces[random(pieces.len())]).collect()).collect();
+        // A record without a byte is none.
+        values[0].push('d');
+        let escape = |value: &String| {
+            value.replace('\\', "\\\\").replace(':', "\\:").replace('\n', "\\\n").replace("\r\\", "\\\r")
+        };
+        let field = |value: &String| if value.is_empty() { "\\N".to_owned() } else { escape(value) };
+        let row = format!("{}\n", values.iter().map(field).collect::<Vec<_>>().join("::"));
+        let shown = |place: usize| if values[place].is_empty() { "null" } else { &values[place] };
+        expected.push(format!(
+            "{line}: click_time={} customer_id={} dt={} item_id={}",
+            shown(3),
+            shown(1),
+            shown(0),
+            shown(2)
+        ));
+        line += row.matches('\n').count();
+        text += &row;
+    }
+    assert!(text.len() > 2 << 20, "shorter than a few reads");
+    let wanted = || {
+        csv(|source| {
+            (source.delimiter, source.quote, source.escape) = (Some("::".to_owned()), Some(NO_QUOTE), Some('\\'));
+        })
+    };
+    let found = Table::new().file("a.csv", &text).rows(wanted());
+    let other = found.iter().zip(&expected).position(|(found, expected)| found != expected);
+    assert_eq!(other.map(|place| (&found[place], &expected[place])), None);
+    assert_eq!(found.len(), expected.len());
+    assert!(Table::new().file("a.csv.gz", gzip(text.as_bytes())).rows(wanted()) == expected);
+}
+
 /// Redshift, Athena and Hive write no header line: the description names the columns, and the first line is a row.
 #[test]
 fn files_without_a_header() {

@@ -83,8 +83,10 @@ fn faults_in_what_is_wanted_are_named() {
         [&harmless[..], b"\n", start, value, b"}\n"].concat()
     };
     for (value, problem) in [
-        (&b"NaN"[..], "not one JSON object: expected value, column 67"),
-        (b"-Infinity", "not one JSON object: invalid number, column 68"),
+        (&b"NaN 1"[..], "not one JSON object: expected `,` or `}`, column 71"),
+        (b"NaNa", "not one JSON object: expected `,` or `}`, column 70"),
+        (b"--Infinity", "not one JSON object: invalid number, column 68"),
+        (b"{\"a\":NaN}", "column `customer_id`: expected one value, found: `{\"a\": \"NaN\"}`"),
         (b"\"caf\xe9\"", "not UTF-8"),
         (
             b"\"a\tb\"",
@@ -98,10 +100,54 @@ fn faults_in_what_is_wanted_are_named() {
     let surrogate = Table::new().file("a.json", wanted(br#""ab\ud83d""#)).error(clicks());
     assert!(surrogate.starts_with("clicks: `TABLE/a.json`, line 2: "), "{surrogate}");
     // The escaped name of a wanted key is one.
-    let escaped = [&harmless[..], b"\n", br#"{"dt":"d","item_id":2,"click_time":"t","\u0063ustomer_id":NaN}"#].concat();
+    let escaped = [&harmless[..], b"\n", br#"{"dt":"d","item_id":2,"click_time":"t","\u0063ustomer_id":nan}"#].concat();
     assert!(
-        Table::new().file("a.json", escaped).error(clicks()).contains("line 2: not one JSON object: expected value")
+        Table::new().file("a.json", escaped).error(clicks()).contains("line 2: not one JSON object: expected ident")
     );
+    // Where a list is wanted, a number is none, and a line is not read as one without items.
+    let list = br#"{"dt":"d","customer_id":1,"impressions":[{"item_id":5,"is_order":true}]}
+{"dt":"d","customer_id":1,"impressions":NaN}"#;
+    assert_eq!(
+        Table::new().file("a.json", list).error(impressions()),
+        "impressions: `TABLE/a.json`, line 2: column `impressions`: expected a list, found: `\"NaN\"`; write null \
+         where there is none"
+    );
+    // Keys are none of these words.
+    let key = br#"{NaN:1,"dt":"d","item_id":2,"click_time":"t","customer_id":1}"#;
+    assert!(
+        Table::new().file("a.json", key).error(clicks()).contains("line 1: not one JSON object: key must be a string")
+    );
+}
+
+/// Numbers that JSON has not, where a value is wanted, are the texts that they are in CSV: what they mean is said where text is read.
+/// What comes behind them stands where it stood, and they tell nothing of the shape of their column.
+#[test]
+fn wanted_numbers_that_are_none_are_texts() {
+    let line = |customer: &str, item: &str| {
+        format!(r#"{{"customer_id":{customer},"dt":"d","item_id":{item},"click_time":[NaN, 1, -Infinity]}}"#)
+    };
+    let rows = [("NaN", "5"), ("7", "Infinity"), ("-Infinity", "NaN"), ("\"NaN\"", "8")];
+    let lines: Vec<String> = rows.iter().map(|(customer, item)| line(customer, item)).collect();
+    let expected: Vec<String> = rows
+        .iter()
+        .map(|(customer, item)| {
+            format!("click_time=[NaN, 1, -Infinity] customer_id={} dt=d item_id={item}", customer.replace('"', ""))
+        })
+        .collect();
+    for text in [lines.join("\n"), lines.concat(), format!("[{}]", lines.join(",\n"))] {
+        let rows = Table::new().file("a.json", text).rows(clicks());
+        let rows: Vec<&str> = rows.iter().map(|row| row.split_once(": ").unwrap().1).collect();
+        assert_eq!(rows, expected);
+    }
+    let text = format!("{}\n{}", line("NaN", "NaN"), line("1", "2").replace("\"dt\"", "\"dt"));
+    assert!(Table::new().file("a.json", text).error(clicks()).contains("line 2: not one JSON object: "));
+    let text = format!("{}{}", line("NaN", "NaN"), line("NaN", "2 3"));
+    let error = Table::new().file("a.json", text).error(clicks());
+    // The place of the 3.
+    assert!(error.ends_with("line 1: not one JSON object: expected `,` or `}`, column 116"), "{error}");
+    let list_later =
+        br#"{"dt":"d","customer_id":1,"impressions":[{"item_id":NaN,"is_order":NaN},{"item_id":[5],"is_order":1}]}"#;
+    assert!(Table::new().file("a.json", list_later).error(impressions()).contains("expected a list, found: `\"NaN\"`"));
 }
 
 /// Brackets, commas and quotes are never passed over, as they decide what is a row.

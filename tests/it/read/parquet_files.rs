@@ -13,7 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use shardback::read::{Source, open};
 
-use super::{Table, click_batch, clicks, impressions, parquet_bytes, read, rows};
+use super::{Table, click_batch, clicks, impressions, parquet_bytes, read, rows, wanted};
 
 fn slate_batch() -> RecordBatch {
     let items = StructArray::from(vec![
@@ -135,6 +135,52 @@ fn int96_timestamps_keep_far_dates() {
     writer.close().unwrap();
     let table = Table::new().file("dt=2025-08-15/a.parquet", bytes);
     assert_eq!(table.rows(clicks()), ["1 [2025-08-15]: click_time=9999-12-31T23:59:59.999999 customer_id=1 item_id=2"]);
+}
+
+/// Also in structs, in lists and in lists of structs, beside leaves that are none.
+#[test]
+fn nested_int96_timestamps_keep_far_dates() {
+    let schema = parse_message_type(
+        "message m {
+            required int64 customer_id;
+            required group other { required group pair (MAP) { repeated group key_value { required int32 key; required int96 value; } } required int96 at; }
+            required group event { required int32 n; required int96 at; }
+            required int32 item_id;
+            required group times (LIST) { repeated group list { required int96 element; } }
+            required group seen (LIST) { repeated group list { required group element { required int96 at; required int32 place; } } }
+        }",
+    );
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema.unwrap()), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    // 9999-12-31, and the epoch.
+    let times = [Int96::from(vec![0, 0, 5_373_484]), Int96::from(vec![0, 0, 2_440_588])];
+    let mut leaf = 0;
+    while let Some(mut column) = group.next_column().unwrap() {
+        // Lists have two elements, and all else one value.
+        let (count, levels) = if [1, 2, 7, 8, 9].contains(&leaf) { (2, Some(&[1i16, 1][..])) } else { (1, None) };
+        let repeats = levels.map(|_| &[0i16, 1][..]);
+        let written = match leaf {
+            0 => column.typed::<Int64Type>().write_batch(&[1], None, None),
+            2 | 3 | 5 | 7 | 8 => column.typed::<Int96Type>().write_batch(&times[..count], levels, repeats),
+            _ => column.typed::<Int32Type>().write_batch(&[2, 3][..count], levels, repeats),
+        };
+        assert_eq!(written.unwrap(), count);
+        column.close().unwrap();
+        leaf += 1;
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let table = Table::new().file("dt=2025-08-15/a.parquet", bytes);
+    let columns = ["customer_id", "item_id", "event.at", "times", "seen.at", "seen.place", "other.at"];
+    let (far, near) = ("9999-12-31T00:00:00", "1970-01-01T00:00:00");
+    assert_eq!(
+        table.rows(wanted(&columns)),
+        [format!(
+            "1 [2025-08-15]: customer_id=1 event={{at: {far}}} item_id=2 other={{at: {far}}} \
+             seen=[{{at: {far}, place: 2}}, {{at: {near}, place: 3}}] times=[{far}, {near}]"
+        )]
+    );
 }
 
 #[test]

@@ -61,10 +61,14 @@ fn texts_are_days_with_and_without_their_prefix() {
         Some("2025-08-15T00:00:00+02:00"),
         Some("20250230"),
         Some("2025081"),
+        Some("20250817 00:00:00"),
+        Some("dt=20250817T00:00:00Z"),
+        Some("20250817 00:00:01"),
     ];
     let good = ["2025-08-15", "2025-08-16", "2025-08-16", "2024-02-29", "0001-01-01"];
     // As numbers, and with a midnight behind them.
-    let good = good.into_iter().chain(["2025-08-15", "2025-08-15", "2025-08-16", "2025-08-15"]);
+    let good =
+        good.into_iter().chain(["2025-08-15", "2025-08-15", "2025-08-16", "2025-08-15", "2025-08-17", "2025-08-17"]);
     let good: Vec<String> = good.map(str::to_owned).collect();
     let wrong = [
         "2025-02-30",
@@ -79,6 +83,7 @@ fn texts_are_days_with_and_without_their_prefix() {
         "2025-08-15T00:00:00+02:00",
         "20250230",
         "2025081",
+        "20250817 00:00:01",
     ];
     let rejected: Vec<_> = [NULL].into_iter().chain(wrong.map(bad)).collect();
     let dictionary: DictionaryArray<Int8Type> = texts.into_iter().collect();

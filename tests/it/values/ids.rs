@@ -4,11 +4,11 @@ use shardback::event::ActionKey;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int32Array, Int64Array, RunArray, StringArray,
-    new_null_array,
+    Array, ArrayRef, Decimal128Array, Decimal256Array, DictionaryArray, Float64Array, Int32Array, Int64Array, RunArray,
+    StringArray, new_null_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type, TimeUnit};
+use arrow::datatypes::{DataType, Int32Type, TimeUnit, i256};
 use shardback::error::Reason;
 
 use super::{Clicks, message};
@@ -26,6 +26,7 @@ fn every_integer_width_is_an_id() {
         (DataType::UInt32, 0, u32::MAX.into()),
         (DataType::UInt64, 0, u64::MAX.into()),
         (DataType::Decimal128(20, 0), -99_999_999_999_999_999_999, 99_999_999_999_999_999_999),
+        (DataType::Decimal256(40, 0), -99_999_999_999_999_999_999, 99_999_999_999_999_999_999),
     ];
     for (kind, least, most) in types {
         let values = [Some(0), Some(1), Some(least), None, Some(most)];
@@ -137,4 +138,47 @@ fn other_types_are_no_ids() {
         let error = message(Clicks::<i64>::read(&[("customer_id", new_null_array(&kind, 1))]));
         assert_eq!(error, format!("clicks: column `customer_id` of the source is {kind}, expected an integer"));
     }
+}
+
+/// Decimals of 256 bits are the numbers that they are with as many digits as they have: of any scale, and beyond 128 bits.
+#[test]
+fn long_decimals_are_numbers() {
+    let decimals = |scale: i8, digits: &[Option<&str>]| {
+        let array: Decimal256Array =
+            digits.iter().map(|digits| digits.map(|digits| i256::from_string(digits).unwrap())).collect();
+        Arc::new(array.with_precision_and_scale(76, scale).unwrap()) as ArrayRef
+    };
+    let (no, null, range) = (Reason::ItemNoInteger, Reason::NullItem, Reason::ItemOutOfRange);
+    let long = "9".repeat(60);
+    for array in [
+        decimals(0, &[Some("7"), None, Some("-3"), Some("9223372036854775808")]),
+        decimals(0, &[Some("7"), None, Some("-3"), Some(&long)]),
+        decimals(2, &[Some("700"), None, Some("-300"), Some("150")]),
+        decimals(2, &[Some("700"), None, Some("-300"), Some(&format!("-{long}00")), Some("150"), Some(&long)]),
+        decimals(
+            40,
+            &[
+                Some(&format!("7{}", "0".repeat(40))),
+                None,
+                Some(&format!("-3{}", "0".repeat(40))),
+                Some("1"),
+                Some("-1"),
+            ],
+        ),
+    ] {
+        let clicks = Clicks::<i64>::read(&[("item_id", array.clone())]).unwrap();
+        let items: Vec<i64> = clicks.actions.iter().map(|action| action.key().item()).collect();
+        assert_eq!(items, [7, -3], "{array:?}");
+        let reasons = clicks.reasons();
+        assert_eq!(reasons[0], null, "{array:?}");
+        assert!(reasons.len() >= 2 && reasons[1..].iter().all(|reason| [no, range].contains(reason)), "{reasons:?}");
+    }
+    let last = |array| Clicks::<i64>::read(&[("item_id", array)]).unwrap().reasons().pop().unwrap();
+    assert_eq!(last(decimals(0, &[Some(&long)])), range);
+    assert_eq!(last(decimals(2, &[Some(&format!("-{long}00"))])), range);
+    assert_eq!(last(decimals(2, &[Some(&long)])), no);
+    assert_eq!(last(decimals(40, &[Some("1")])), no);
+    // The value that is kept of a row that is left out has all of its digits.
+    let rejects = Clicks::<i64>::read(&[("item_id", decimals(0, &[Some(&long)]))]).unwrap().rejects;
+    assert!(rejects[0].line.contains(&format!(r#""value":"{long}""#)), "{}", rejects[0].line);
 }

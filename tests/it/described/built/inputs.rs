@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value};
@@ -33,9 +34,7 @@ pub(super) fn write(files: &[File], form: Form, folder: &Path) {
             Form::Parquet | Form::Typed => {
                 // The types of a table are those of all its files.
                 let rows: Vec<&Value> = files.iter().flat_map(|file| &file.rows).collect();
-                let fields = fields(&rows);
-                let fields = if form == Form::Typed { with_times(&fields, &rows) } else { fields };
-                write_parquet(&file.rows, fields, &path.with_extension("parquet"));
+                write_parquet(&file.rows, columns(&rows, form), &path.with_extension("parquet"));
             }
             Form::Csv if all_flat => fs::write(path.with_extension("csv"), csv(&file.rows)).unwrap(),
             Form::Csv | Form::Json => {
@@ -60,13 +59,27 @@ fn csv(rows: &[Value]) -> String {
 /// A file of Parquet with columns of such types.
 pub(crate) fn write_parquet(rows: &[Value], fields: Fields, path: &Path) {
     let schema = Arc::new(ArrowSchema::new(fields));
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), Arc::clone(&schema), None).unwrap();
+    writer.write(&record_batch(rows, schema)).unwrap();
+    writer.close().unwrap();
+}
+
+/// All rows of a table, without its files.
+pub(crate) fn batch(rows: &[Value], form: Form) -> RecordBatch {
+    let fields = columns(&rows.iter().collect::<Vec<_>>(), form);
+    record_batch(rows, Arc::new(ArrowSchema::new(fields)))
+}
+
+fn record_batch(rows: &[Value], schema: Arc<ArrowSchema>) -> RecordBatch {
     let mut decoder = arrow::json::ReaderBuilder::new(Arc::clone(&schema)).build_decoder().unwrap();
     decoder.serialize(rows).unwrap();
-    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), schema, None).unwrap();
-    if let Some(batch) = decoder.flush().unwrap() {
-        writer.write(&batch).unwrap();
-    }
-    writer.close().unwrap();
+    decoder.flush().unwrap().unwrap_or_else(|| RecordBatch::new_empty(schema))
+}
+
+/// The columns of rows in a form with types.
+fn columns(rows: &[&Value], form: Form) -> Fields {
+    let fields = fields(rows);
+    if form == Form::Typed { with_times(&fields, rows) } else { fields }
 }
 
 /// The columns of rows, each of the type that all its values have.

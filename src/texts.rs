@@ -1,7 +1,7 @@
-//! Times as text: RFC 3339, and the spellings of it that common engines write.
+//! Days and times as text: RFC 3339, and the spellings of it that common engines write, in tables and in the names of folders.
 
 use crate::event::{Day, MICROS_PER_DAY};
-use crate::zone::parse_offset;
+use crate::zone::{Zone, parse_offset};
 
 /// Reads a date and a time of day as microseconds since the epoch, UTC, floored.
 ///
@@ -24,13 +24,38 @@ pub fn parse_time(text: &[u8]) -> Option<i64> {
 }
 
 /// Whether a text that is a time says its zone.
-pub(super) fn has_zone(text: &[u8]) -> bool {
+pub(crate) fn has_zone(text: &[u8]) -> bool {
     let clock = text.get(DATE_AND_CLOCK..).unwrap_or(&[]);
     clock.iter().any(|byte| !byte.is_ascii_digit() && *byte != b'.')
 }
 
 /// The bytes of `2025-08-15T12:34:56`.
 const DATE_AND_CLOCK: usize = 19;
+
+/// Reads a day: `2025-08-15`, `20250815`, either with `dt=` in front; or with a time behind it that makes a midnight of UTC, or that
+/// says its zone where days are those of a zone.
+pub(crate) fn parse_day(text: &[u8], zone: Option<&Zone>) -> Option<Day> {
+    let text = text.strip_prefix(b"dt=").unwrap_or(text);
+    let with_dashes;
+    let text = match text.split_first_chunk() {
+        Some((digits @ &[y0, y1, y2, y3, m0, m1, d0, d1], rest)) if digits.iter().all(u8::is_ascii_digit) => {
+            with_dashes = [&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1], rest].concat();
+            with_dashes.as_slice()
+        }
+        _ => text,
+    };
+    if text.len() <= LONGEST_DAY {
+        return Day::parse(text).filter(|_| !text.starts_with(b"dt="));
+    }
+    let micros = parse_time(text)?;
+    match zone {
+        Some(zone) if has_zone(text) => zone.days().day(micros),
+        _ => Day::containing(micros).filter(|_| micros.rem_euclid(MICROS_PER_DAY) == 0),
+    }
+}
+
+/// The bytes of `2025-08-15`.
+const LONGEST_DAY: usize = 10;
 
 /// Writes a time in microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction.
 #[must_use]
