@@ -161,3 +161,48 @@ def test_wrong_descriptions_say_where(tmp_path: pathlib.Path) -> None:
         with pytest.raises(shardback.ShardbackError, match=message):
             shardback.build(**arguments, **given)
     assert not np.any([path.name for path in tmp_path.iterdir() if path.name in ("parquet", "dense", "jagged")])
+
+
+def test_a_check_says_what_is_understood(tmp_path: pathlib.Path) -> None:
+    """The report is that of the command line, of frames and of files alike, and nothing is built."""
+    tables = {"samples": SHOWN, "events": EVENTS}
+    report = shardback.check(config=CONFIG, tables=tables)
+    samples, events = report["tables"]
+    assert (samples["table"], samples["rows"], samples["made"], samples["paths"]) == ("samples", 3, 4, [])
+    first = samples["first_rows"][0]
+    assert (first["customer"], first["item"], first["request"], first["day"]) == (1, 5, 20, DAY)
+    assert first["values"] == {"bought": True, "stars": 4.5, "position": 0}
+    assert [kind["type"] for kind in events["types"]] == ["view", "wish"] and events["first_rows"][0]["type"] == "view"
+    assert events["passed_over"] == [{"by": "other", "column": "what", "of_elements": False, "rows": 1, "left": 4}]
+    assert report["customers"] == {"of_samples": 2, "of_actions": 2, "of_both": 1} and report["warnings"] == []
+
+    few = shardback.check(config=CONFIG, tables=tables, rows=2)["tables"]
+    assert [(table["rows"], table["is_whole"]) for table in few] == [(2, False), (2, False)]
+    late = EVENTS.set_column(3, "ts", pa.array([NOON * 1000] * 5))
+    warnings = shardback.check(config=CONFIG, tables={"samples": SHOWN, "events": late})["warnings"]
+    assert ("odd_times", "events") in [(warning["kind"], warning["table"]) for warning in warnings]
+    assert 'say `unit = "ms"` in `actions.events.time`' in warnings[0]["problem"]
+
+    config = json.loads(json.dumps(CONFIG))
+    config["samples"]["path"], config["actions"]["events"]["path"] = "shown.json", "events.json"
+    (tmp_path / "shop.json").write_text(json.dumps(config))
+    for name, table in (("shown", SHOWN), ("events", EVENTS)):
+        (tmp_path / f"{name}.json").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    before = sorted(tmp_path.iterdir())
+    files = shardback.check(config=tmp_path / "shop.json")
+    assert sorted(tmp_path.iterdir()) == before
+    assert [table["formats"] for table in files["tables"]] == [["json"], ["json"]]
+    of_frames = [[row["values"] for row in table["first_rows"]] for table in report["tables"]]
+    assert [[row["values"] for row in table["first_rows"]] for table in files["tables"]] == of_frames
+
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"config": CONFIG, "tables": {"samples": SHOWN}}, "events=PATH"),
+        ({"config": CONFIG, "tables": tables, "rows": 0}, "rows: use 1 or more"),
+        ({"config": CONFIG, "tables": tables, "rows": 1.5}, "rows: expected a whole number"),
+        ({"config": {}, "tables": tables}, "config: it is empty"),
+        ({"config": CONFIG, "tables": {"samples": SHOWN, "events": SHOWN.slice(0)}}, "events: no column"),
+        ({}, "impressions: name the table"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(shardback.ShardbackError, match=message):
+            shardback.check(**arguments)

@@ -368,7 +368,8 @@ fn open_tables(plan: &Plan, tables: Tables, room: &Room) -> Result<Sources> {
     Ok(Sources { impressions, actions })
 }
 
-fn open(
+/// Opens a table, but for the files of days that `keep` refuses.
+pub(crate) fn open(
     plan: &Plan,
     input: Input,
     wanted: read::Wanted,
