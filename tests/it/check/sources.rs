@@ -218,10 +218,22 @@ fn rows_are_spread_over_the_files() {
     assert_eq!((samples.files, samples.rows_of), (300, None));
     assert!(samples.first_rows[0].file.as_ref().unwrap().ends_with("d=2025-01-01/a.csv"));
     assert_eq!(report, world.check(1_000), "it is the same each time");
+    // Where days are in the rows, a hundred files have been looked at.
+    let files: Vec<(String, String)> = (0..300)
+        .map(|number| {
+            (format!("samples/{number:03}.csv"), format!("c,i,d\n{}", format!("1,2,{}\n", day(number)).repeat(50)))
+        })
+        .collect();
+    let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).chain([ONE_CLICK]);
+    let world = World::new(&description(DAYS, CLICKS, ""), &files.collect::<Vec<_>>());
+    let samples = &world.check(1_000).tables[0];
+    let days = samples.days.as_ref().unwrap();
+    assert_eq!((days.first.as_str(), days.last.as_str(), days.count), ("2025-01-01", "2025-11-20", 100));
+    assert!(!days.from_paths && samples.rows == 1_000);
     // All of a small table is read, also where its files are of very different sizes.
     let files = [
-        ("samples/a.csv", format!("c,i,d\n{}", "1,1,2025-08-16\n".repeat(3))),
-        ("samples/b.csv", format!("c,i,d\n{}", "1,1,2025-08-16\n".repeat(900))),
+        ("samples/a.csv", format!("c,i,d\n{}", "1,1,2025-08-16\n".repeat(900))),
+        ("samples/b.csv", format!("c,i,d\n{}", "1,1,2025-08-16\n".repeat(3))),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).chain([ONE_CLICK]).collect();
     let world = World::new(&description(DAYS, CLICKS, ""), &files);
