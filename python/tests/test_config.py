@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -161,6 +164,25 @@ def test_wrong_descriptions_say_where(tmp_path: pathlib.Path) -> None:
         with pytest.raises(shardback.ShardbackError, match=message):
             shardback.build(**arguments, **given)
     assert not np.any([path.name for path in tmp_path.iterdir() if path.name in ("parquet", "dense", "jagged")])
+
+
+def test_an_interrupt_ends_a_check() -> None:
+    """A stream without an end, of which all is asked for."""
+    script = """
+        import os, signal, threading, pyarrow as pa
+        import shardback
+        shown = pa.table({"dt": ["2025-08-16"], "customer_id": [1], "item_id": [2], "is_order": [True]})
+        def endless():
+            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+            while True:
+                yield from shown.to_batches()
+        try:
+            shardback.check(impressions=pa.RecordBatchReader.from_batches(shown.schema, endless()), rows=1 << 40)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "interrupted\n", run.stderr
 
 
 def test_a_check_says_what_is_understood(tmp_path: pathlib.Path) -> None:

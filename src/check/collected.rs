@@ -1,40 +1,23 @@
 //! What has been seen of a table while it is read.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Map, Value};
 
-use super::report::{
-    Bad, Days, FirstRow, KeptValue, MissingValues, PassedOver, Shifts, Table, Times, TypeRows, time_text,
-};
+use super::report::{Bad, Days, FirstRow, MissingValues, PassedOver, Table, Times, TypeRows, time_text};
+use super::shifted::Shifted;
+use super::values::{ValueOf, shown};
 use crate::error::{BadRow, Reason};
-use crate::event::{Day, MICROS_PER_DAY};
+use crate::event::Day;
 use crate::pack;
-use crate::read::{Chunk, PathDay, Source};
-use crate::schema::{ActionTable, DayOf, Schema, TimeOf, ValueType};
+use crate::read::{Chunk, Origin, PathDay, Source};
+use crate::schema::{ActionTable, DayOf, Kept, Schema, TimeOf};
 use crate::unify::{Looked, Nulls, Passed, Row};
 
 /// Rows that are shown of a table.
 const SHOWN: usize = 3;
-
-/// A day may be one before that of its time in UTC, where it is that of a place west of it, or two after it, where rows arrive late.
-const NEAR: std::ops::RangeInclusive<i64> = -1..=2;
-
-/// A label, what is kept or a feature, of those that each row of the table has.
-pub(super) struct ValueOf<'a> {
-    pub(super) name: &'a str,
-    pub(super) role: &'static str,
-    pub(super) dtype: ValueType,
-    /// What stands for a null.
-    null: Option<f64>,
-    /// Whether it is made of the table's rows, and the same for all of them where not.
-    pub(super) is_of_rows: bool,
-    pub(super) least: Option<f64>,
-    pub(super) most: Option<f64>,
-    positives: u64,
-}
 
 /// What has been seen of a table.
 pub(super) struct Collected<'a> {
@@ -70,36 +53,15 @@ pub(super) struct Collected<'a> {
     first: Vec<(usize, Option<PathBuf>, Row)>,
 }
 
-/// How days differ from those of their times.
-#[derive(Default)]
-pub(super) struct Shifted {
-    pub(super) of: u64,
-    pub(super) rows: u64,
-    pub(super) far: u64,
-    least: i64,
-    most: i64,
-    /// The first, with its part, and whether it is far.
-    example: Option<(bool, usize, String)>,
-}
-
 impl<'a> Collected<'a> {
     /// Nothing yet of the table of samples.
     pub(super) fn of_samples(schema: &'a Schema, paths: Vec<PathBuf>) -> Self {
         let table = &schema.samples;
-        let value = |name, role, dtype, null, is_of_rows| ValueOf {
-            name,
-            role,
-            dtype,
-            null,
-            is_of_rows,
-            least: None,
-            most: None,
-            positives: 0,
-        };
-        let labels = table.labels.iter();
-        let labels =
-            labels.map(|label| value(&*label.name, "label", label.of.value_type(), None, label.of.column().is_some()));
-        let kept = table.kept.iter().map(|kept| value(&*kept.name, "keep", kept.dtype, kept.null, true));
+        let labels = table.labels.iter().map(|label| {
+            let dtype = label.of.value_type();
+            ValueOf::new(&label.name, "label", dtype, None, label.of.column().is_some())
+        });
+        let kept = table.kept.iter().map(|kept| ValueOf::new(&kept.name, "keep", kept.dtype, kept.null, true));
         let values = labels.chain(kept).collect();
         let has_requests = table.request.is_some();
         Self { has_requests, values, ..Self::new(&table.name, &table.day, table.time.as_ref(), paths) }
@@ -107,18 +69,9 @@ impl<'a> Collected<'a> {
 
     /// Nothing yet of a table of actions.
     pub(super) fn of_actions(schema: &'a Schema, table: &'a ActionTable, paths: Vec<PathBuf>) -> Self {
-        let value = |feature: &'a crate::schema::Kept| {
+        let value = |feature: &'a Kept| {
             let own = table.features.iter().find(|own| own.name == feature.name);
-            ValueOf {
-                name: &feature.name,
-                role: "feature",
-                dtype: feature.dtype,
-                null: own.unwrap_or(feature).null,
-                is_of_rows: own.is_some(),
-                least: None,
-                most: None,
-                positives: 0,
-            }
+            ValueOf::new(&feature.name, "feature", feature.dtype, own.unwrap_or(feature).null, own.is_some())
         };
         let values = schema.features().into_iter().map(value).collect();
         let actions = Some(table);
@@ -208,7 +161,7 @@ impl<'a> Collected<'a> {
         for row in looked.rows {
             match row {
                 Ok(row) => {
-                    self.add_row(part, chunk.origin.path(), &row);
+                    self.add_row(part, &chunk.origin, &row);
                     if shown < SHOWN {
                         shown += 1;
                         self.first.push((part, chunk.origin.path().map(ToOwned::to_owned), row));
@@ -238,7 +191,7 @@ impl<'a> Collected<'a> {
         }
     }
 
-    fn add_row(&mut self, part: usize, file: Option<&Path>, row: &Row) {
+    fn add_row(&mut self, part: usize, origin: &Origin, row: &Row) {
         self.made += 1;
         *self.row_days.entry(row.day).or_default() += 1;
         self.customers.insert(row.customer);
@@ -250,7 +203,7 @@ impl<'a> Collected<'a> {
             }
         }
         if let (Some(time), Some(_), false) = (row.time, self.time, matches!(self.day, DayOf::Time { .. })) {
-            self.shifted.add(part, file, row, time);
+            self.shifted.add(part, origin, row, time);
         }
         for (value, &found) in self.values.iter_mut().zip(row.values.iter().skip(usize::from(self.has_requests))) {
             value.add(found);
@@ -399,85 +352,5 @@ fn bad(rows: u64, first: &BadRow) -> Bad {
         is_line: first.is_line,
         column: first.column.clone(),
         value: first.value.clone(),
-    }
-}
-
-impl ValueOf<'_> {
-    fn add(&mut self, found: pack::Value) {
-        // Only compared: what 64 bits hold beyond the digits of a float makes no difference.
-        let number = match found {
-            pack::Value::Integer(number) => number as f64,
-            pack::Value::Float(number) => number,
-        };
-        self.least = Some(self.least.map_or(number, |least| least.min(number)));
-        self.most = Some(self.most.map_or(number, |most| most.max(number)));
-        self.positives += u64::from(number > 0.0);
-    }
-
-    fn report(&self) -> KeptValue {
-        let is_bool = self.dtype == ValueType::Bool;
-        let bound = |bound: Option<f64>| match self.dtype {
-            ValueType::Bool | ValueType::Hash => None,
-            ValueType::U8 | ValueType::I32 | ValueType::I64 => Some(Value::from(bound? as i64)),
-            ValueType::F32 | ValueType::F64 => Some(float(bound?, self.dtype)),
-        };
-        KeptValue {
-            name: self.name.to_owned(),
-            role: self.role,
-            least: bound(self.least),
-            most: bound(self.most),
-            positives: Some(self.positives).filter(|_| is_bool),
-        }
-    }
-}
-
-fn shown(value: pack::Value, dtype: ValueType) -> Value {
-    match value {
-        pack::Value::Integer(value) if dtype == ValueType::Bool => (value != 0).into(),
-        pack::Value::Integer(value) => value.into(),
-        pack::Value::Float(value) => float(value, dtype),
-    }
-}
-
-/// A float with the digits that its type has; JSON has no number for what is none.
-fn float(value: f64, dtype: ValueType) -> Value {
-    let text = if dtype == ValueType::F32 { (value as f32).to_string() } else { value.to_string() };
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => number.into(),
-        _ => text.into(),
-    }
-}
-
-impl Shifted {
-    fn add(&mut self, part: usize, file: Option<&Path>, row: &Row, time: i64) {
-        self.of += 1;
-        let shift = i64::from(row.day.0) - time.div_euclid(MICROS_PER_DAY);
-        if shift == 0 {
-            return;
-        }
-        let is_far = !NEAR.contains(&shift);
-        (self.least, self.most) =
-            if self.rows == 0 { (shift, shift) } else { (self.least.min(shift), self.most.max(shift)) };
-        self.rows += 1;
-        self.far += u64::from(is_far);
-        let is_first = self.example.as_ref().is_none_or(|(far, known, _)| (!is_far, part) < (!far, *known));
-        if is_first {
-            let place = file.map_or_else(String::new, |file| format!("`{}`, ", file.display()));
-            let number = row.number.map_or_else(String::new, |number| format!("row {number}, "));
-            let example = format!("{place}{number}{} for the time {}", row.day, time_text(time));
-            self.example = Some((is_far, part, example));
-        }
-    }
-
-    pub(super) fn report(&self) -> Option<Shifts> {
-        let (.., example) = self.example.as_ref()?;
-        Some(Shifts {
-            rows: self.rows,
-            of: self.of,
-            far: self.far,
-            least: self.least,
-            most: self.most,
-            example: example.clone(),
-        })
     }
 }

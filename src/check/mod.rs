@@ -11,6 +11,8 @@
 mod collected;
 mod reading;
 mod report;
+mod shifted;
+mod values;
 mod warnings;
 
 use std::path::PathBuf;

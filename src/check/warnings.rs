@@ -264,7 +264,7 @@ fn constant_labels<'c>(table: &'c Collected<'_>) -> impl Iterator<Item = String>
     let labels = table.values.iter().filter(|value| value.role == "label" && value.is_of_rows);
     let labels = labels.filter(|value| table.made >= LEAST_SAMPLES && value.dtype != ValueType::Hash);
     labels.filter_map(|label| {
-        let all = [0.0, 1.0].into_iter().find(|&all| label.least == Some(all) && label.most == Some(all))?;
+        let all = label.only().filter(|all| [0.0, 1.0].contains(all))?;
         Some(format!("the label `{}` is {all} in all of {} samples", label.name, table.made))
     })
 }

@@ -166,3 +166,18 @@ fn constant_labels_are_told() {
     assert_eq!(report("l = \"l\"", &["0", "0", "0", "0", "0", "0", "0", "0", "0", "1"]), "");
     assert_eq!(report("l = { column = \"l\", dtype = \"f32\" }", &["7"; 10]), "");
 }
+
+/// Bounds of 64 bits have all their digits, and what is no number bounds nothing.
+#[test]
+fn bounds_are_exact() {
+    let keys =
+        "day = \"d\"\nkeep = { n = { column = \"n\", dtype = \"i64\" }, x = { column = \"x\", dtype = \"f32\" } }";
+    let samples = "c,i,d,n,x\n1,2,2025-08-16,9223372036854775807,NaN\n1,2,2025-08-16,9223372036854775806,0.1\n";
+    let clicks = ("clicks/a.csv", "c,i,d\n1,2,2025-08-15\n");
+    let world =
+        World::new(&description(keys, "type = \"click\"\nday = \"d\"", ""), &[("samples/a.csv", samples), clicks]);
+    let values = &world.check(10).tables[0].values;
+    let bounds = |place: usize| format!("{:?} {:?}", values[place].least, values[place].most);
+    assert_eq!(bounds(0), "Some(Number(9223372036854775806)) Some(Number(9223372036854775807))");
+    assert_eq!(bounds(1), "Some(Number(0.1)) Some(Number(0.1))");
+}
