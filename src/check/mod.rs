@@ -17,7 +17,7 @@ mod warnings;
 
 use std::path::PathBuf;
 
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use collected::Collected;
 use reading::Limits;
@@ -33,7 +33,7 @@ use crate::event::{Day, ItemDtype};
 use crate::machine;
 use crate::pipeline::{self, Input, Tables};
 use crate::read::{Room, Source};
-use crate::schema::Schema;
+use crate::schema::{ActionTable, Schema};
 use crate::unify::Look;
 
 /// The rows of each table that are read if nothing else is said.
@@ -74,47 +74,49 @@ pub fn check(options: Options, tables: Tables, cancelled: &Cancelled<'_>) -> Res
         return Err(Error::Option { option: "--rows", problem: "use 1 or more".to_owned() });
     }
     let plan = options.plan()?;
-    let pool = |threads: usize| {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map_err(|error| Error::Io {
-            action: "start threads to read",
-            path: PathBuf::from("the tables"),
-            source: std::io::Error::other(error),
-        })
-    };
+    let schema = &plan.options().schema;
+    let (action_tables, inputs): (Vec<ActionTable>, Vec<Input>) = tables.actions.into_iter().unzip();
+    let collected = Collected::of_samples(schema, tables.impressions.paths().to_vec());
+    let mut looks = vec![(collected, Look::at_samples(&plan)?)];
+    for (table, input) in action_tables.iter().zip(&inputs) {
+        let collected = Collected::of_actions(schema, table, input.paths().to_vec());
+        looks.push((collected, Look::at_actions(&plan, table)?));
+    }
     // Files are opened by many threads and read by one: it reads no further ahead than a chunk, and always in the same order.
-    let opening = pool(machine::processors().min(MAX_THREADS))?;
+    let inputs = std::iter::once(tables.impressions).chain(inputs);
+    let sources = pool(machine::processors().min(MAX_THREADS))?.install(|| open(&plan, inputs, &looks))?;
+    let limits = Limits { rows, cancelled };
+    let found = pool(1)?.install(|| {
+        let mut found = Vec::with_capacity(sources.len());
+        for ((mut collected, look), source) in looks.into_iter().zip(sources) {
+            reading::read(source.as_ref(), &look, &limits, &mut collected)?;
+            found.push(collected);
+        }
+        Ok(found)
+    })?;
+    Ok(Report::new(found, schema, now))
+}
+
+fn pool(threads: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| Error::Io {
+        action: "start threads to read",
+        path: PathBuf::from("the tables"),
+        source: std::io::Error::other(error),
+    })
+}
+
+/// Opens the tables, all of their days, to be read in small chunks.
+fn open(
+    plan: &Plan,
+    inputs: impl Iterator<Item = Input>,
+    looks: &[(Collected<'_>, Look<'_>)],
+) -> Result<Vec<Box<dyn Source>>> {
     let room = machine::memory() / 4;
     let room = Room::new(room, room).with_rows(ROWS_OF_A_CHUNK);
-    let open = |input: Input, look: &Look<'_>| {
-        let paths = match &input {
-            Input::Path(path) => vec![path.clone()],
-            Input::Paths(paths) => paths.clone(),
-            Input::Source(_) => Vec::new(),
-        };
-        let source = opening.install(|| pipeline::open(&plan, input, look.wanted().clone(), &room, &|_| true))?;
-        Ok((paths, source))
+    let open_one = |(input, (_, look)): (Input, &(Collected<'_>, Look<'_>))| {
+        pipeline::open(plan, input, look.wanted().clone(), &room, &|_| true)
     };
-    let schema = &plan.options().schema;
-    let look = Look::at_samples(&plan)?;
-    let (paths, source) = open(tables.impressions, &look)?;
-    let mut opened: Vec<(Collected<'_>, Look<'_>, Box<dyn Source>)> =
-        vec![(Collected::of_samples(schema, paths), look, source)];
-    for (table, input) in &mut tables.actions.into_iter().map(|(table, input)| (table.name, input)) {
-        let known = schema.action(&table).ok_or_else(|| Error::internal("tables are those of the description"))?;
-        let look = Look::at_actions(&plan, known)?;
-        let (paths, source) = open(input, &look)?;
-        opened.push((Collected::of_actions(schema, known, paths), look, source));
-    }
-    drop(opening);
-    let limits = Limits { rows, cancelled };
-    let reading = pool(1)?;
-    let mut found = Vec::with_capacity(opened.len());
-    for (mut collected, look, source) in opened {
-        reading.install(|| reading::read(source.as_ref(), &look, &limits, &mut collected))?;
-        found.push(collected);
-    }
-    Ok(Report::new(found, schema, now))
+    inputs.zip(looks).map(open_one).collect()
 }
 
 impl Options {
