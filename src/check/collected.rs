@@ -11,7 +11,6 @@ use super::shifted::Shifted;
 use super::values::{ValueOf, shown};
 use crate::error::{BadRow, Reason};
 use crate::event::Day;
-use crate::pack;
 use crate::read::{Chunk, Origin, PathDay, Source};
 use crate::schema::{ActionTable, DayOf, Kept, Schema, TimeOf};
 use crate::unify::{Looked, Nulls, Passed, Row};
@@ -26,7 +25,6 @@ pub(super) struct Collected<'a> {
     pub(super) actions: Option<&'a ActionTable>,
     pub(super) time: Option<&'a TimeOf>,
     day: &'a DayOf,
-    has_requests: bool,
     paths: Vec<PathBuf>,
     files: u64,
     formats: Vec<&'static str>,
@@ -63,8 +61,7 @@ impl<'a> Collected<'a> {
         });
         let kept = table.kept.iter().map(|kept| ValueOf::new(&kept.name, "keep", kept.dtype, kept.null, true));
         let values = labels.chain(kept).collect();
-        let has_requests = table.request.is_some();
-        Self { has_requests, values, ..Self::new(&table.name, &table.day, table.time.as_ref(), paths) }
+        Self { values, ..Self::new(&table.name, &table.day, table.time.as_ref(), paths) }
     }
 
     /// Nothing yet of a table of actions.
@@ -84,7 +81,6 @@ impl<'a> Collected<'a> {
             actions: None,
             time,
             day,
-            has_requests: false,
             paths,
             files: 0,
             formats: Vec::new(),
@@ -205,7 +201,7 @@ impl<'a> Collected<'a> {
         if let (Some(time), Some(_), false) = (row.time, self.time, matches!(self.day, DayOf::Time { .. })) {
             self.shifted.add(part, origin, row, time);
         }
-        for (value, &found) in self.values.iter_mut().zip(row.values.iter().skip(usize::from(self.has_requests))) {
+        for (value, &found) in self.values.iter_mut().zip(&row.values) {
             value.add(found);
         }
     }
@@ -303,8 +299,7 @@ impl<'a> Collected<'a> {
     }
 
     fn first_row(&self, file: &Option<PathBuf>, row: &Row, schema: &Schema) -> FirstRow {
-        let (request, values) = row.values.split_at(usize::from(self.has_requests).min(row.values.len()));
-        let values = self.values.iter().zip(values);
+        let values = self.values.iter().zip(&row.values);
         let values = values.map(|(value, &found)| (value.name.to_owned(), shown(found, value.dtype)));
         FirstRow {
             file: file.clone(),
@@ -314,10 +309,7 @@ impl<'a> Collected<'a> {
             item: row.item,
             kind: self.actions.and_then(|_| schema.types.name(row.kind)).map(str::to_owned),
             time: row.time.map(time_text),
-            request: request.first().and_then(|request| match request {
-                pack::Value::Integer(request) => Some(*request),
-                pack::Value::Float(_) => None,
-            }),
+            request: row.request,
             values: values.collect::<Map<String, Value>>(),
         }
     }

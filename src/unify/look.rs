@@ -13,7 +13,7 @@ use crate::error::{BadRow, Result};
 use crate::event::{Day, ItemDtype, ItemId, NULL_TIME};
 use crate::pack;
 use crate::read::{Chunk, Wanted};
-use crate::schema::ActionTable;
+use crate::schema::{ActionTable, Cutoff};
 
 /// How a table is looked at.
 pub struct Look<'a> {
@@ -38,7 +38,9 @@ pub struct Row {
     pub kind: u8,
     /// Its time, where the table has times that builds read and this one is not null.
     pub time: Option<i64>,
-    /// Of a sample its request, where requests have ids, its labels and what is kept of it; of an action its features.
+    /// Of a sample its request, where requests have ids.
+    pub request: Option<i64>,
+    /// Of a sample its labels and what is kept of it; of an action its features.
     pub values: Vec<pack::Value>,
 }
 
@@ -148,7 +150,8 @@ impl<'a> Look<'a> {
                 Cell::Null | Cell::Bad => None,
             };
             looked.times = (0..times.cells.len()).filter_map(value).collect();
-            looked.nulls.push(Nulls::of(None, times));
+            // With a cut-off at the time a null is a bad row.
+            looked.nulls.extend((self.roles.cutoff == Cutoff::Day).then(|| Nulls::of(None, times)));
         }
         let replaced = table.values.iter().filter(|(role, _)| matches!(role.of, ValueOf::Kept { null: Some(_), .. }));
         looked.nulls.extend(replaced.map(|(role, column)| Nulls::of(Some(role.name), column)));
@@ -166,14 +169,22 @@ impl<'a> Look<'a> {
         if self.is_of_actions {
             let (day, customer, kind, item, time) = action::<I>(table, at, (day, customer), &mut values)?;
             let time = Some(time).filter(|&time| time != NULL_TIME);
-            return Ok(Row { number: None, day, customer, item: item.into(), kind, time, values });
+            return Ok(Row { number: None, day, customer, item: item.into(), kind, time, request: None, values });
         }
         let (day, customer, item) = sample::<I>(table, at, day, customer, &mut values)?;
         let time = match table.times.as_ref().map(|times| times.get(at)) {
             Some(Cell::Value(time)) => Some(time),
             Some(Cell::Null | Cell::Bad) | None => None,
         };
-        Ok(Row { number: None, day, customer, item: item.into(), kind: 0, time, values })
+        // Before the columns there are the time and the id of the request, where requests have them.
+        let has_time = table.times.is_some() && self.roles.has_request_times;
+        let has_request = self.roles.request.is_some();
+        let columns = values.split_off((usize::from(has_time) + usize::from(has_request)).min(values.len()));
+        let request = match values.pop().filter(|_| has_request) {
+            Some(pack::Value::Integer(request)) => Some(request),
+            Some(pack::Value::Float(_)) | None => None,
+        };
+        Ok(Row { number: None, day, customer, item: item.into(), kind: 0, time, request, values: columns })
     }
 }
 

@@ -181,3 +181,22 @@ fn bounds_are_exact() {
     assert_eq!(bounds(0), "Some(Number(9223372036854775806)) Some(Number(9223372036854775807))");
     assert_eq!(bounds(1), "Some(Number(0.1)) Some(Number(0.1))");
 }
+
+/// With a cut-off at the time the samples' own times are read and shown, beside their requests and columns.
+#[test]
+fn a_cutoff_at_the_time_is_understood() {
+    let samples = "time = \"t\"\nrequest = \"r\"\nlabels = { l = \"l\" }";
+    let description = description(samples, "type = \"click\"\ntime = \"t\"", "");
+    let description = description.replace("length = 1", "length = 1\ncutoff = \"time\"");
+    let files = [
+        ("samples/a.csv", "c,i,t,r,l\n1,2,2025-08-16T10:00:00Z,7,1\n1,2,,8,0\n"),
+        ("clicks/a.csv", "c,i,t\n1,2,2025-08-16T09:00:00Z\n"),
+    ];
+    let report = World::new(&description, &files).check(10);
+    let samples = &report.tables[0];
+    let first = &samples.first_rows[0];
+    assert_eq!((first.time.as_deref(), first.request), (Some("2025-08-16T10:00:00Z"), Some(7)));
+    assert_eq!(serde_json::to_string(&first.values).unwrap(), r#"{"l":true}"#);
+    assert_eq!((samples.made, samples.bad[0].reason, samples.nulls.len()), (1, "null_day", 0));
+    assert_eq!(report.warnings, [], "actions of the samples' own day are seen");
+}
