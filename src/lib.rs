@@ -42,6 +42,8 @@ pub mod load;
 
 pub mod pipeline;
 
+pub mod check;
+
 pub mod cluster;
 
 pub mod verify;

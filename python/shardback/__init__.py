@@ -1,11 +1,12 @@
 """shardback turns event logs into training tensors: for every impression, the customer's last K actions as they stood
 when its day began.
 
-`build` makes days from tables, `open` reads them as numpy arrays, and `shardback.torch.Loader`, for which PyTorch has to
-be installed, trains on them.
+`check` shows what is understood of tables, `build` makes days from them, `open` reads those as numpy arrays, and
+`shardback.torch.Loader`, for which PyTorch has to be installed, trains on them.
 """
 
 from shardback.building import ArrowStream, build
+from shardback.checking import check
 from shardback.days import Day, Days, Shard, open
 from shardback.errors import CorruptError, DeviceError, InputError, IoError, OptionError, ShardbackError
 from shardback.manifest import Manifest, Statistics
@@ -24,5 +25,6 @@ __all__ = [
     "ShardbackError",
     "Statistics",
     "build",
+    "check",
     "open",
 ]

@@ -147,7 +147,7 @@ def build(
     )
     built_in = dict(zip(TABLES, (impressions, clicks, add_to_carts, previous_orders), strict=True))
     named = named_tables(built_in, config, tables)
-    _refuse_one_as_two(named)
+    refuse_one_as_two(named)
     sources = [(name, source(name, table)) for name, table in named.items()]
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:
@@ -157,7 +157,7 @@ def build(
     return manifests(given)
 
 
-def _refuse_one_as_two(tables: Mapping[str, Table]) -> None:
+def refuse_one_as_two(tables: Mapping[str, Table]) -> None:
     """Refuses one source as two tables: a stream can be read once, and the second table would have no rows."""
     streams: dict[int, str] = {}
     for name, table in tables.items():

@@ -53,14 +53,12 @@ def arguments(
         "shard_rows": 131_072 if shard_rows is None else shard_rows,
         "shards": shards,
         "memory": None if memory is None else str(memory),
-        "description": _description(config),
+        "description": description(config),
         "spill_dir": None if spill_dir is None else os.fsdecode(os.path.expanduser(spill_dir)),
         # Spark reads CSV itself.
         "csv_escape": None,
         **others,
     }
-    if config is not None and isinstance(config, Mapping) and not config:
-        raise OptionError("config: it is empty; give a description, or leave it out for the built-in tables")
     for name in ("history", "lookback_days", "shard_rows", "shards", "threads"):
         value = given[name]
         if value is not None and not (isinstance(value, numbers.Integral) and 0 <= int(value) < 1 << 32):
@@ -68,11 +66,13 @@ def arguments(
     return given
 
 
-def _description(config: Config | None) -> dict[str, str | None] | None:
+def description(config: Config | None) -> dict[str, str | None] | None:
     """A description as Rust takes it: its text, and the file that it was in; tasks on other machines need not have that."""
     if config is None:
         return None
     if isinstance(config, Mapping):
+        if not config:
+            raise OptionError("config: it is empty; give a description, or leave it out for the built-in tables")
         try:
             return {"file": None, "text": json.dumps(config)}
         except TypeError as error:

@@ -60,7 +60,7 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    fn schema(self) -> Result<Schema> {
+    pub(crate) fn schema(self) -> Result<Schema> {
         if let Some(file) = &self.file {
             return schema::from_text(file, &self.text);
         }
@@ -74,16 +74,9 @@ impl Arguments {
     pub(crate) fn options(self, py: Python<'_>) -> PyResult<Options> {
         let day = |text: &str| text.parse::<Day>().map_err(|error| to_python(py, &error));
         let formats = [("parquet", Format::Parquet), ("dense", Format::Dense), ("jagged", Format::Jagged)];
-        let dtypes = [("i32", ItemDtype::I32), ("i64", ItemDtype::I64)];
         let invalid = [("fail", InvalidRows::Fail), ("skip", InvalidRows::Skip)];
         let devices = [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)];
-        let csv_escape = match self.csv_escape.as_deref().map(|text| (text.parse::<char>(), text)) {
-            None => None,
-            Some((Ok(escape), _)) => Some(escape),
-            Some((Err(_), text)) => {
-                return Err(raise(py, "OptionError", format!("csv_escape: one character is expected, not `{text}`")));
-            }
-        };
+        let csv_escape = self.csv_escape.as_deref().map(|text| character(py, text)).transpose()?;
         let memory = self.memory.map(|text| config::parse_size(&text)).transpose();
         let schema = self.description.map_or_else(|| Ok(Schema::built_in()), Description::schema);
         let schema = schema.map_err(|error| to_python(py, &error))?;
@@ -107,7 +100,7 @@ impl Arguments {
                 .map(|name| choose(py, "formats", name, &formats))
                 .collect::<PyResult<Vec<_>>>()?,
             history: self.history.unwrap_or(defaults.history),
-            item_dtype: self.item_dtype.map(|name| choose(py, "item_dtype", &name, &dtypes)).transpose()?,
+            item_dtype: self.item_dtype.map(|name| choose(py, "item_dtype", &name, &ITEM_DTYPES)).transpose()?,
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
             day_zone: self.day_zone,
             csv_escape,
@@ -122,6 +115,14 @@ impl Arguments {
             ..defaults
         })
     }
+}
+
+pub(crate) const ITEM_DTYPES: [(&str, ItemDtype); 2] = [("i32", ItemDtype::I32), ("i64", ItemDtype::I64)];
+
+/// The character that escapes quotes of CSV.
+pub(crate) fn character(py: Python<'_>, text: &str) -> PyResult<char> {
+    let problem = || raise(py, "OptionError", format!("csv_escape: one character is expected, not `{text}`"));
+    text.parse().map_err(|_| problem())
 }
 
 /// The value that a name stands for.
@@ -144,14 +145,23 @@ pub(crate) fn build(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let plan = Plan::new(arguments.options(py)?).map_err(|error| to_python(py, &error))?;
-    let schema = &plan.options().schema;
+    let tables = described(py, &plan.options().schema, tables, folder)?;
+    run(py, plan, tables, progress.as_ref())
+}
+
+/// The tables of a description, as they are given or from where it says they lie.
+pub(crate) fn described(
+    py: Python<'_>,
+    schema: &Schema,
+    tables: Vec<(String, Bound<'_, PyAny>)>,
+    folder: Option<PathBuf>,
+) -> PyResult<Tables> {
     let mut given = Vec::new();
     for (name, source) in tables {
         let wanted = schema.action(&name).map_or_else(|| unify::wanted_samples(schema), unify::wanted_actions);
         given.push((name, input(&source, wanted)?));
     }
-    let tables = Tables::described(schema, folder.as_deref(), given).map_err(|error| to_python(py, &error))?;
-    run(py, plan, tables, progress.as_ref())
+    Tables::described(schema, folder.as_deref(), given).map_err(|error| to_python(py, &error))
 }
 
 /// A path, or a stream that is taken over: now, or when it is read.
@@ -173,7 +183,7 @@ fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
 }
 
 /// How often the interpreter is asked for signals, and progress is shown.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Builds in a thread of its own; this one shows progress and listens for Ctrl-C.
 fn run(py: Python<'_>, plan: Plan, tables: Tables, progress: Option<&Py<PyAny>>) -> PyResult<()> {

@@ -5,6 +5,7 @@
 
 mod batches;
 mod build;
+mod check;
 mod cluster;
 mod day;
 mod error;
@@ -28,6 +29,8 @@ mod _native {
     use super::batches::{Batches, steps};
     #[pymodule_export]
     use super::build::build;
+    #[pymodule_export]
+    use super::check::check;
     #[pymodule_export]
     use super::cluster::{Driver, Mapper, columns, count, parts, reduce, tables};
     #[pymodule_export]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -173,3 +176,67 @@ def test_hashed_items_have_64_bits(tmp_path: pathlib.Path) -> None:
     for asked in (None, "i64"):
         (manifest,) = shardback.build(**given, out=tmp_path, item_dtype=asked)
         assert manifest.item_dtype == "i64"
+
+
+def test_an_interrupt_ends_a_check() -> None:
+    """A stream without an end, of which all is asked for."""
+    script = """
+        import os, signal, threading, pyarrow as pa
+        import shardback
+        shown = pa.table({"dt": ["2025-08-16"], "customer_id": [1], "item_id": [2], "is_order": [True]})
+        def endless():
+            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+            while True:
+                yield from shown.to_batches()
+        try:
+            shardback.check(impressions=pa.RecordBatchReader.from_batches(shown.schema, endless()), rows=1 << 40)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "interrupted\n", run.stderr
+
+
+def test_a_check_says_what_is_understood(tmp_path: pathlib.Path) -> None:
+    """The report is that of the command line, of frames and of files alike, and nothing is built."""
+    tables = {"samples": SHOWN, "events": EVENTS}
+    report = shardback.check(config=CONFIG, tables=tables)
+    samples, events = report["tables"]
+    assert (samples["table"], samples["rows"], samples["made"], samples["paths"]) == ("samples", 3, 4, [])
+    first = samples["first_rows"][0]
+    assert (first["customer"], first["item"], first["request"], first["day"]) == (1, 5, 20, DAY)
+    assert first["values"] == {"bought": True, "stars": 4.5, "position": 0}
+    assert [kind["type"] for kind in events["types"]] == ["view", "wish"] and events["first_rows"][0]["type"] == "view"
+    assert events["passed_over"] == [{"by": "other", "column": "what", "of_elements": False, "rows": 1, "left": 4}]
+    assert report["customers"] == {"of_samples": 2, "of_actions": 2, "of_both": 1} and report["warnings"] == []
+
+    few = shardback.check(config=CONFIG, tables=tables, rows=2)["tables"]
+    assert [(table["rows"], table["is_whole"]) for table in few] == [(2, False), (2, False)]
+    late = EVENTS.set_column(3, "ts", pa.array([NOON * 1000] * 5))
+    warnings = shardback.check(config=CONFIG, tables={"samples": SHOWN, "events": late})["warnings"]
+    assert ("odd_times", "events") in [(warning["kind"], warning["table"]) for warning in warnings]
+    assert 'say `unit = "ms"` in `actions.events.time`' in warnings[0]["problem"]
+
+    config = json.loads(json.dumps(CONFIG))
+    config["samples"]["path"], config["actions"]["events"]["path"] = "shown.json", "events.json"
+    (tmp_path / "shop.json").write_text(json.dumps(config))
+    for name, table in (("shown", SHOWN), ("events", EVENTS)):
+        (tmp_path / f"{name}.json").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    before = sorted(tmp_path.iterdir())
+    files = shardback.check(config=tmp_path / "shop.json")
+    assert sorted(tmp_path.iterdir()) == before
+    assert [table["formats"] for table in files["tables"]] == [["json"], ["json"]]
+    of_frames = [[row["values"] for row in table["first_rows"]] for table in report["tables"]]
+    assert [[row["values"] for row in table["first_rows"]] for table in files["tables"]] == of_frames
+
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"config": CONFIG, "tables": {"samples": SHOWN}}, "events=PATH"),
+        ({"config": CONFIG, "tables": tables, "rows": 0}, "rows: use 1 or more"),
+        ({"config": CONFIG, "tables": tables, "rows": 1.5}, "rows: expected a whole number"),
+        ({"config": {}, "tables": tables}, "config: it is empty"),
+        ({"config": CONFIG, "tables": {"samples": SHOWN, "events": SHOWN.slice(0)}}, "events: no column"),
+        ({}, "impressions: name the table"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(shardback.ShardbackError, match=message):
+            shardback.check(**arguments)

@@ -1,18 +1,18 @@
 //! `shardback build`: days from tables.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Serialize;
 use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
-use shardback::event::{Day, ItemDtype};
-use shardback::pipeline::{self, DaySummary, FormatSummary, Input, StageTime, Summary, TableSummary, Tables};
+use shardback::event::Day;
+use shardback::pipeline::{self, DaySummary, FormatSummary, StageTime, Summary, TableSummary};
 use shardback::schema::{self, Schema};
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::tables::TableAt;
+use super::tables::{TableArguments, ValueArguments};
 use super::{interrupt, places, print, text};
 
 /// Build a day, or a range of days in one pass.
@@ -21,30 +21,8 @@ use super::{interrupt, places, print, text};
 /// as .gz or .zst). Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Impressions: dt, customer_id, impressions (list of item_id, is_order) or item_id, is_order
-    #[arg(
-        long,
-        value_name = "PATH",
-        required_unless_present = "config",
-        conflicts_with = "config",
-        help_heading = "Tables"
-    )]
-    impressions: Option<PathBuf>,
-    /// Clicks: dt, customer_id, item_id, click_time
-    #[arg(long, value_name = "PATH", conflicts_with = "config", help_heading = "Tables")]
-    clicks: Option<PathBuf>,
-    /// Add-to-carts: dt, customer_id, config_id, occurred_at
-    #[arg(long, value_name = "PATH", conflicts_with = "config", help_heading = "Tables")]
-    add_to_carts: Option<PathBuf>,
-    /// Previous orders: order_date, customer_id, config_id
-    #[arg(long, value_name = "PATH", conflicts_with = "config", help_heading = "Tables")]
-    previous_orders: Option<PathBuf>,
-    /// A description of other tables, in TOML or JSON; other options have the last word
-    #[arg(long, value_name = "FILE", help_heading = "Tables")]
-    config: Option<PathBuf>,
-    /// Where a table of the description lies, if not where that says; may be repeated
-    #[arg(long, value_name = "NAME=PATH", requires = "config", help_heading = "Tables")]
-    table: Vec<TableAt>,
+    #[command(flatten)]
+    tables: TableArguments,
     /// The folder for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -75,18 +53,11 @@ pub(super) struct Arguments {
     /// With --cutoff time: an action is seen only so long after its time, as 5m or 30s
     #[arg(long, value_name = "TIME", value_parser = config::parse_duration)]
     delay: Option<i64>,
-    /// The width of item ids in the outputs; i32 if not given, or i64 where a description hashes them or has them without sign
-    #[arg(long, value_name = "DTYPE")]
-    item_dtype: Option<Item>,
+    #[command(flatten)]
+    values: ValueArguments,
     /// Rows that break the contract: stop at the first, or leave them out and keep them in _rejected.jsonl
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     invalid: Invalid,
-    /// The time zone in which the days of timestamps count, as Europe/Berlin or UTC; the one that a column says if not given
-    #[arg(long, value_name = "ZONE")]
-    day_zone: Option<String>,
-    /// What comes before a quote within quotes of a CSV file, as the backslash of Spark, where quotes are not doubled
-    #[arg(long, value_name = "CHARACTER")]
-    csv_escape: Option<char>,
     /// About how many samples a shard holds
     #[arg(long, value_name = "N", default_value_t = 131_072, conflicts_with = "shards")]
     shard_rows: u64,
@@ -136,12 +107,6 @@ enum Cutoff {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Item {
-    I32,
-    I64,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum Invalid {
     Fail,
     Skip,
@@ -155,10 +120,9 @@ enum Device {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let schema = arguments.config.as_deref().map(schema::from_file).transpose()?;
-    let options = arguments.options(schema.unwrap_or_else(Schema::built_in))?;
+    let options = arguments.options(arguments.tables.schema()?)?;
     let (quiet, as_json) = (arguments.quiet, arguments.json);
-    let tables = arguments.tables(&options.schema)?;
+    let tables = arguments.tables.tables(&options.schema)?;
     let plan = Plan::new(options)?;
     interrupt::listen()?;
     let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
@@ -190,16 +154,13 @@ impl Arguments {
         Ok(Options {
             formats: self.format.iter().map(|&format| format.into()).collect(),
             history: self.history.unwrap_or(defaults.history),
-            item_dtype: self.item_dtype.map(|dtype| match dtype {
-                Item::I32 => ItemDtype::I32,
-                Item::I64 => ItemDtype::I64,
-            }),
+            item_dtype: self.values.item_dtype(),
             invalid: match self.invalid {
                 Invalid::Fail => InvalidRows::Fail,
                 Invalid::Skip => InvalidRows::Skip,
             },
-            day_zone: self.day_zone.clone(),
-            csv_escape: self.csv_escape,
+            day_zone: self.values.day_zone.clone(),
+            csv_escape: self.values.csv_escape,
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
@@ -214,21 +175,6 @@ impl Arguments {
             spill_dir: self.spill_dir.clone(),
             ..defaults
         })
-    }
-
-    fn tables(self, schema: &Schema) -> Result<Tables> {
-        if let Some(config) = &self.config {
-            let given = self.table.into_iter().map(|table| (table.name, Input::Path(table.path)));
-            return Tables::described(schema, Some(config.parent().unwrap_or(Path::new(""))), given.collect());
-        }
-        let paths = [
-            ("impressions", self.impressions),
-            ("clicks", self.clicks),
-            ("add_to_carts", self.add_to_carts),
-            ("previous_orders", self.previous_orders),
-        ];
-        let given = paths.into_iter().filter_map(|(name, path)| Some((name.to_owned(), Input::Path(path?))));
-        Tables::described(schema, None, given.collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: typed arguments, one file a command. Uses the library's public API only.
 
 mod build;
+mod check;
 mod demo;
 mod exit;
 mod generate;
@@ -31,6 +32,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(Box<build::Arguments>),
+    Check(Box<check::Arguments>),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Generate(generate::Arguments),
@@ -49,6 +51,7 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Build(arguments) => build::run(*arguments),
+        Command::Check(arguments) => check::run(*arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),

@@ -92,7 +92,9 @@ impl Reason {
         }
     }
 
-    fn describe(self) -> &'static str {
+    /// What is wrong, in words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
         match self {
             Self::NullDay => "the day is null",
             Self::UnparsableDay => "not a day (YYYY-MM-DD)",

@@ -46,6 +46,18 @@ pub enum Input {
     Source(Box<dyn Source>),
 }
 
+impl Input {
+    /// Where it lies; nowhere where it is handed over.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::Path(path) => std::slice::from_ref(path),
+            Self::Paths(paths) => paths,
+            Self::Source(_) => &[],
+        }
+    }
+}
+
 /// The tables of a run.
 pub struct Tables {
     /// The impressions.
@@ -368,7 +380,8 @@ fn open_tables(plan: &Plan, tables: Tables, room: &Room) -> Result<Sources> {
     Ok(Sources { impressions, actions })
 }
 
-fn open(
+/// Opens a table, but for the files of days that `keep` refuses.
+pub(crate) fn open(
     plan: &Plan,
     input: Input,
     wanted: read::Wanted,

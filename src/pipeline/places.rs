@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Input, Tables};
+use super::Tables;
 use crate::config::{Format, Plan};
 use crate::error::{Error, Result};
 use crate::read::pattern_meets;
@@ -14,14 +14,7 @@ pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
     let named = tables.actions.iter().map(|(table, input)| (table.name.as_str(), input));
     let whole_out = absolute(out);
     let inputs = std::iter::once((samples, &tables.impressions)).chain(named);
-    let paths = inputs.flat_map(|(name, input)| {
-        let paths = match input {
-            Input::Path(path) => std::slice::from_ref(path),
-            Input::Paths(paths) => paths.as_slice(),
-            Input::Source(_) => &[],
-        };
-        paths.iter().map(move |path| (name, path))
-    });
+    let paths = inputs.flat_map(|(name, input)| input.paths().iter().map(move |path| (name, path)));
     for (name, path) in paths {
         let table = absolute(path);
         let is_below = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));

@@ -11,7 +11,7 @@ use crate::read::dialect::Dialect;
 use crate::read::discover::DataFile;
 use crate::read::layout::choose_flat;
 use crate::read::records::Records;
-use crate::read::{Chunk, Part, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Part, PartFacts, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 
 /// Records in a batch.
@@ -33,6 +33,8 @@ pub(super) struct CsvFile {
     places: Vec<usize>,
     /// Fields that are null, beside empty ones.
     nulls: Vec<String>,
+    /// The most records of a batch.
+    most: usize,
     schema: SchemaRef,
 }
 
@@ -75,16 +77,17 @@ impl CsvFile {
         let fields: Vec<Field> = columns.iter().map(|(_, name)| Field::new(name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let (file, width, nulls) = (file.clone(), header.len(), wanted.source.nulls.clone());
-        Ok(Ok(Self { file, compression, dialect, has_header, width, places, nulls, schema }))
+        let most = RECORDS.min(wanted.room.rows());
+        Ok(Ok(Self { file, compression, dialect, has_header, width, places, nulls, most, schema }))
     }
 
     /// The next records as a batch, or `None` after the last.
     fn next_chunk(&self, records: &mut Records<'_>) -> Result<Option<Chunk>> {
         let mut columns: Vec<StringBuilder> = self.places.iter().map(|_| StringBuilder::new()).collect();
         let mut scratch = Vec::new();
-        let mut lines = Vec::with_capacity(RECORDS);
+        let mut lines = Vec::with_capacity(self.most);
         let mut size = 0;
-        while lines.len() < RECORDS
+        while lines.len() < self.most
             && size < BLOCK
             && let Some(line) = records.next()?
         {
@@ -145,6 +148,10 @@ fn another_delimiter(header: &[String]) -> Option<String> {
 impl Part for CsvFile {
     fn bytes(&self) -> u64 {
         self.file.stamp.size()
+    }
+
+    fn facts(&self) -> PartFacts<'_> {
+        self.file.facts(self.bytes(), None)
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {

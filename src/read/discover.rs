@@ -15,7 +15,7 @@ use crate::read::formats::{Format, NoFormat, format_of};
 use crate::read::path_days::PathDays;
 use crate::read::stamp::Stamp;
 use crate::read::walk::{Found, find};
-use crate::read::{Origin, PathDay, RowNumbers, Wanted};
+use crate::read::{Origin, PartFacts, PathDay, RowNumbers, Wanted};
 
 /// A file of a table, not yet opened.
 #[derive(Clone, Debug)]
@@ -29,6 +29,11 @@ pub(super) struct DataFile {
 }
 
 impl DataFile {
+    /// What is known of a part of it that takes so many bytes.
+    pub(super) fn facts(&self, bytes: u64, rows: Option<u64>) -> PartFacts<'_> {
+        PartFacts { format: Some(self.format.name()), day: self.day.as_ref(), bytes, rows }
+    }
+
     /// Where rows of this file come from.
     pub(super) fn origin(&self, rows: RowNumbers) -> Origin {
         let text = self.format != Format::Parquet;

@@ -13,7 +13,7 @@ use crate::read::formats::Format;
 use crate::read::json::JsonFile;
 use crate::read::keys::{self, Looked};
 use crate::read::parquet::RowGroup;
-use crate::read::{Part, Source, Visitor, Wanted};
+use crate::read::{Part, PartFacts, Source, Visitor, Wanted};
 
 /// A table made of the files at some paths.
 pub struct Files {
@@ -141,6 +141,10 @@ impl Source for Files {
 
     fn heaviest(&self) -> u64 {
         self.parts.iter().map(|part| part.weight()).max().unwrap_or(0)
+    }
+
+    fn facts(&self, part: usize) -> PartFacts<'_> {
+        self.parts.get(part).map_or_else(PartFacts::default, |part| part.facts())
     }
 
     fn read(&self, part: usize, visit: &Visitor<'_>) -> Result<()> {

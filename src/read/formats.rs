@@ -18,6 +18,21 @@ pub(super) enum Format {
     Csv(Compression),
 }
 
+impl Format {
+    /// Its name, as the names of files end.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Json(Compression::None) => "json",
+            Self::Json(Compression::Gzip) => "json.gz",
+            Self::Json(Compression::Zstd) => "json.zst",
+            Self::Csv(Compression::None) => "csv",
+            Self::Csv(Compression::Gzip) => "csv.gz",
+            Self::Csv(Compression::Zstd) => "csv.zst",
+        }
+    }
+}
+
 /// What a name says of its file.
 pub(super) struct Name {
     format: Option<FileFormat>,

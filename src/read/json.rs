@@ -17,11 +17,14 @@ use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::{Places, check, read_keys};
 use crate::read::objects::Piece;
 use crate::read::shapes::{are_known, note};
-use crate::read::{Chunk, Column, Part, RowNumbers, Shape, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Shape, Visitor, Wanted};
 use crate::schema::Compression;
 
-/// Bytes of text decoded at a time.
+/// Bytes of text decoded at a time, where no fewer rows are asked for.
 const BLOCK: usize = 4 << 20;
+
+/// What an object takes, about.
+const ROW_BYTES: usize = 256;
 
 /// The deepest nesting. A type error prints its value by recursion, which must not exhaust the stack.
 const DEEPEST: usize = 4096;
@@ -39,6 +42,8 @@ pub(super) struct JsonFile {
     /// Those of the list of items and beside it: an object with none of them shows nothing.
     telling: Places,
     schema: SchemaRef,
+    /// Bytes of text decoded at a time.
+    block: usize,
     /// Whether it has been seen to be no JSON in what nobody wants, or to have several objects on a line. Then it is most likely so
     /// everywhere.
     has_faults: AtomicBool,
@@ -54,7 +59,8 @@ impl JsonFile {
         let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = Places::of(telling.map(|(place, _)| place));
         let has_faults = AtomicBool::new(false);
-        Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, has_faults }
+        let block = BLOCK.min(wanted.room.rows().saturating_mul(ROW_BYTES));
+        Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, block, has_faults }
     }
 
     fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
@@ -208,8 +214,12 @@ impl Part for JsonFile {
         self.file.stamp.size()
     }
 
+    fn facts(&self) -> PartFacts<'_> {
+        self.file.facts(self.bytes(), None)
+    }
+
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let mut blocks = Blocks::open(&self.file, self.compression, BLOCK)?;
+        let mut blocks = Blocks::open(&self.file, self.compression, self.block)?;
         let read = work_ahead(ahead, || blocks.next(), |block| self.decode_block(&block)?.map_or(Ok(()), visit));
         self.file.if_unchanged(read)
     }

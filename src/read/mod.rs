@@ -210,6 +210,19 @@ pub struct Chunk {
 /// What takes chunks; several threads call it at once.
 pub type Visitor<'a> = dyn Fn(Chunk) -> Result<()> + Sync + 'a;
 
+/// What is known of a part before it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartFacts<'a> {
+    /// What its file is, as `csv.gz`.
+    pub format: Option<&'static str>,
+    /// The day that the path gives.
+    pub day: Option<&'a PathDay>,
+    /// The bytes of the file that it takes.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: Option<u64>,
+}
+
 /// A table that can be read in parts, in parallel.
 pub trait Source: Send + Sync {
     /// The number of parts.
@@ -221,6 +234,11 @@ pub trait Source: Send + Sync {
     /// The most bytes that reading a part may take beside its rows, as far as is known beforehand.
     fn heaviest(&self) -> u64 {
         0
+    }
+
+    /// What is known of a part.
+    fn facts(&self, _part: usize) -> PartFacts<'_> {
+        PartFacts::default()
     }
 
     /// Reads one part and hands over its rows in chunks, possibly from several threads, in no order.
@@ -247,6 +265,9 @@ trait Part: Send + Sync {
     fn weight(&self) -> u64 {
         0
     }
+
+    /// As [`Source::facts`].
+    fn facts(&self) -> PartFacts<'_>;
 
     /// As [`Source::read`], with `ahead` chunks worked on at once.
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()>;

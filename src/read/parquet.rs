@@ -20,7 +20,7 @@ use crate::read::discover::DataFile;
 use crate::read::guard;
 use crate::read::layout::choose_fields;
 use crate::read::weight;
-use crate::read::{Chunk, Column, Part, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Visitor, Wanted};
 
 /// Rows in a batch.
 const BATCH: usize = 1 << 16;
@@ -143,7 +143,7 @@ impl RowGroup {
             ParquetRecordBatchReaderBuilder::new_with_metadata(opened.handle.clone(), opened.metadata.clone())
                 .with_row_groups(vec![self.index - opened.first])
                 .with_projection(opened.leaves.clone())
-                .with_batch_size(opened.batch_rows(&table.file, self.index)?);
+                .with_batch_size(opened.batch_rows(&table.file, self.index, BATCH.min(table.wanted.room.rows()))?);
         let mut reader = guarded(&table.file, || builder.build())?;
         let mut before = 0;
         let mut next = || {
@@ -240,6 +240,10 @@ impl Part for RowGroup {
         self.weight
     }
 
+    fn facts(&self) -> PartFacts<'_> {
+        self.table.file.facts(self.bytes, Some(self.rows))
+    }
+
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
         let opened = self.table.opened(self.index)?;
         let read = self.read_from(&opened, ahead, visit);
@@ -300,8 +304,8 @@ impl Opened {
         pages.saturating_add(weight::most_of_a_row(group, &self.leaves))
     }
 
-    /// The rows of a batch of a row group: many, unless they are large.
-    fn batch_rows(&self, file: &DataFile, index: usize) -> Result<usize> {
+    /// The rows of a batch of a row group: `most`, unless they are large.
+    fn batch_rows(&self, file: &DataFile, index: usize, most: usize) -> Result<usize> {
         let group = self.group(index)?;
         let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| self.leaves.leaf_included(*leaf));
         let bytes = leaves.fold(0u64, |sum, (_, column)| {
@@ -317,7 +321,7 @@ impl Opened {
             return Err(file.bad_parquet(ParquetError::General(problem)));
         }
         let fitting = u128::from(BATCH_BYTES) * u128::from(rows) / u128::from(bytes.max(1));
-        Ok(usize::try_from(fitting).map_or(BATCH, |rows| rows.clamp(1, BATCH)))
+        Ok(usize::try_from(fitting).map_or(most, |rows| rows.clamp(1, most)))
     }
 }
 

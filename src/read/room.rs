@@ -1,4 +1,4 @@
-//! The memory that readers have.
+//! The memory that readers have, and how many rows they hand over at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Room {
     share: u64,
     most: u64,
+    rows: usize,
     turn: Arc<Mutex<()>>,
 }
 
@@ -14,7 +15,18 @@ impl Room {
     /// Room of `share` bytes for each thread, and of `most` for one of them at a time.
     #[must_use]
     pub fn new(share: u64, most: u64) -> Self {
-        Self { share, most, turn: Arc::default() }
+        Self { share, most, rows: usize::MAX, turn: Arc::default() }
+    }
+
+    /// The same room for rows that are handed over in chunks of about this many at most, for who does not want all of a part.
+    #[must_use]
+    pub fn with_rows(self, rows: usize) -> Self {
+        Self { rows: rows.max(1), ..self }
+    }
+
+    /// About how many rows a chunk may have.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// The bytes that any thread may hold.

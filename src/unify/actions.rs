@@ -195,7 +195,7 @@ fn read_rows<I: ItemId>(
 }
 
 /// Day, customer, type, item and time of an action, checked, and its features.
-fn action<I: ItemId>(
+pub(super) fn action<I: ItemId>(
     table: &Table<'_>,
     at: At,
     (day, customer): (Option<Day>, Option<i64>),

@@ -92,6 +92,11 @@ impl Cells {
         self.values.len()
     }
 
+    /// How many of them the source has no value for, whatever stands for it.
+    pub(super) fn nulls(&self) -> usize {
+        self.array.logical_null_count()
+    }
+
     /// Other cells in the place of these.
     pub(super) fn same(&self, mut cell: impl FnMut(Cell) -> Cell) -> Self {
         Self::new(&self.array, |row| cell(self.get(row)))

@@ -244,7 +244,7 @@ fn read_rows<I: ItemId>(
 }
 
 /// Day, customer and item of an element, checked, and its other columns.
-fn sample<I: ItemId>(
+pub(super) fn sample<I: ItemId>(
     table: &Table<'_>,
     at: At,
     day: Option<Day>,

@@ -14,6 +14,7 @@ mod columns;
 mod days;
 mod impressions;
 mod lists;
+mod look;
 mod reject;
 mod roles;
 mod spilled;
@@ -36,6 +37,7 @@ pub use crate::texts::{format_time, parse_time};
 pub use actions::{Actions, Pick, read_actions};
 pub use clock::Clock;
 pub use impressions::{Impressions, read_impressions};
+pub use look::{Look, Looked, Nulls, Passed, Row};
 pub use reject::{KeptRejects, Reject};
 pub use spilled::SpilledRejects;
 

@@ -33,6 +33,22 @@ pub(super) struct Fault {
     pub(super) value: Option<String>,
 }
 
+impl Fault {
+    /// The error for a row of the chunk.
+    pub(super) fn in_row(self, reader: &Reader<'_>, row: usize) -> BadRow {
+        BadRow {
+            table: reader.table.to_owned(),
+            file: reader.origin.path().map(ToOwned::to_owned),
+            row: reader.origin.rows.number(row),
+            is_line: reader.origin.text,
+            in_path: reader.origin.day.is_some() && matches!(self.reason, Reason::NullDay | Reason::UnparsableDay),
+            column: self.column,
+            value: self.value.unwrap_or_else(|| "null".to_owned()),
+            reason: self.reason,
+        }
+    }
+}
+
 /// So many bytes of rejected rows of a table are kept in memory, where there is a folder for more.
 const MOST_KEPT: usize = 4 << 20;
 
@@ -112,16 +128,7 @@ impl<'a> Rejects<'a> {
         contents: impl FnOnce() -> Map<String, Value>,
     ) -> Result<()> {
         match self.invalid {
-            InvalidRows::Fail => Err(Error::BadRow(Box::new(BadRow {
-                table: reader.table.to_owned(),
-                file: reader.origin.path().map(ToOwned::to_owned),
-                row: reader.origin.rows.number(row),
-                is_line: reader.origin.text,
-                in_path: reader.origin.day.is_some() && matches!(fault.reason, Reason::NullDay | Reason::UnparsableDay),
-                column: fault.column,
-                value: fault.value.unwrap_or_else(|| "null".to_owned()),
-                reason: fault.reason,
-            }))),
+            InvalidRows::Fail => Err(Error::BadRow(Box::new(fault.in_row(reader, row)))),
             InvalidRows::Skip => {
                 #[expect(clippy::disallowed_macros, reason = "no path is in it")]
                 let line = json!({

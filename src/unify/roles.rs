@@ -211,16 +211,29 @@ impl<'a> Roles<'a> {
         self
     }
 
-    /// The columns of which some values are wanted, and these as text.
-    pub(super) fn filters(&self) -> Vec<(&'a str, Vec<&'a str>)> {
+    /// The columns of which some values are wanted.
+    pub(super) fn filters(&self) -> Vec<Wish<'a>> {
         let texts = |values: &'a [String]| values.iter().map(String::as_str).collect();
-        let filters = self.source.filters.iter().map(|filter| (filter.column.as_str(), texts(&filter.values)));
+        let filters = self.source.filters.iter();
+        let filters =
+            filters.map(|filter| Wish { path: &filter.column, texts: texts(&filter.values), is_of_types: false });
         let kinds = match &self.kind {
-            Kind::Column { path, texts, ignore_others: true, .. } => Some((*path, texts.clone())),
+            Kind::Column { path, texts, ignore_others: true, .. } => {
+                Some(Wish { path, texts: texts.clone(), is_of_types: true })
+            }
             Kind::Column { .. } | Kind::Constant(_) => None,
         };
         filters.chain(kinds).collect()
     }
+}
+
+/// A column of which some values are wanted: rows with others are passed over.
+pub(super) struct Wish<'a> {
+    pub(super) path: &'a str,
+    /// The values, as text.
+    pub(super) texts: Vec<&'a str>,
+    /// Whether they are those that have a type, and not those of `where`.
+    pub(super) is_of_types: bool,
 }
 
 fn kept(column: &Kept) -> ValueRole<'_> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::columns::{Cell, Cells, Reader};
 use super::days::Days;
 use super::reject::{Fault, MOST_ELEMENTS, day_value, id_value, time_value, valid_day, value_of};
-use super::roles::{Kind, POSITIONS, Roles, ValueOf, ValueRole};
+use super::roles::{Kind, POSITIONS, Roles, ValueOf, ValueRole, Wish};
 use super::splits::split;
 use super::walk::{At, Leaf, Walk};
 use crate::error::{Error, Reason, Result};
@@ -30,7 +30,7 @@ pub(super) struct Column<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn get(&self, at: At) -> Cell {
+    pub(super) fn get(&self, at: At) -> Cell {
         self.cells.get(at.place(self.in_list))
     }
 
@@ -82,7 +82,20 @@ pub(super) struct Table<'a> {
     pub(super) times: Option<Column<'a>>,
     requests: Option<Column<'a>>,
     /// Labels and kept columns, or features.
-    values: Vec<(&'a ValueRole<'a>, Column<'a>)>,
+    pub(super) values: Vec<(&'a ValueRole<'a>, Column<'a>)>,
+    /// What has been left out before anything was checked.
+    pub(super) passed_over: Vec<PassedOver<'a>>,
+}
+
+/// The rows, or the elements of lists, that a filter leaves out.
+pub(super) struct PassedOver<'a> {
+    pub(super) path: &'a str,
+    pub(super) is_of_types: bool,
+    /// Whether they are elements.
+    pub(super) in_list: bool,
+    pub(super) passed: usize,
+    /// Those that it lets through.
+    pub(super) left: usize,
 }
 
 impl<'a> Table<'a> {
@@ -92,7 +105,7 @@ impl<'a> Table<'a> {
         let day_column = roles.day.column.filter(|_| path_day.is_none());
         let paths: Vec<&str> = roles.paths.iter().copied().chain(day_column).collect();
         let mut walk = Walk::new(reader, &batch, &roles.wanted, &paths)?;
-        pass_over(reader, roles, &mut walk)?;
+        let passed_over = pass_over(reader, roles, &mut walk)?;
         let column = |path: &'a str, read: &ReadCells<'_>| read_column(&walk, &roles.wanted, path, read);
         let customers = column(roles.customer, &|name, array| reader.ids(name, array, roles.customer_ids))?;
         let items = column(roles.item, &|name, array| reader.item_ids(name, array, roles.item_ids))?;
@@ -129,6 +142,7 @@ impl<'a> Table<'a> {
             kinds,
             times,
             values: Vec::new(),
+            passed_over,
             walk,
         };
         for role in &roles.values {
@@ -448,22 +462,23 @@ fn no_path(table: &str) -> Error {
 }
 
 /// Leaves out the rows and elements that are not wanted: first of all rows, as those of lists are then fewer.
-fn pass_over(reader: &Reader<'_>, roles: &Roles<'_>, walk: &mut Walk) -> Result<()> {
+fn pass_over<'a>(reader: &Reader<'_>, roles: &Roles<'a>, walk: &mut Walk) -> Result<Vec<PassedOver<'a>>> {
     if roles.has_positions {
         let (positions, in_list) = walk.positions()?;
         walk.add(POSITIONS, positions, in_list);
     }
-    let mut filters = roles.filters();
-    let is_in_list = |(path, _): &(&str, Vec<&str>)| walk.leaf(path).map(|leaf| leaf.in_list);
-    let in_list = filters.iter().map(is_in_list).collect::<Result<Vec<_>>>()?;
-    let mut ordered: Vec<(bool, (&str, Vec<&str>))> = in_list.into_iter().zip(filters.drain(..)).collect();
+    let placed = |filter: Wish<'a>| Ok((walk.leaf(filter.path)?.in_list, filter));
+    let mut ordered = roles.filters().into_iter().map(placed).collect::<Result<Vec<(bool, Wish<'a>)>>>()?;
     ordered.sort_by_key(|(in_list, _)| *in_list);
-    for (in_list, (path, texts)) in ordered {
+    let mut passed_over = Vec::with_capacity(ordered.len());
+    for (in_list, Wish { path, texts, is_of_types }) in ordered {
         let array = &walk.leaf(path)?.array;
         let places = reader.places(path, array, &texts)?;
         let kept = (0..array.len()).map(|row| matches!(places.get(row), Cell::Value(_)));
         let kept = BooleanArray::from(kept.collect::<Vec<bool>>());
+        let left = kept.true_count();
+        passed_over.push(PassedOver { path, is_of_types, in_list, passed: kept.len() - left, left });
         walk.keep(&kept, in_list)?;
     }
-    Ok(())
+    Ok(passed_over)
 }

@@ -13,6 +13,7 @@ use std::process::Command;
 
 use insta::assert_snapshot;
 use rustix::io::Errno;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{Run, run, shardback};
@@ -109,6 +110,43 @@ fn every_bad_table_is_refused_with_one_line() {
         writeln!(messages, "{}\n  {message}\n", table.file_name().unwrap().to_string_lossy()).unwrap();
     }
     assert_snapshot!(messages);
+}
+
+/// A check shows the bad row at which a build stops, where it stands and with the same words; what is wrong with a whole file it refuses
+/// as a build does.
+#[test]
+fn a_check_shows_what_stops_a_build() {
+    let world = World::new();
+    let mut shown = 0;
+    for table in bad_tables() {
+        let stopped = world.message(&mut world.build(Some(&table), &world.out()));
+        let mut check = shardback();
+        let (impressions, clicks) = if holds_impressions(&table) {
+            (table.clone(), world.root.join("clicks.json"))
+        } else {
+            (world.root.join("impressions.json"), table.clone())
+        };
+        check.args(["check", "--json", "--impressions"]).arg(impressions).arg("--clicks").arg(clicks);
+        let Run { code, stdout, stderr } = run(&mut check);
+        if code == 1 {
+            assert_eq!(stderr.trim_end(), stopped);
+            continue;
+        }
+        let report: Value = serde_json::from_str(&stdout).unwrap();
+        let bad = report["tables"].as_array().unwrap().iter().flat_map(|table| table["bad"].as_array().unwrap());
+        let bad: Vec<&Value> = bad.collect();
+        assert!(!bad.is_empty(), "{stopped}");
+        for bad in bad {
+            let text = |key: &str| bad[key].as_str().unwrap();
+            let unit = if bad["is_line"] == true { "line" } else { "row" };
+            let row = bad["row"].as_u64().map_or_else(String::new, |row| format!("`, {unit} {row}, "));
+            for part in [text("file"), text("column"), text("problem"), text("value"), &row] {
+                assert!(stopped.contains(part) || part == "null", "{part}: {stopped}");
+            }
+            shown += 1;
+        }
+    }
+    assert!(shown >= 15, "{shown}");
 }
 
 /// Damage over which the Parquet reader panics is one line like any other: nothing of the panic is printed.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "error",
     "machine",
     "event",
@@ -26,6 +26,7 @@ const ORDER: [&str; 25] = [
     "open",
     "load",
     "pipeline",
+    "check",
     "cluster",
     "verify",
     "inspect",

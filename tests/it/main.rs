@@ -10,6 +10,7 @@
 
 mod action_types;
 mod bad_input;
+mod check;
 mod cli;
 mod cluster;
 mod config;

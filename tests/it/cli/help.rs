@@ -16,6 +16,7 @@ fn help() {
         ("help_short", &["-h"]),
         ("help_build", &["build", "--help"]),
         ("help_build_short", &["build", "-h"]),
+        ("help_check", &["check", "--help"]),
         ("help_inspect", &["inspect", "--help"]),
         ("help_verify", &["verify", "--help"]),
         ("help_generate", &["generate", "--help"]),

@@ -1,12 +1,15 @@
 //! The presets built by the program, from files as the logs have them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use serde_json::Value;
+use shardback::check::Options;
 use shardback::event::Day;
+use shardback::pipeline::{Input, Tables};
+use shardback::schema::Schema;
 use tempfile::TempDir;
 
 use super::{Example, examples};
@@ -26,12 +29,40 @@ fn the_program_makes_of_each_log_what_is_expected() {
     }
 }
 
-/// Builds the day of an example from its files, which are named on the command line; bad rows are left out.
-///
-/// # Errors
-/// What the program says where it fails.
-fn build_preset(example: &Example, folder: &Path, out: &Path) -> Result<(), String> {
-    let schema = example.schema();
+/// A check of every preset finds the bad rows that are expected, and in each table a row of every shape that the preset describes.
+#[test]
+fn a_check_understands_each_log() {
+    for example in examples::all() {
+        let folder = TempDir::new().unwrap();
+        let schema = example.schema();
+        let tables = write_tables(&example, &schema, folder.path());
+        let given = tables.into_iter().map(|(name, path)| (name, Input::Path(path))).collect();
+        let options = Options {
+            schema: schema.clone(),
+            item_dtype: None,
+            day_zone: None,
+            csv_escape: None,
+            rows: 1000,
+            now: Day::parse(example.date.as_bytes()).unwrap().midnight(),
+        };
+        let tables = Tables::described(&schema, Some(folder.path()), given).unwrap();
+        let report = shardback::check::check(options, tables, &|| false).unwrap();
+        for (number, table) in report.tables.iter().enumerate() {
+            let bad: u64 = table.bad.iter().map(|bad| bad.rows).sum();
+            let expected = example.bad.iter().filter(|(table, ..)| *table == number).count() as u64;
+            assert_eq!(bad, expected, "{} {}", example.name, table.table);
+            assert!(
+                table.is_whole && table.made > 0 && !table.first_rows.is_empty(),
+                "{} {}",
+                example.name,
+                table.table
+            );
+        }
+    }
+}
+
+/// Writes the files of each table of an example into a folder of its own.
+fn write_tables(example: &Example, schema: &Schema, folder: &Path) -> Vec<(String, PathBuf)> {
     let names = schema.actions.iter().map(|table| table.name.as_str()).chain(["samples"]);
     let tables = names.map(|name| {
         let path = folder.join(name);
@@ -41,14 +72,17 @@ fn build_preset(example: &Example, folder: &Path, out: &Path) -> Result<(), Stri
         }
         (name.to_owned(), path)
     });
+    tables.collect()
+}
+
+/// Builds the day of an example from its files, which are named on the command line; bad rows are left out.
+///
+/// # Errors
+/// What the program says where it fails.
+fn build_preset(example: &Example, folder: &Path, out: &Path) -> Result<(), String> {
+    let tables = write_tables(example, &example.schema(), folder);
     let date = Day::parse(example.date.as_bytes()).unwrap();
-    let build = Build {
-        description: example.description,
-        tables: tables.collect(),
-        days: (date, date),
-        wide: false,
-        shards: 1,
-    };
+    let build = Build { description: example.description, tables, days: (date, date), wide: false, shards: 1 };
     build.run(folder, out)
 }
 
