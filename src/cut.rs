@@ -128,7 +128,7 @@ impl<I: ItemId> Block<I> {
 
     /// For each row its window.
     pub fn windows(&self) -> impl Iterator<Item = Window> {
-        self.requests().flat_map(|(request, count)| std::iter::repeat_n(request.window, count))
+        self.requests().flat_map(|(request, count)| std::iter::repeat_n(request.window(), count))
     }
 
     /// The items and types of a window, newest first.

@@ -326,13 +326,15 @@ fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<
         (0..rows.starts.len()).step_by(rows_per_customer).map(|row| rows.window(row as i64)).collect();
     let piece = |windows: &[Window]| {
         let of_customer = |(place, &window): (usize, &Window)| Request {
+            customer: place as i64,
             time: 0,
+            id: 0,
+            start: window.start,
+            newest: window.newest,
+            length: window.length as u32,
+            end: ((place + 1) * rows_per_customer) as u32,
             at_cutoff: 0,
             hidden_late: 0,
-            customer: place as i64,
-            id: 0,
-            end: ((place + 1) * rows_per_customer) as u64,
-            window,
         };
         let items = vec![0; windows.len() * rows_per_customer];
         Arc::new(Piece {

@@ -201,10 +201,13 @@ impl<'a, I: ItemId> Builder<'a, I> {
                 customer: self.input.customers.id(request.place),
                 time: request.time,
                 id: request.id,
-                end: request.end as u64,
+                start: cut.window.start,
+                newest: cut.window.newest,
+                // At most K.
+                length: cut.window.length as u32,
+                end: request.end,
                 at_cutoff: cut.at_cutoff,
                 hidden_late: cut.hidden_late,
-                window: cut.window,
             });
             Piece { requests: requests.collect(), items: day.items, columns: day.columns, values: Arc::clone(&values) }
         });

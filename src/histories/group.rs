@@ -200,7 +200,7 @@ struct Enough {
     history: usize,
     /// Those known by this day,
     last_day: Day,
-    /// and before this time.
+    /// and before this time; where the cut-off is the day, at any.
     before: i64,
 }
 
@@ -217,8 +217,13 @@ impl Enough {
         }
     }
 
-    fn counts<K: ActionKey>(&self, key: K) -> bool {
-        key.day() <= self.last_day && (key.time() < self.before || self.before == i64::MAX)
+    /// How many such actions there are among those of a day.
+    fn count<I: ItemId, R>(&self, day: Day, of_day: &[Entry<I, R>]) -> usize {
+        match self.before {
+            _ if day > self.last_day => 0,
+            i64::MAX => of_day.len(),
+            before => of_day.iter().filter(|entry| entry.key.time() < before).count(),
+        }
     }
 }
 
@@ -241,9 +246,8 @@ fn newest_first<I: ItemId, R: Row>(
         if sorted > 0 && entries[sorted - 1].key.time() <= entries[sorted].key.time() {
             break;
         }
-        let of_day = &entries[sorted..sorted + count];
+        seen += enough.count(day, &entries[sorted..sorted + count]);
         sorted += count;
-        seen += of_day.iter().filter(|entry| enough.counts(entry.key)).count();
     }
     let (newer, older) = entries.split_at(sorted);
     let is_late = newer.last().is_some_and(|last| older.iter().any(|entry| entry.key.time() >= last.key.time()));

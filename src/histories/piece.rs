@@ -60,9 +60,8 @@ impl ActionColumn {
 
 const WITHIN: &str = "a window lies within its values";
 
-/// The part of [`Values`] that a customer's samples of one day see: the first `length` actions of the padded row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
+/// The part of [`Values`] that a request sees: the first `length` actions of the padded row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Where it begins in the arrays.
     pub start: u64,
@@ -94,14 +93,26 @@ pub struct Request {
     pub time: i64,
     /// Its id; 0 where none is given.
     pub id: i64,
+    /// Where its history begins in the arrays.
+    pub start: u64,
+    /// The time of its newest action in microseconds since the epoch; [`NULL_TIME`] where it is empty or knows no time.
+    pub newest: i64,
+    /// How many actions its history has, at most K.
+    pub length: u32,
     /// Where its samples end in the piece; they begin where those of the request before end.
-    pub end: u64,
+    pub end: u32,
     /// How many actions stood exactly at its cut-off, and so are not seen; 0 where the cut-off is the day.
     pub at_cutoff: u32,
     /// How many actions it would see if they had been known by its day; 0 where the cut-off is the day.
     pub hidden_late: u32,
-    /// The history.
-    pub window: Window,
+}
+
+impl Request {
+    /// Its history.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        Window { start: self.start, newest: self.newest, length: u64::from(self.length) }
+    }
 }
 
 /// Actions that are stored once for some neighbouring requests of one customer, whose windows overlap.
@@ -146,10 +157,10 @@ impl Stretch {
         Window { start: self.start, newest: NULL_TIME, length: self.length }
     }
 
-    /// How far behind its beginning one of its windows begins.
+    /// How far behind its beginning the history of one of its requests begins.
     #[must_use]
-    pub fn offset(&self, window: &Window) -> u64 {
-        if self.length == 0 { 0 } else { window.start - self.start }
+    pub fn offset(&self, request: &Request) -> u64 {
+        if self.length == 0 { 0 } else { request.start - self.start }
     }
 }
 
@@ -158,8 +169,8 @@ pub fn stretches(requests: &[Request]) -> impl Iterator<Item = Stretch> {
     let mut rest = requests;
     std::iter::from_fn(move || {
         let (first, others) = rest.split_first()?;
-        let mut stretch = Stretch::new(&first.window);
-        let is_next = |next: &&Request| next.customer == first.customer && stretch.take(&next.window);
+        let mut stretch = Stretch::new(&first.window());
+        let is_next = |next: &&Request| next.customer == first.customer && stretch.take(&next.window());
         let more = others.iter().take_while(is_next).count();
         rest = &others[more..];
         Some(stretch)
@@ -248,7 +259,7 @@ impl SpilledPiece {
         let mut rest = requests.as_mut_slice();
         for stretch in stretches(&piece.requests) {
             let (own, others) = rest.split_at_mut(stretch.requests);
-            own.iter_mut().for_each(|request| request.window.start = start + stretch.offset(&request.window));
+            own.iter_mut().for_each(|request| request.start = start + stretch.offset(request));
             start += stretch.length;
             rest = others;
         }

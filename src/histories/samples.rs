@@ -53,8 +53,8 @@ pub(super) struct DayRequest {
     pub(super) time: i64,
     /// Its id; 0 where none is given.
     pub(super) id: i64,
-    /// Where its samples end.
-    pub(super) end: usize,
+    /// Where its samples end; a bucket has no more than 32 bits number.
+    pub(super) end: u32,
 }
 
 impl<'a, I: ItemId> Samples<'a, I> {
@@ -234,7 +234,7 @@ fn requests<I: ItemId>(
 ) -> Vec<DayRequest> {
     let (mut requests, mut end) = (Vec::new(), 0);
     if order.request.is_empty() {
-        requests.extend(customers.map(|(place, end)| DayRequest { place, time: 0, id: 0, end }));
+        requests.extend(customers.map(|(place, end)| DayRequest { place, time: 0, id: 0, end: end as u32 }));
         return requests;
     }
     for (place, customer_end) in customers {
@@ -248,7 +248,7 @@ fn requests<I: ItemId>(
             };
             let (time, id) = (next(contents.request_time), next(contents.request));
             end += of_one.len();
-            requests.push(DayRequest { place, time, id, end });
+            requests.push(DayRequest { place, time, id, end: end as u32 });
         }
     }
     requests

@@ -59,14 +59,14 @@ impl Figures {
             *longest = Longest { customer: Some(request.customer), length: 0 };
             self.customers += 1;
         }
-        longest.length = longest.length.max(request.window.length);
+        longest.length = longest.length.max(request.length.into());
         self.requests += 1;
         self.samples += samples as u64;
-        self.newest = self.newest.max(request.window.newest);
+        self.newest = self.newest.max(request.newest);
         self.at_cutoff += u64::from(request.at_cutoff);
         self.hidden_late += u64::from(request.hidden_late);
-        if request.window.newest != NULL_TIME {
-            let gap = request.time.saturating_sub(request.window.newest);
+        if request.newest != NULL_TIME {
+            let gap = request.time.saturating_sub(request.newest);
             self.gap = Some(self.gap.map_or(gap, |known| known.min(gap)));
         }
     }
@@ -182,12 +182,12 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figur
                 figures.count(request, count, &mut longest);
                 if contents.request_time {
                     content.update(&request.time.to_le_bytes());
-                    content.update(&stretch.offset(&request.window).to_le_bytes());
+                    content.update(&stretch.offset(request).to_le_bytes());
                 }
                 if contents.request {
                     content.update(&request.id.to_le_bytes());
                 }
-                for number in [request.customer.cast_unsigned(), count as u64, request.window.length] {
+                for number in [request.customer.cast_unsigned(), count as u64, request.length.into()] {
                     content.update(&number.to_le_bytes());
                 }
                 let own_items;
@@ -199,7 +199,7 @@ pub fn of_shard<I: ItemId>(rows: &ShardRows<'_, I>, plan: &Plan) -> Result<Figur
                     content.update(own);
                 }
                 if !contents.request_time {
-                    hash_window(&mut content, &request.window)?;
+                    hash_window(&mut content, &request.window())?;
                 }
             }
             let all = stretch.window();

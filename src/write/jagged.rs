@@ -29,7 +29,7 @@ pub(super) fn write<I: ItemId>(
             Role::RequestId => write_requests(&mut file, rows, |request| request.id)?,
             Role::HistoryStart => write_starts(&mut file, rows)?,
             // At most K.
-            Role::HistoryLength => write_requests(&mut file, rows, |request| request.window.length as u32)?,
+            Role::HistoryLength => write_requests(&mut file, rows, |request| request.length)?,
             Role::Request => write_places(&mut file, rows)?,
             Role::Item => file.write_items(rows)?,
             Role::OfSamples(column) => file.write_column(rows, column, tensor.column.dtype)?,
@@ -80,7 +80,7 @@ fn write_starts<I: ItemId>(file: &mut Reported<'_>, rows: &ShardRows<'_, I>) -> 
         let mut requests = block.requests();
         for stretch in block.stretches() {
             let own = requests.by_ref().take(stretch.requests);
-            out.extend(own.map(|(request, _)| start + stretch.offset(&request.window)));
+            out.extend(own.map(|(request, _)| start + stretch.offset(request)));
             start += stretch.length;
         }
         Ok(())

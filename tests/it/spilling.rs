@@ -100,9 +100,9 @@ fn of_day(histories: &Histories<'_, i32>, day: usize) -> OfDay {
         let piece = histories.piece(day, piece).unwrap();
         let mut start = 0;
         for request in &piece.requests {
-            let (items, types) = piece.values.history(&request.window).unwrap();
+            let (items, types) = piece.values.history(&request.window()).unwrap();
             for row in start..request.end as usize {
-                let newest = request.window.newest;
+                let newest = request.newest;
                 rows.push((
                     request.customer,
                     piece.items[row],

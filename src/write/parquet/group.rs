@@ -73,8 +73,7 @@ impl<I: ItemId> GroupEncoder<I> {
 
     /// What this row group takes to encode.
     pub(super) fn size(&self, blocks: &[Block<I>]) -> GroupSize<I> {
-        let values =
-            |block: &Block<I>| block.requests().map(|(request, _)| request.window.length as usize).sum::<usize>();
+        let values = |block: &Block<I>| block.requests().map(|(request, _)| request.length as usize).sum::<usize>();
         self.group_size(
             blocks.iter().map(Block::len).sum(),
             blocks.iter().map(values).sum(),
@@ -107,7 +106,7 @@ impl<I: ItemId> GroupEncoder<I> {
         };
         let mut histories = Vec::new();
         for (block, request, count) in requests() {
-            let history = block.history(&request.window).map_err(|error| ParquetError::External(Box::new(error)))?;
+            let history = block.history(&request.window()).map_err(|error| ParquetError::External(Box::new(error)))?;
             histories.push((history, count));
         }
         let items: Vec<_> = histories.iter().map(|&((items, _), count)| (items, count)).collect();
@@ -133,7 +132,7 @@ impl<I: ItemId> GroupEncoder<I> {
                 Role::ActionTypes => list::encode(descriptor, &types, self.history, &need),
                 Role::OfActions(place) => {
                     let histories = requests().map(|(block, request, count)| {
-                        Ok((block.piece().values.column(place)?.history(&request.window)?, count))
+                        Ok((block.piece().values.column(place)?.history(&request.window())?, count))
                     });
                     let histories = histories.collect::<Result<Vec<_>>>();
                     let histories = histories.map_err(|error| ParquetError::External(Box::new(error)))?;

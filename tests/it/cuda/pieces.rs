@@ -25,7 +25,7 @@ pub(crate) fn pieces<I: ItemId>(random: &mut impl Rng, history: usize) -> Vec<Ar
             let start = random.random_range(0..=actions);
             let length = random.random_range(0..=history.min(actions - start)) as u64;
             let window = Window { start: start as u64, length, newest: NULL_TIME };
-            customers.push(Request { customer, time: 0, id: 0, end, at_cutoff: 0, hidden_late: 0, window });
+            customers.push(request(customer, end as u32, &window));
         }
         let (items, columns) = (vec![I::zeroed(); end as usize], Vec::new());
         pieces.push(Arc::new(Piece { requests: customers, columns, items, values: Arc::new(values) }));
@@ -54,4 +54,10 @@ pub(crate) fn padded<I: ItemId>(
         Ok(())
     })?;
     Ok((items, types))
+}
+
+/// A request of a day whose cut-off is the day.
+pub(crate) fn request(customer: i64, end: u32, window: &Window) -> Request {
+    let Window { start, newest, length } = *window;
+    Request { customer, time: 0, id: 0, start, newest, length: length as u32, end, at_cutoff: 0, hidden_late: 0 }
 }

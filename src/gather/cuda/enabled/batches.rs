@@ -182,7 +182,7 @@ impl Lane {
                         working.hand_over(take)?;
                         swap(&mut filling, &mut working);
                     }
-                    count -= filling.add(&values, &request.window, count)?;
+                    count -= filling.add(&values, &request.window(), count)?;
                 }
             }
         }
