@@ -232,7 +232,7 @@ fn requests<I: ItemId>(
     order: &Order<'_>,
     contents: &Contents,
 ) -> Vec<DayRequest> {
-    let (mut requests, mut end) = (Vec::new(), 0);
+    let (mut requests, mut end) = (Vec::with_capacity(customers.size_hint().0), 0);
     if order.request.is_empty() {
         requests.extend(customers.map(|(place, end)| DayRequest { place, time: 0, id: 0, end: end as u32 }));
         return requests;
@@ -251,6 +251,7 @@ fn requests<I: ItemId>(
             requests.push(DayRequest { place, time, id, end: end as u32 });
         }
     }
+    requests.shrink_to_fit();
     requests
 }
 
