@@ -45,7 +45,7 @@ impl Options {
     /// The same with another cut-off, and what is left of the look-back and delay of the description.
     ///
     /// # Errors
-    /// [`Error::Option`] for what does not go with the cut-off.
+    /// [`Error::Option`](crate::error::Error::Option) for what does not go with the cut-off.
     pub fn with_cutoff(self, given: CutoffOptions) -> Result<Self> {
         let described = self.schema.history.cutoff;
         match given.cutoff.unwrap_or(described) {
