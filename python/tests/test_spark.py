@@ -254,8 +254,8 @@ def test_what_a_dead_driver_leaves_is_cleaned_up(spark: SparkSession, tmp_path: 
 
 
 def test_the_script_takes_the_arguments_of_the_command_line() -> None:
-    source = (REPOSITORY / "src" / "cli" / "build.rs").read_text()
-    arguments = re.findall(r"#\[arg\(\s*long(.*?)\)\]\n\s+(\w+): ", source, re.DOTALL)
+    source = "".join((REPOSITORY / "src" / "cli" / name).read_text() for name in ("build.rs", "tables.rs"))
+    arguments = re.findall(r"#\[arg\(\s*long(.*?)\)\]\n\s+(?:pub\(super\) )?(\w+): ", source, re.DOTALL)
     expected = {name.replace("_", "-"): re.search(r'default_value(?:_t)? = "?([\w,]+)', how) for how, name in arguments}
     assert len(expected) > 20
     found = {action.option_strings[0].removeprefix("--"): action for action in parser()._actions}
