@@ -114,6 +114,14 @@ fn overlapping_histories_are_stored_once() {
     assert_eq!((statistics.requests, statistics.customers, statistics.customers_without_history), (6, 1, 0));
     assert_eq!(statistics.actions, BTreeMap::from([("view".to_owned(), 11)]));
     assert_eq!((statistics.at_cutoff, statistics.smallest_gap_micros), (Some(1), Some(1_000_000)));
+    // The bytes of the formats that are ours alone: they change only with the version of the format.
+    let hash = |format: &str| {
+        fixture::hex(&fixture::read(&world.0.path().join(format!("out/{format}/dt={DAY}/shard-00000.safetensors"))))
+    };
+    assert_eq!(
+        (hash("jagged").as_str(), hash("dense").as_str()),
+        ("f4e0b4134451c4096de5898087887539", "e2fee4954fed61fee4d75d12ca51f780")
+    );
 }
 
 /// Ten thousand requests and ten thousand actions of a customer: the actions are there once, whatever K is.
