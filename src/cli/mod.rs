@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use exit::Exit;
 
 /// Turns event logs into training tensors: for every impression, the customer's last actions as they stood when its day
-/// began.
+/// began, or at its own time.
 #[derive(Parser)]
 #[command(name = "shardback", version, max_term_width = 120, disable_help_subcommand = true)]
 struct Arguments {

@@ -257,7 +257,7 @@ impl<I: ItemId> Done<I> {
         let batches = collected.batches.iter().map(|(actions, rows)| Packed::new(actions, rows, width));
         let batches: Vec<Packed<'_, Action<I>>> = batches.collect::<Result<_>>()?;
         for group in &job.groups {
-            let asked = Asked { plan: &group.plan, spans: &job.spans_of(group) };
+            let asked = Asked { plan: &group.plan, spans: &job.spans_of(group)? };
             let (kept, rows) = prune(&batches, &collected.customers, asked)?;
             let mut rest = Packed::new(&kept, &rows, width)?;
             for actions in kept.chunk_by(|a, b| a.customer() == b.customer()) {

@@ -20,7 +20,7 @@ mod reduce;
 mod rows;
 
 use crate::config::Plan;
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::{Day, HashRange, TimeSpan, customer_hash, shard_of};
 
 use count::Filter;
@@ -133,9 +133,10 @@ impl Job {
     }
 
     /// The spans of a group's days.
-    fn spans_of(&self, group: &Group) -> Vec<Option<TimeSpan>> {
+    fn spans_of(&self, group: &Group) -> Result<Vec<Option<TimeSpan>>> {
         let of_day = |&day: &Day| self.plan.day_index(day).and_then(|index| self.spans.get(index).copied());
-        group.plan.days().iter().map(|day| of_day(day).unwrap_or(Some(TimeSpan::ALL))).collect()
+        let spans = group.plan.days().iter().map(of_day);
+        spans.collect::<Option<_>>().invariant("the days of a group are days of the plan")
     }
 
     /// False where a customer has no impressions.
