@@ -34,8 +34,8 @@ from shardback.torch import Batch, Loader
 DAY = datetime.date(2025, 8, 16)
 HISTORY = 1000
 COPIED = 1 << 30
-# Read for a row beside its history and its item: its number, where its history lies, its length and label.
-READ_BESIDES = 8 + 8 + 4 + 1
+# Read for a row beside its history and its item: its number, where its history lies, its length with the label.
+READ_BESIDES = 8 + 8 + 4
 # Written for a row beside its history and its item: length and label.
 WRITTEN_BESIDES = 4 + 1
 

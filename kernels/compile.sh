@@ -30,17 +30,23 @@ packages="$(echo "$environment"/lib/python*/site-packages/nvidia)"
 
 # The lowest generation whose PTX all later ones take. nvcc writes the newest PTX version, which older drivers refuse; what the
 # kernel uses is all in 7.4, which the drivers of CUDA 11.4 and later read.
-(cd "$kernels" && "$packages/cu13/bin/nvcc" -ptx -arch=compute_80 -std=c++17 -O3 gather_pad.cu -o "$target.new")
-sed -i 's/^\.version .*/.version 7.4/' "$target.new"
-mv "$target.new" "$target"
+compile() {
+    (cd "$kernels" && "$packages/cu13/bin/nvcc" -ptx -arch="compute_$1" -std=c++17 -O3 gather_pad.cu -o "$3.new")
+    sed -i "s/^\.version .*/.version $2/" "$3.new"
+    mv "$3.new" "$3"
+}
+compile 80 7.4 "$target"
 
-# Machine code of each generation, which a driver loads as it is. Names without a folder, so that none gets into the files.
+# Machine code of each generation, which a driver loads as it is. Names without a folder, so that none gets into the files. From 9.0
+# on there are instructions that the PTX for all cannot have.
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 images=()
-cp "$target" "$work"
+cp "$target" "$work/sm_80.ptx"
+compile 90 8.0 "$work/sm_90.ptx"
+cp "$work/sm_90.ptx" "$work/sm_100.ptx"
 for generation in 80 90 100; do
-    (cd "$work" && "$machine_code/nvidia/cuda_nvcc/bin/ptxas" -arch="sm_$generation" gather_pad.ptx -o "sm_$generation.cubin")
+    (cd "$work" && "$machine_code/nvidia/cuda_nvcc/bin/ptxas" -arch="sm_$generation" "sm_$generation.ptx" -o "sm_$generation.cubin")
     images+=("--image3=kind=elf,sm=$generation,file=sm_$generation.cubin")
 done
 (cd "$work" && "$packages/cu13/bin/fatbinary" --64 --compress-mode=none "${images[@]}" --create=gather_pad.fatbin)
@@ -48,15 +54,17 @@ mv "$work/gather_pad.fatbin" "$folder/gather_pad.fatbin"
 
 # Assembles for a generation, with the assembler of a CUDA version, and says what came of it.
 assemble() {
-    local cuda="$1" assembler="$2" generation="$3" said kernels unspilled registers
-    said="$("$assembler" -v -arch="$generation" "$target" -o /dev/null 2>&1)" || {
+    local cuda="$1" assembler="$2" generation="$3" source="$target" said kernels spilling registers
+    # The oldest one is for drivers that compile the PTX for all.
+    [[ "$cuda" == 12.0 ]] || source="$work/$generation.ptx"
+    said="$("$assembler" -v -arch="$generation" "$source" -o /dev/null 2>&1)" || {
         echo "$said" >&2
         return 1
     }
     kernels="$(grep -c 'Used [0-9]* registers' <<<"$said" || true)"
-    unspilled="$(grep -c '\<0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads' <<<"$said" || true)"
+    spilling="$(grep 'bytes stack frame' <<<"$said" | grep -vc '\<0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads' || true)"
     registers="$(sed -n 's/.*Used \([0-9]*\) registers.*/\1/p' <<<"$said" | sort -n)"
-    if [[ "$kernels" != "$unspilled" ]]; then
+    if [[ "$spilling" != 0 ]]; then
         echo "$said" >&2
         echo "CUDA $cuda, $generation: registers spill" >&2
         return 1

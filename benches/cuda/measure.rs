@@ -283,8 +283,8 @@ fn batches(
     })?;
     let actions: i64 = rows.lengths.iter().map(|&length| i64::from(length)).sum();
     let mean = actions as usize / rows.lengths.len();
-    // Number, start, length, item and label are read; the last three of them are written, too.
-    Ok((time, batch * (mean * 5 + 8 + 8 + 4 + 4 + 1) + batch_bytes))
+    // Its number and what is known of a row are read: start, length with the label, item.
+    Ok((time, batch * (mean * 5 + 8 + 8 + 4 + 4) + batch_bytes))
 }
 
 /// Rows padded as a build does, shards in parallel, and nothing done with them: by the device and by the processor.

@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 
 KERNEL = b"gather_pad_i32_i32_u8"
-# As in the kernel: a warp a row, and no more blocks than this.
-THREADS, ROWS_PER_BLOCK, MOST_BLOCKS = 256, 8, 1 << 14
+# As in the kernel and its twin.
+THREADS, TILE, SMALL_TILE, LARGE = 256, 1 << 13, 1 << 12, 1 << 25
 HISTORY = 1000
 COPIED = 1 << 30
 # Launches that are timed together, and such groups, of which the median counts.
@@ -45,7 +45,7 @@ def call(name: str, *arguments: object) -> None:
 class Source(ctypes.Structure):
     """The kernel's struct of this name."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in ("items", "types", "starts", "lengths", "item_ids", "is_order", "rows")]
+    _fields_ = [(name, ctypes.c_uint64) for name in ("items", "types", "rows", "count")]
 
 
 class Batch(ctypes.Structure):
@@ -53,7 +53,7 @@ class Batch(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_uint64)
-        for name in ("numbers", "count", "history", "items", "types", "item_ids", "is_order", "lengths")
+        for name in ("numbers", "count", "history", "tile", "items", "types", "item_ids", "is_order", "lengths")
     ]
 
 
@@ -78,7 +78,7 @@ class Form:
         return value.value
 
     def launch(self, source: Source, batch: Batch) -> None:
-        blocks = min(-(-batch.count // ROWS_PER_BLOCK), MOST_BLOCKS)
+        blocks = -(-batch.count // batch.tile)
         parameters = (ctypes.c_void_p * 2)(*(ctypes.cast(ctypes.byref(part), ctypes.c_void_p) for part in (source, batch)))
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         call("cuLaunchKernel", self.function, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters, None)
@@ -102,22 +102,22 @@ class Rows:
         lengths = whole(length - spread, length + spread + 1, customers, torch.int64)
         ends = lengths.cumsum(0)
         actions, rows = int(ends[-1]), customers * each
+        # Of a row: its start, then its length, the label in the highest bit, and its item, 32 bits each.
+        starts, lengths = (column.repeat_interleave(each) for column in (ends - lengths, lengths))
+        known = lengths | whole(0, 2, rows, torch.int64) << 31 | whole(1, 300_000, rows, torch.int64) << 32
         tensors = {
             "items": whole(1, 300_000, actions, torch.int32),
             "types": whole(1, 4, actions + 4, torch.uint8),
-            "starts": (ends - lengths).repeat_interleave(each),
-            "lengths": lengths.int().repeat_interleave(each),
-            "item_ids": whole(1, 300_000, rows, torch.int32),
-            "is_order": whole(0, 2, rows, torch.uint8),
+            "rows": torch.stack([starts, known], 1),
         }
         return cls(tensors, actions / customers)
 
     def __len__(self) -> int:
-        return len(self.tensors["starts"])
+        return len(self.tensors["rows"])
 
     @property
     def source(self) -> Source:
-        return Source(**{name: tensor.data_ptr() for name, tensor in self.tensors.items()}, rows=len(self))
+        return Source(**{name: tensor.data_ptr() for name, tensor in self.tensors.items()}, count=len(self))
 
 
 def batch(memory: torch.Tensor, numbers: torch.Tensor) -> Batch:
@@ -127,6 +127,7 @@ def batch(memory: torch.Tensor, numbers: torch.Tensor) -> Batch:
         numbers=numbers.data_ptr(),
         count=count,
         history=HISTORY,
+        tile=max(1, min(THREADS, (SMALL_TILE if count * HISTORY < LARGE else TILE) // HISTORY)),
         items=at,
         lengths=at + count * HISTORY * 4,
         item_ids=at + count * (HISTORY * 4 + 4),
@@ -208,7 +209,7 @@ def main() -> int:
             numbers = torch.arange(len(rows), device="cuda") if order == "in order" else torch.randperm(len(rows), device="cuda")
             parts = numbers.split(count)
             batches = [batch(memory[place % targets], parts[place % (len(rows) // count)]) for place in range(GROUP * GROUPS)]
-            moved = count * (rows.mean * 5 + 25) + block_bytes(count)
+            moved = count * (rows.mean * 5 + 24) + block_bytes(count)
             cells = []
             for form in forms:
                 took = clock.milliseconds(lambda place, form=form: form.launch(rows.source, batches[place]))

@@ -64,6 +64,65 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return out
 
 
+DESCRIPTION = {
+    "version": 1,
+    "types": {"view": 1, "buy": 2},
+    "samples": {
+        "customer": "who",
+        "item": "shown",
+        "time": {"column": "at", "unit": "us"},
+        "labels": {"bought": {"column": "bought", "dtype": "bool"}, "stars": {"column": "stars", "dtype": "f32"}},
+        "keep": {"position": {"column": "position", "dtype": "i64"}},
+    },
+    "actions": {
+        "events": {
+            "type": {"column": "kind", "values": {"v": "view", "b": "buy"}},
+            "customer": "who",
+            "item": "what",
+            "time": {"column": "ts", "unit": "us"},
+            "features": {
+                "price": {"column": "price", "dtype": "f64", "null": 0.0},
+                "shelf": {"column": "shelf", "dtype": "u8", "null": 0},
+            },
+        }
+    },
+    "history": {"length": 100, "cutoff": "time", "times": "s"},
+}
+"""Labels, a column of samples, features, times: all that only some days have."""
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A jagged day of 20,000 rows with a cut-off at the time of each request."""
+    chance = np.random.default_rng(11)
+    midnight = 1_755_302_400_000_000
+    shown, events = 20_000, 60_000
+    samples = pa.table(
+        {
+            "who": chance.integers(0, 900, shown),
+            "shown": chance.integers(1, 1 << 30, shown).astype(np.int32),
+            "at": midnight + chance.integers(0, 86_400_000_000, shown),
+            "bought": chance.random(shown) < 0.2,
+            "stars": chance.random(shown, np.float32),
+            "position": chance.integers(-5, 1 << 40, shown),
+        }
+    )
+    actions = pa.table(
+        {
+            "who": chance.integers(0, 1_000, events),
+            "what": chance.integers(1, 1 << 30, events).astype(np.int32),
+            "kind": chance.choice(["v", "b"], events),
+            "ts": midnight + chance.integers(-86_400_000_000, 86_400_000_000, events),
+            "price": chance.random(events),
+            "shelf": chance.integers(0, 256, events),
+        }
+    )
+    out = tmp_path_factory.mktemp("described") / "out"
+    tables = {"samples": samples, "events": actions}
+    shardback.build(config=DESCRIPTION, tables=tables, date="2025-08-16", formats="jagged", shards=3, out=out)
+    return out
+
+
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     """Each test begins with an idle device and an empty cache."""
@@ -122,6 +181,29 @@ def test_large_batches_are_the_processors(large, gather, trim, size) -> None:
     pairs = zip(loader(large, gather, **options), by_processor(large, **options), strict=True)
     for one, other in itertools.islice(pairs, 6):
         same([one], [other])
+
+
+@pytest.mark.parametrize("gather", GATHERS)
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("size", [7, 512, 6000])
+def test_what_only_some_days_have_is_the_processors(described, gather, trim, size) -> None:
+    kept = []
+    for batch in itertools.islice(loader(described, gather, batch_size=size, trim=trim), 12):
+        torch.cuda._sleep(BUSY // 10)
+        kept.append(batch)
+    expected = list(itertools.islice(by_processor(described, batch_size=size, trim=trim), 12))
+    same(kept, expected)
+    for one, other in zip(kept, expected, strict=True):
+        assert one.action_times is not None and other.action_times is not None
+        pairs = [(one.action_times, other.action_times), (one.ages(), other.ages())]
+        for name in ("labels", "columns", "action_features"):
+            found, wanted = getattr(one, name), getattr(other, name)
+            assert found.keys() == wanted.keys()
+            pairs += [(found[column], wanted[column]) for column in wanted]
+        assert len(pairs) == 2 + 2 + 2 + 2
+        for found, wanted in pairs:
+            assert found.device == DEVICE and found.dtype == wanted.dtype
+            assert torch.equal(found.cpu(), wanted)
 
 
 def test_auto_takes_the_kernel(out) -> None:

@@ -130,7 +130,9 @@ class Batch:
             raise OptionError("ages: requests have no times, as the cut-off of these days is the day")
         # Whole numbers as long as they are large: float32 has 24 bits.
         passed = self.request_time.unsqueeze(1) - self.action_times.to(torch.int64) * MICROS[self.action_times_unit]
-        return torch.where(self.pad_mask, 0.0, passed.to(torch.float32) / 1_000_000)
+        # A tensor, since devices divide by a number of Python's by way of its inverse, which is the processor's result but for a bit.
+        micros = torch.full((), 1_000_000, dtype=torch.float32, device=passed.device)
+        return torch.where(self.pad_mask, 0.0, passed.to(torch.float32) / micros)
 
     def __len__(self) -> int:
         return len(self.impressions)

@@ -43,8 +43,7 @@ class KernelRows:
         stream = current_stream(self._device)
         self._rows.gather(rows, layout.width, layout.names, block.data_ptr(), stream)
         if self._extra is not None:
-            numbers = torch.frombuffer(rows, dtype=torch.int64).to(self._device)
-            self._extra.gather(numbers, layout, block)
+            self._extra.gather(_row_numbers(rows, self._device), layout, block)
         return block
 
     def close(self) -> None:
@@ -139,7 +138,7 @@ class TorchRows:
     def gather(self, rows: Buffer, layout: Layout) -> torch.Tensor:
         block = torch.empty(layout.room, dtype=torch.uint8, device=self._device)
         impressions, actions, types, known_lengths, label, *_ = layout.tensors(block)
-        numbers = torch.frombuffer(rows, dtype=torch.int64).to(self._device, non_blocking=True)
+        numbers = _row_numbers(rows, self._device)
         lengths = self._lengths[numbers].clamp(max=layout.width)
         place = torch.arange(layout.width, device=self._device)
         index = torch.where(place < lengths[:, None], self._starts[numbers][:, None] + place, self._padding)
@@ -253,6 +252,15 @@ def _give_back(uploaded: Future[Rows]) -> None:
     if not uploaded.cancelled() and uploaded.exception() is None:
         uploaded.result().close()
 
+
+def _row_numbers(rows: Buffer, device: torch.device) -> torch.Tensor:
+    """Row numbers on a device, [B] int64.
+
+    They go through pinned memory: a copy from any other waits for all that the stream has before it, the steps of training too.
+    PyTorch gives that memory to nobody else before the copy is done.
+    """
+    numbers = torch.frombuffer(rows, dtype=torch.int64)
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
 
 
 _STAGED = 16 << 20

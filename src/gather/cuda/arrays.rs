@@ -143,18 +143,16 @@ pub fn resident_bytes(item_dtype: ItemDtype, rows: u64, actions: u64) -> u64 {
 pub(super) struct Layout {
     pub(super) items: u64,
     pub(super) types: u64,
-    pub(super) starts: u64,
-    pub(super) lengths: u64,
-    pub(super) item_ids: u64,
-    pub(super) is_order: u64,
+    pub(super) rows: u64,
     pub(super) bytes: u64,
 }
 
 impl Layout {
     pub(super) fn new(item_dtype: ItemDtype, rows: u64, actions: u64) -> Self {
-        let item = match item_dtype {
-            ItemDtype::I32 => 4,
-            ItemDtype::I64 => 8,
+        // Of a row: where it begins, its length and label, its item.
+        let (item, row) = match item_dtype {
+            ItemDtype::I32 => (4, 16),
+            ItemDtype::I64 => (8, 24),
         };
         let mut bytes = 0u64;
         let mut place = |length: u64| {
@@ -164,10 +162,9 @@ impl Layout {
             offset
         };
         let (items, types) = (place(actions.saturating_mul(item)), place(actions));
-        let (starts, lengths) = (place(rows.saturating_mul(8)), place(rows.saturating_mul(4)));
-        let (item_ids, is_order) = (place(rows.saturating_mul(item)), place(rows));
+        let rows = place(rows.saturating_mul(row));
         // A driver allocates no empty memory.
-        Self { items, types, starts, lengths, item_ids, is_order, bytes: bytes.max(ALIGNMENT) }
+        Self { items, types, rows, bytes: bytes.max(ALIGNMENT) }
     }
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <vector>
 
 struct Case {
     int64_t kernel;  // as in `KERNELS`
@@ -19,7 +20,7 @@ struct Case {
     int64_t history; // K
     int64_t numbers; // whether there are row numbers
     int64_t shift;   // how many elements the padded columns begin behind a multiple of 16 bytes
-    int64_t blocks;
+    int64_t tile;    // rows
     int64_t before;  // how many actions come before those that are given, in memory that must not be touched
 };
 
@@ -84,7 +85,7 @@ static void give(uint8_t *column, size_t bytes, size_t shift) {
 
 int main() {
     // The twin in Rust has these, too.
-    const int64_t sizes[] = {THREADS, sizeof(Source), sizeof(Batch)};
+    const int64_t sizes[] = {THREADS, sizeof(Source), sizeof(Batch), sizeof(Row<int32_t>), sizeof(Row<int64_t>)};
     fwrite(sizes, sizeof(sizes), 1, stdout);
     Case c;
     while (fread(&c, sizeof(c), 1, stdin) == 1) {
@@ -92,19 +93,28 @@ int main() {
         const Array items(c.actions * kernel.stored, c.before * kernel.stored), types(c.actions, c.before);
         const Array starts(c.rows * 8), lengths(c.rows * 4), item_ids(c.rows * kernel.stored), is_order(c.rows);
         const Array numbers(c.numbers ? c.count * 8 : 0);
-        for (int64_t row = 0; row < c.rows; row++) ((int64_t *)starts)[row] += c.before;
-        const Source source = {items, types, starts, lengths, item_ids, is_order, c.rows};
+        std::vector<Row<int32_t>> narrow;
+        std::vector<Row<int64_t>> wide;
+        for (int64_t row = 0; row < c.rows; row++) {
+            const int64_t start = ((const int64_t *)starts)[row] + c.before;
+            const uint32_t length = ((const int32_t *)lengths)[row], label = ((const uint8_t *)is_order)[row];
+            if (kernel.stored == 4) narrow.push_back({start, label << 31 | length, ((const int32_t *)item_ids)[row]});
+            else wide.push_back({start, ((const int64_t *)item_ids)[row], label << 31 | length, 0});
+        }
+        const void *const rows = kernel.stored == 4 ? (const void *)narrow.data() : (const void *)wide.data();
+        const Source source = {items, types, rows, c.rows};
         const size_t padded = c.count * c.history;
         Batch batch;
         batch.numbers = c.numbers ? (const int64_t *)numbers : nullptr;
         batch.count = c.count;
         batch.history = c.history;
+        batch.tile = c.tile;
         batch.items = column(padded * kernel.item, c.shift * kernel.item);
         batch.types = column(padded * kernel.type, c.shift * kernel.type);
         batch.item_ids = column(c.count * kernel.item, 0);
         batch.is_order = column(c.count, 0);
         batch.lengths = (int32_t *)column(c.count * 4, 0);
-        run(kernel.run, c.blocks, THREADS, source, batch);
+        run(kernel.run, (c.count + c.tile - 1) / c.tile, THREADS, source, batch);
         give((uint8_t *)batch.items, padded * kernel.item, c.shift * kernel.item);
         give((uint8_t *)batch.types, padded * kernel.type, c.shift * kernel.type);
         give((uint8_t *)batch.item_ids, c.count * kernel.item, 0);

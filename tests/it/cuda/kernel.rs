@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use shardback::event::ItemDtype;
+use shardback::gather::cuda::resident_bytes;
 
 use super::compile;
 use super::jagged::{Jagged, as_written};
@@ -22,7 +24,8 @@ struct Case {
     history: usize,
     /// Elements between a multiple of 16 bytes and the padded columns.
     shift: usize,
-    blocks: usize,
+    /// Rows of a tile.
+    tile: usize,
     /// Actions before those of the rows: their starts are so much larger.
     before: usize,
 }
@@ -45,8 +48,8 @@ impl Case {
         let history = if random.random_bool(0.5) { jagged.history } else { random.random_range(1..=longest + 5) };
         // Now and then starts that 32 bits do not hold.
         let before = if random.random_ratio(1, 10) { (1 << 32) + random.random_range(0..16) } else { 0 };
-        let (shift, blocks) = (random.random_range(0..16), random.random_range(1..4));
-        Self { kernel, jagged, numbers, history, shift, blocks, before }
+        let (shift, tile) = (random.random_range(0..16), [1, 2, 7, 8, 40, 256][random.random_range(0..6)]);
+        Self { kernel, jagged, numbers, history, shift, tile, before }
     }
 
     fn numbers(&self) -> Vec<i64> {
@@ -64,7 +67,7 @@ impl Case {
             self.history,
             usize::from(self.numbers.is_ok()),
             self.shift,
-            self.blocks,
+            self.tile,
             self.before,
         ];
         let header = header.map(|number| number as i64);
@@ -91,7 +94,7 @@ impl Case {
 }
 
 /// Runs cases in one process; the sizes of the kernel's constants and structs, and the batches.
-fn run(cases: &[Case]) -> ([i64; 3], Vec<u8>) {
+fn run(cases: &[Case]) -> ([i64; 5], Vec<u8>) {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     let mut command = Command::new(PROGRAM.get_or_init(|| compile("kernel.cpp", "gather-pad", &sanitizers)));
@@ -103,7 +106,7 @@ fn run(cases: &[Case]) -> ([i64; 3], Vec<u8>) {
     let output = child.wait_with_output().unwrap();
     let written = writer.join().unwrap();
     assert!(output.status.success() && written.is_ok(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (sizes, batches) = output.stdout.split_at(24);
+    let (sizes, batches) = output.stdout.split_at(40);
     (bytemuck::pod_read_unaligned(sizes), batches.to_vec())
 }
 
@@ -132,11 +135,13 @@ fn the_kernel_pads_as_the_processor() {
 #[test]
 fn both_sides_agree_on_sizes() {
     let twin = include_str!("../../../src/gather/cuda/enabled/kernel.rs");
-    let ([threads, source, batch], _) = run(&[]);
+    let ([threads, source, batch, narrow_row, wide_row], _) = run(&[]);
     assert!(twin.contains(&format!("const THREADS: u32 = {threads};")));
     let fields = |name: &str| {
         let body = twin.split(&format!("struct {name} {{")).nth(1).unwrap().split('}').next().unwrap();
         body.lines().filter(|line| line.contains(": u64") || line.contains(": i64")).count() as i64
     };
     assert_eq!((fields("Source") * 8, fields("Batch") * 8), (source, batch));
+    assert_eq!(resident_bytes(ItemDtype::I32, 1 << 20, 0), (narrow_row << 20).cast_unsigned());
+    assert_eq!(resident_bytes(ItemDtype::I64, 1 << 20, 0), (wide_row << 20).cast_unsigned());
 }

@@ -9,6 +9,7 @@
 //! is written to disk and the one after it is filled. Each thread that pads takes a lane.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::mem::swap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +19,7 @@ use bytemuck::Pod;
 use super::context::Stream;
 use super::device::CudaDevice;
 use super::driver::out_of_memory;
-use super::kernel::{Batch, Source};
+use super::kernel::{Batch, KernelRow, NarrowRow, Source, WideRow, row_bytes};
 use super::memory::{DeviceBuffer, PinnedBuffer, copy_from_device, copy_to_device};
 use crate::error::{Error, Invariant, Result};
 use crate::event::{ItemDtype, ItemId};
@@ -41,9 +42,6 @@ const BATCH_BYTES: usize = 4 << 20;
 /// More rows than this are not in a batch, however short they are, so that their windows take little room.
 const MOST_ROWS: usize = 1 << 15;
 
-/// A row's start and length.
-const WINDOW_BYTES: usize = size_of::<i64>() + size_of::<i32>();
-
 /// Values begin on a multiple of this.
 const VALUE_ALIGNMENT: usize = 16;
 
@@ -64,7 +62,10 @@ impl CudaGather {
     ) -> Result<()> {
         let row_bytes = history * size_of::<T>();
         let mut lane = self.lane(row_bytes)?;
-        lane.pad(&self.device, blocks, column, history, take)?;
+        match column.stored() {
+            ItemDtype::I32 => lane.pad::<I, T, NarrowRow>(&self.device, blocks, column, history, take)?,
+            ItemDtype::I64 => lane.pad::<I, T, WideRow>(&self.device, blocks, column, history, take)?,
+        }
         // After a fault the lane's memory goes, when its streams have come to an end.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
         Ok(())
@@ -134,6 +135,13 @@ struct Column<'a, I, T: Clone> {
     numbers: Option<ItemDtype>,
 }
 
+impl<I, T: Clone> Column<'_, I, T> {
+    /// As what items the kernel reads the batch: bytes go with those of 32 bits.
+    fn stored(&self) -> ItemDtype {
+        self.numbers.unwrap_or(ItemDtype::I32)
+    }
+}
+
 /// Two batches at different points of their way.
 #[derive(Debug)]
 struct Lane {
@@ -146,7 +154,7 @@ struct Lane {
 #[derive(Debug)]
 struct Slot {
     stream: Stream,
-    /// Starts, lengths, values.
+    /// Rows, values.
     input: PinnedBuffer,
     device_input: DeviceBuffer,
     /// Padded rows.
@@ -160,7 +168,7 @@ impl Lane {
         Ok(Self { batch_bytes, slots })
     }
 
-    fn pad<I: ItemId, T: Pod>(
+    fn pad<I: ItemId, T: Pod, R: KernelRow>(
         &mut self,
         device: &CudaDevice,
         blocks: Blocks<'_, I>,
@@ -170,8 +178,8 @@ impl Lane {
     ) -> Result<()> {
         let most_rows = (self.batch_bytes / (history * size_of::<T>())).clamp(1, MOST_ROWS);
         let [first, second] = &mut self.slots;
-        let mut filling = Filling { slot: first, most_rows, history, rows: 0, values: 0 };
-        let mut working = Filling { slot: second, most_rows, history, rows: 0, values: 0 };
+        let mut filling = Filling::<R>::new(first, most_rows, history);
+        let mut working = Filling::<R>::new(second, most_rows, history);
         for block in blocks {
             let block = block?;
             let values = (column.of)(&block.piece().values)?;
@@ -196,7 +204,7 @@ impl Slot {
     fn new(device: &CudaDevice, batch_bytes: usize) -> Result<Self> {
         let context = device.context();
         // No row has more values than its padded form.
-        let input_bytes = MOST_ROWS * WINDOW_BYTES + VALUE_ALIGNMENT + batch_bytes;
+        let input_bytes = MOST_ROWS * row_bytes(ItemDtype::I64) + VALUE_ALIGNMENT + batch_bytes;
         Ok(Self {
             stream: Stream::new(context)?,
             input: PinnedBuffer::new(context, input_bytes)?,
@@ -216,23 +224,24 @@ impl Drop for Slot {
 }
 
 /// A batch that is being filled, or that the device works on.
-struct Filling<'a> {
+struct Filling<'a, R> {
     slot: &'a mut Slot,
-    /// The rows that the batch has room for: where its lengths and values begin follows from it.
+    /// The rows that the batch has room for: where its values begin follows from it.
     most_rows: usize,
     history: usize,
     rows: usize,
     /// The values that its rows point into, each window once.
     values: usize,
+    of: PhantomData<R>,
 }
 
-impl Filling<'_> {
-    fn lengths_offset(&self) -> usize {
-        self.most_rows * size_of::<i64>()
+impl<'a, R: KernelRow> Filling<'a, R> {
+    fn new(slot: &'a mut Slot, most_rows: usize, history: usize) -> Self {
+        Self { slot, most_rows, history, rows: 0, values: 0, of: PhantomData }
     }
 
     fn values_offset(&self) -> usize {
-        (self.most_rows * WINDOW_BYTES).next_multiple_of(VALUE_ALIGNMENT)
+        (self.most_rows * size_of::<R>()).next_multiple_of(VALUE_ALIGNMENT)
     }
 
     /// Adds rows of one window, as many as there is room for, and says how many.
@@ -241,17 +250,13 @@ impl Filling<'_> {
         let range = window.start as usize..(window.start + window.length) as usize;
         let source = values.get(range).invariant("a window lies inside its values")?;
         let source = &source[..source.len().min(self.history)];
-        let (lengths_offset, values_offset) = (self.lengths_offset(), self.values_offset());
-        let (windows, staged) = self.slot.input.bytes_mut().split_at_mut(values_offset);
-        let (starts, lengths) = windows.split_at_mut(lengths_offset);
+        let values_offset = self.values_offset();
+        let (rows, staged) = self.slot.input.bytes_mut().split_at_mut(values_offset);
         let staged = &mut staged[self.values * size_of::<T>()..][..size_of_val(source)];
         staged.copy_from_slice(bytemuck::cast_slice(source));
-        // The buffer begins on a page, and the lengths on a multiple of eight in it.
-        let rows = self.rows..self.rows + count;
-        bytemuck::cast_slice_mut::<u8, i64>(starts)[rows.clone()].fill(self.values as i64);
-        let lengths = &mut lengths[..self.most_rows * size_of::<i32>()];
-        // At most K, of which a batch's bytes are a multiple.
-        bytemuck::cast_slice_mut::<u8, i32>(lengths)[rows].fill(source.len() as i32);
+        // The buffer begins on a page. A length is at most K, of which a batch's bytes are a multiple.
+        let rows = bytemuck::cast_slice_mut::<u8, R>(&mut rows[..self.most_rows * size_of::<R>()]);
+        rows[self.rows..self.rows + count].fill(R::new(self.values as i64, source.len() as i32, false, 0));
         self.rows += count;
         self.values += source.len();
         Ok(count)
@@ -262,16 +267,11 @@ impl Filling<'_> {
         if self.rows == 0 {
             return Ok(());
         }
-        let (lengths_offset, values_offset) = (self.lengths_offset(), self.values_offset());
+        let values_offset = self.values_offset();
         let Slot { stream, input, device_input, output, device_output } = &mut *self.slot;
         let at = |offset: usize| device_input.address() + offset as u64;
-        let mut source = Source {
-            starts: at(0),
-            lengths: at(lengths_offset),
-            // A batch has few enough.
-            rows: self.rows as i64,
-            ..Source::default()
-        };
+        // A batch has few enough.
+        let mut source = Source { rows: at(0), count: self.rows as i64, ..Source::default() };
         let mut batch = Batch { count: self.rows as i64, history: self.history as i64, ..Batch::default() };
         match numbers {
             Some(_) => (source.items, batch.items) = (at(values_offset), device_output.address()),
@@ -280,8 +280,8 @@ impl Filling<'_> {
         let stored = numbers.unwrap_or(ItemDtype::I32);
         let input = &input.bytes()[..values_offset + self.values * size_of::<T>()];
         let output = &mut output.bytes_mut()[..self.rows * self.history * size_of::<T>()];
-        // SAFETY: the device's buffers are as long as the host's; starts and lengths are of windows inside the values that
-        // stand behind them, and the rows fill `output`. Nobody touches any of it before `hand_over` or the slot's drop
+        // SAFETY: the device's buffers are as long as the host's; the rows are windows into the values that stand
+        // behind them, and what becomes of them fills `output`. Nobody touches any of it before `hand_over` or the slot's drop
         // has waited for the stream.
         unsafe {
             copy_to_device(stream, device_input.address(), input)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::{Context, Stream};
 use super::driver::{Driver, accepted, driver};
-use super::kernel::{Batch, Kernels, Source};
+use super::kernel::{Batch, KernelRow, Kernels, NarrowRow, Source};
 use super::memory::{DeviceBuffer, copy_from_device, copy_to_device};
 use crate::error::{Error, NoCuda, Result};
 use crate::event::ItemDtype;
@@ -88,8 +88,7 @@ impl CudaDevice {
     /// The self-test: three items and their types into a row of five, from a start that no store is aligned with.
     fn pads_as_the_processor(&self) -> Result<bool> {
         const ITEMS: usize = 0;
-        const START: usize = 32;
-        const LENGTH: usize = 40;
+        const ROWS: usize = 32;
         const TYPES: usize = 48;
         const ROW: usize = 64;
         const TYPE_ROW: usize = 96;
@@ -100,18 +99,10 @@ impl CudaDevice {
         let mut host = [0xABu8; END];
         let items: [i32; 5] = [-1, 7, 0, i32::MIN, 9];
         host[ITEMS..][..20].copy_from_slice(bytemuck::cast_slice(&items));
-        host[START..][..8].copy_from_slice(&1i64.to_ne_bytes());
-        host[LENGTH..][..4].copy_from_slice(&3i32.to_ne_bytes());
+        host[ROWS..][..16].copy_from_slice(bytemuck::bytes_of(&NarrowRow::new(1, 3, false, 0)));
         host[TYPES..][..5].copy_from_slice(&[9, 1, 2, 3, 9]);
         let at = |offset: usize| buffer.address() + offset as u64;
-        let source = Source {
-            items: at(ITEMS),
-            types: at(TYPES),
-            starts: at(START),
-            lengths: at(LENGTH),
-            rows: 1,
-            ..Source::default()
-        };
+        let source = Source { items: at(ITEMS), types: at(TYPES), rows: at(ROWS), count: 1 };
         let batch = Batch { count: 1, history: 5, items: at(ROW), types: at(TYPE_ROW), ..Batch::default() };
         let dtypes = (ItemDtype::I32, ItemDtype::I32, TypeDtype::U8);
         // SAFETY: the buffer is as long as the host's array and holds all that source and batch name; both outlive the wait.

@@ -3,9 +3,11 @@
 use std::ffi::{CStr, CString, c_void};
 use std::sync::Arc;
 
+use bytemuck::{Pod, Zeroable};
+
 use super::context::{Context, Stream};
 use super::driver::{Handle, accepted};
-use crate::error::{Error, Result};
+use crate::error::{Error, Invariant, Result};
 use crate::event::ItemDtype;
 use crate::gather::cuda::TypeDtype;
 
@@ -14,12 +16,13 @@ const MACHINE_CODE: &[u8] = include_bytes!("../../../../kernels/gather_pad.fatbi
 /// What the driver compiles for all other devices.
 const PTX: &str = include_str!("../../../../kernels/gather_pad.ptx");
 
-/// Threads of a block, `THREADS` in the kernel: a warp pads a row.
+/// Threads of a block, `THREADS` in the kernel, and the most rows of a tile: each looks one up.
 const THREADS: u32 = 256;
-/// Rows that a block pads at a time.
-const ROWS_PER_BLOCK: u64 = THREADS as u64 / 32;
-/// More blocks than any device runs at once; each then goes on with rows further down.
-const MOST_BLOCKS: u64 = 1 << 14;
+/// Elements of a tile, about, and of one where a batch has few, so that there are more blocks than a device runs at once.
+const TILE: u64 = 1 << 13;
+const SMALL_TILE: u64 = 1 << 12;
+/// Elements of a batch that is large.
+const LARGE: u64 = 1 << 25;
 
 /// What rows are gathered from, as addresses in the device's memory: `Source` in the kernel.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,16 +32,61 @@ pub(super) struct Source {
     pub(super) items: u64,
     /// `[A] u8`
     pub(super) types: u64,
-    /// `[N] i64`
-    pub(super) starts: u64,
-    /// `[N] i32`
-    pub(super) lengths: u64,
-    /// `[N]`, or 0.
-    pub(super) item_ids: u64,
-    /// `[N] u8`, or 0.
-    pub(super) is_order: u64,
+    /// `[N]`: [`NarrowRow`] or [`WideRow`], as items.
+    pub(super) rows: u64,
     /// N
-    pub(super) rows: i64,
+    pub(super) count: i64,
+}
+
+/// All that the kernel knows of a row; `Row` there.
+pub(super) trait KernelRow: Pod + Send + Sync {
+    /// A row whose history is `length` actions from `start` on.
+    fn new(start: i64, length: i32, label: bool, item: i64) -> Self;
+}
+
+/// A row whose item has 32 bits.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(16))]
+pub(super) struct NarrowRow {
+    start: i64,
+    length_and_label: u32,
+    item: i32,
+}
+
+/// A row whose item has 64 bits.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct WideRow {
+    start: i64,
+    item: i64,
+    length_and_label: u32,
+    unused: u32,
+}
+
+/// The label is the highest bit, which a length has not.
+fn length_and_label(length: i32, label: bool) -> u32 {
+    length.cast_unsigned() | u32::from(label) << 31
+}
+
+impl KernelRow for NarrowRow {
+    fn new(start: i64, length: i32, label: bool, item: i64) -> Self {
+        // It was stored with as many bits.
+        Self { start, length_and_label: length_and_label(length, label), item: item as i32 }
+    }
+}
+
+impl KernelRow for WideRow {
+    fn new(start: i64, length: i32, label: bool, item: i64) -> Self {
+        Self { start, item, length_and_label: length_and_label(length, label), unused: 0 }
+    }
+}
+
+/// The bytes of a row in the device's memory.
+pub(super) fn row_bytes(items: ItemDtype) -> usize {
+    match items {
+        ItemDtype::I32 => size_of::<NarrowRow>(),
+        ItemDtype::I64 => size_of::<WideRow>(),
+    }
 }
 
 /// Which rows, and where they go: `Batch` in the kernel. A column with the address 0 is not written.
@@ -51,6 +99,8 @@ pub(super) struct Batch {
     pub(super) count: i64,
     /// The length of a padded row.
     pub(super) history: i64,
+    /// The rows of a tile; set when it is submitted.
+    pub(super) tile: i64,
     /// `[B, history]`
     pub(super) items: u64,
     /// `[B, history]`
@@ -89,6 +139,12 @@ fn place(stored: ItemDtype, written: ItemDtype, types: TypeDtype) -> usize {
     wide(stored) * 4 + wide(written) * 2 + usize::from(types == TypeDtype::AsItems)
 }
 
+/// The rows of a tile: few enough elements that many blocks write close together, and enough for the threads of each.
+fn rows_of_tile(count: u64, history: u64) -> u64 {
+    let elements = if count.saturating_mul(history) < LARGE { SMALL_TILE } else { TILE };
+    (elements / history).clamp(1, u64::from(THREADS))
+}
+
 impl Kernels {
     /// Brings the kernels to the context's device: as machine code, or compiled by the driver, which keeps the result for the
     /// next time. For that the driver needs a library of its own that containers often lack, so it comes second.
@@ -124,20 +180,23 @@ impl Kernels {
         batch: &Batch,
     ) -> Result<()> {
         let (stored, written, types) = dtypes;
-        let blocks = batch.count.cast_unsigned().div_ceil(ROWS_PER_BLOCK).min(MOST_BLOCKS);
-        if blocks == 0 {
+        if batch.count == 0 {
             return Ok(());
         }
+        let (count, history) = (batch.count.cast_unsigned(), batch.history.cast_unsigned());
+        let tile = rows_of_tile(count, history);
+        let blocks = u32::try_from(count.div_ceil(tile)).ok().filter(|&blocks| i32::try_from(blocks).is_ok());
+        let blocks = blocks.invariant("a batch of so many rows has no room in any memory")?;
         let function = self.functions[place(stored, written, types)];
-        let (mut source, mut batch) = (*source, *batch);
+        let (mut source, mut batch) = (*source, Batch { tile: tile as i64, ..*batch });
         let mut parameters: [*mut c_void; 2] = [(&raw mut source).cast(), (&raw mut batch).cast()];
         let _entered = self.context.enter()?;
         // SAFETY: the context is current; the parameters are those of the kernel, in its order, and are copied before the
-        // call returns; for what they point to the caller speaks. There are at most `MOST_BLOCKS`.
+        // call returns; for what they point to the caller speaks.
         let code = unsafe {
             (self.context.driver().functions.launch_kernel)(
                 function,
-                blocks as u32,
+                blocks,
                 1,
                 1,
                 THREADS,

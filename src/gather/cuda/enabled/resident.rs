@@ -7,7 +7,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use super::context::Stream;
 use super::device::CudaDevice;
 use super::driver::out_of_memory;
-use super::kernel::{Batch, Source};
+use super::kernel::{Batch, KernelRow, NarrowRow, Source, WideRow};
 use super::memory::DeviceBuffer;
 use super::numbers::Numbers;
 use super::upload::Upload;
@@ -65,30 +65,20 @@ impl ResidentRows {
         let source = Source {
             items: at(layout.items),
             types: at(layout.types),
-            starts: at(layout.starts),
-            lengths: at(layout.lengths),
-            item_ids: at(layout.item_ids),
-            is_order: at(layout.is_order),
+            rows: at(layout.rows),
             // Rows are slices in memory.
-            rows: rows as i64,
+            count: rows as i64,
         };
         let mut upload = Upload::new(context)?;
-        let (mut row, mut action) = (0u64, 0u64);
-        let item = size_of::<I>() as u64;
-        for part in parts {
-            upload.copy(source.items + action * item, part.items, |value| value)?;
-            upload.copy(source.types + action, part.types, |value| value)?;
-            upload.copy(source.starts + row * 8, part.starts, |start| start + action as i64)?;
-            upload.copy(source.lengths + row * 4, part.lengths, |value| value)?;
-            upload.copy(source.item_ids + row * item, part.item_ids, |value| value)?;
-            upload.copy(source.is_order + row, part.is_order, |value| value)?;
-            row += part.starts.len() as u64;
-            action += part.items.len() as u64;
-        }
         // The kernel reads types in words; what is behind the last one in its word is never used, but it is read.
-        let behind = (layout.starts - layout.types - actions as u64).min(size_of::<u32>() as u64) as usize;
-        upload.copy(source.types + action, &[0u8; size_of::<u32>()][..behind], |value| value)?;
-        upload.finish()?;
+        let last_word = source.types + actions.saturating_sub(1) as u64 / 4 * 4;
+        upload.copy(last_word, &[0u32])?;
+        upload.wait()?;
+        match I::DTYPE {
+            ItemDtype::I32 => upload_parts::<I, NarrowRow>(&mut upload, &source, parts)?,
+            ItemDtype::I64 => upload_parts::<I, WideRow>(&mut upload, &source, parts)?,
+        }
+        upload.wait()?;
         Ok(Self {
             history,
             item_dtype: I::DTYPE,
@@ -103,7 +93,7 @@ impl ResidentRows {
     #[must_use]
     pub fn len(&self) -> usize {
         // It was a length when it was uploaded.
-        self.source.rows as usize
+        self.source.count as usize
     }
 
     /// Whether there are none.
@@ -158,6 +148,7 @@ impl ResidentRows {
             // A slice's length, or one that the caller says memory has.
             count: count as i64,
             history: batch.history as i64,
+            tile: 0,
             items: batch.items.unwrap_or_default(),
             types: batch.types.unwrap_or_default(),
             item_ids: batch.item_ids.unwrap_or_default(),
@@ -190,9 +181,9 @@ impl ResidentRows {
         let wrong = |what, problem: String| Err(Error::Arrays { what, problem });
         match rows {
             RowNumbers::Host(numbers) => {
-                let outside = |&&number: &&i64| !(0..self.source.rows).contains(&number);
+                let outside = |&&number: &&i64| !(0..self.source.count).contains(&number);
                 if let Some(number) = numbers.iter().find(outside) {
-                    return wrong("rows", format!("there is no row {number}: {} rows", self.source.rows));
+                    return wrong("rows", format!("there is no row {number}: {} rows", self.source.count));
                 }
             }
             RowNumbers::Device { address, count } => {
@@ -237,6 +228,27 @@ impl Drop for Held {
         // Whether it has failed is of no interest any more.
         let _ = self.device.context().synchronize();
     }
+}
+
+/// Brings shards to where the source says, one after the other.
+fn upload_parts<I: ItemId, R: KernelRow>(
+    upload: &mut Upload,
+    source: &Source,
+    parts: &[JaggedArrays<'_, I>],
+) -> Result<()> {
+    let (mut rows, mut actions) = (0, 0);
+    for part in parts {
+        upload.copy(source.items + (actions * size_of::<I>()) as u64, part.items)?;
+        upload.copy(source.types + actions as u64, part.types)?;
+        let row = |place: usize| {
+            let (start, length) = (part.starts[place] + actions as i64, part.lengths[place]);
+            R::new(start, length, part.is_order[place] != 0, part.item_ids[place].into())
+        };
+        upload.make(source.rows + (rows * size_of::<R>()) as u64, part.starts.len(), row)?;
+        rows += part.starts.len();
+        actions += part.items.len();
+    }
+    Ok(())
 }
 
 /// Whether each item is one of 32 bits.

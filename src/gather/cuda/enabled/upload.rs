@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use rayon::slice::ParallelSliceMut;
 
 use super::context::{Context, Stream};
 use super::memory::{PinnedBuffer, copy_to_device};
@@ -33,33 +33,50 @@ impl Upload {
         Ok(Self { halves: [half()?, half()?] })
     }
 
-    /// Copies values to an address of the buffer that is being filled, each as `change` makes it.
-    pub(super) fn copy<T: Pod + Send + Sync>(
+    /// Copies values to an address of the buffer that is being filled.
+    pub(super) fn copy<T: Pod + Send + Sync>(&mut self, address: u64, values: &[T]) -> Result<()> {
+        self.parts(address, values.len(), |start, target| {
+            target.copy_from_slice(&values[start..start + target.len()]);
+        })
+    }
+
+    /// As many values as `count`, each made from its place.
+    pub(super) fn make<T: Pod + Send + Sync>(
         &mut self,
         address: u64,
-        values: &[T],
-        change: impl Fn(T) -> T + Sync,
+        count: usize,
+        value: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
-        let mut address = address;
-        for values in values.chunks(HALF_BYTES / size_of::<T>()) {
+        self.parts(address, count, |start, target| {
+            target.iter_mut().enumerate().for_each(|(place, target)| *target = value(start + place));
+        })
+    }
+
+    /// Fills pinned memory in parallel, by parts that begin at a place, and submits it.
+    fn parts<T: Pod + Send + Sync>(
+        &mut self,
+        address: u64,
+        count: usize,
+        fill: impl Fn(usize, &mut [T]) + Sync,
+    ) -> Result<()> {
+        let (most, piece) = (HALF_BYTES / size_of::<T>(), PIECE_BYTES / size_of::<T>());
+        for first in (0..count).step_by(most) {
             self.halves.swap(0, 1);
             let [half, _] = &mut self.halves;
             half.stream.synchronize("uploading rows")?;
-            let staged = &mut half.buffer.bytes_mut()[..size_of_val(values)];
-            let pieces = PIECE_BYTES / size_of::<T>();
-            let targets = bytemuck::cast_slice_mut::<u8, T>(staged).par_chunks_mut(pieces);
-            targets.zip(values.par_chunks(pieces)).for_each(|(target, source)| {
-                target.iter_mut().zip(source).for_each(|(target, &value)| *target = change(value));
-            });
+            let staged = &mut half.buffer.bytes_mut()[..(count - first).min(most) * size_of::<T>()];
+            let pieces = bytemuck::cast_slice_mut::<u8, T>(staged).par_chunks_mut(piece);
+            pieces.enumerate().for_each(|(place, target)| fill(first + place * piece, target));
+            let address = address + (first * size_of::<T>()) as u64;
             // SAFETY: the layout has room for the column at its address, and this half is left alone until its stream has
             // been waited for.
             unsafe { copy_to_device(&half.stream, address, staged) }?;
-            address += staged.len() as u64;
         }
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<()> {
+    /// Waits until all is there.
+    pub(super) fn wait(&self) -> Result<()> {
         self.halves.iter().try_for_each(|half| half.stream.synchronize("uploading rows"))
     }
 }
