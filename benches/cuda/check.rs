@@ -17,8 +17,8 @@ use super::jagged::Jagged;
 use super::pieces::{padded, pieces};
 
 /// Checks every combination of dtypes, many K, starts and rows of any alignment, batches that follow each other, batches larger
-/// than what the device works on at once, and a device that is behind the host. Says what it did. `small` leaves out what takes
-/// a sanitizer minutes.
+/// than what the device works on at once, and a device that is behind the host. Says what it did. `small` leaves out or makes smaller what
+/// takes a sanitizer minutes.
 ///
 /// # Errors
 /// Says what differs.
@@ -33,9 +33,9 @@ pub(crate) fn check(device: &CudaDevice, small: bool) -> Result<String> {
         check_from_host_to_host::<i64>(&mut random, device, history)?;
     }
     let mut said = "checked: random rows are the processor's, to the byte\n".to_owned();
-    more_rows_than_warps(device, &stream)?;
-    said.push_str("checked: more rows than warps in the grid\n");
-    behind_the_host(device)?;
+    more_rows_than_run_at_once(device, &stream, if small { 20_000 } else { 300_000 })?;
+    said.push_str("checked: more rows than run at once\n");
+    behind_the_host(device, if small { 1 << 20 } else { 64 << 20 })?;
     said.push_str("checked: a busy device, two streams, rows dropped before their batches are done\n");
     if !small {
         said.push_str(&beyond_32_bits(device, &stream)?);
@@ -91,26 +91,25 @@ fn check_dtypes(jagged: &Jagged, resident: &ResidentRows, stream: &Stream) -> Re
     Ok(())
 }
 
-/// A warp goes on with a row further down once all of them have one.
-fn more_rows_than_warps(device: &CudaDevice, stream: &Stream) -> Result<()> {
+/// Blocks begin when others have come to their end.
+fn more_rows_than_run_at_once(device: &CudaDevice, stream: &Stream, rows: usize) -> Result<()> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
     let jagged = Jagged::random(&mut random, 1000, 20);
     let resident = upload::<i32>(device, &jagged)?;
     let batch = BatchColumns::new(ItemDtype::I32, 20);
-    let target = Target::new(device.context(), &jagged, &numbers(&mut random, &jagged, 300_000), batch)?;
+    let target = Target::new(device.context(), &jagged, &numbers(&mut random, &jagged, rows), batch)?;
     target.gather(&resident, stream)?;
     target.check(stream)
 }
 
-/// The device is kept busy, so that everything is submitted long before it is done: more batches than row numbers are kept
+/// The device is kept busy by copies of so many bytes, so that everything is submitted long before it is done: more batches than row numbers are kept
 /// apart for, on two streams, and the rows are dropped with all of them under way.
-fn behind_the_host(device: &CudaDevice) -> Result<()> {
-    const BUSY_BYTES: usize = 64 << 20;
+fn behind_the_host(device: &CudaDevice, busy_bytes: usize) -> Result<()> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
     let jagged = Jagged::random(&mut random, 2000, 200);
     let resident = upload::<i32>(device, &jagged)?;
     let streams = [Stream::new(device.context())?, Stream::new(device.context())?];
-    let busy = [DeviceBuffer::new(device.context(), BUSY_BYTES)?, DeviceBuffer::new(device.context(), BUSY_BYTES)?];
+    let busy = [DeviceBuffer::new(device.context(), busy_bytes)?, DeviceBuffer::new(device.context(), busy_bytes)?];
     let mut targets = Vec::new();
     for batch in 0..150 {
         // Now and then so many that their numbers are copied.
@@ -122,7 +121,7 @@ fn behind_the_host(device: &CudaDevice) -> Result<()> {
         let stream = &streams[place % 2];
         for _ in 0..4 {
             // SAFETY: both buffers are so long, what they hold does not matter, and they outlive the waits below.
-            unsafe { copy_on_device(stream, busy[0].address(), busy[1].address(), BUSY_BYTES) }?;
+            unsafe { copy_on_device(stream, busy[0].address(), busy[1].address(), busy_bytes) }?;
         }
         target.gather(&resident, stream)?;
     }

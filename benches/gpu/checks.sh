@@ -94,7 +94,7 @@ step variants 75 40 python3 "$kit/variants.py" "$kit"/kernels/*.fatbin "$kit/ker
 step loader 150 6 python3 -m pytest -q -p no:cacheprovider --rootdir "$kit/python/tests" "$kit/python/tests/test_gpu.py"
 time_for 60 train && step train 60 6 bash -c 'train --baseline'
 time_for 100 bench && step bench 100 60 cuda-bench
-time_for 60 loader-speed && step loader-speed 60 20 python3 "$kit/loader_gpu.py" --rows 300000
+time_for 60 loader-speed && step loader-speed 60 20 python3 "$kit/benches/loader_gpu.py" --rows 300000
 time_for 40 resume && step resume 60 3 bash -c stop_and_resume
 sanitizer="$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)"
 if [[ -n "$sanitizer" ]]; then

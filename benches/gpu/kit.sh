@@ -36,8 +36,9 @@ for variant in "1 8" "4 4"; do
         kernels/gather_pad.cu -o "$kit/kernels/packs_${packs}_blocks_$blocks.fatbin"
 done
 
-cp benches/gpu/checks.sh benches/gpu/variants.py benches/loader_gpu.py "$kit"
-mkdir -p "$kit/python/tests" "$kit/python/examples"
+cp benches/gpu/checks.sh benches/gpu/variants.py "$kit"
+mkdir -p "$kit/python/tests" "$kit/python/examples" "$kit/benches"
+cp benches/loader_gpu.py "$kit/benches"
 cp python/tests/conftest.py python/tests/test_gpu.py "$kit/python/tests"
 cp python/examples/*.py "$kit/python/examples"
 tar -C "$target" -czf "$target/gpu-kit.tar.gz" gpu-kit

@@ -1,0 +1,417 @@
+//! Objects of JSON as rows of columns, in one pass: wanted values are copied as text, all else is passed.
+//!
+//! A column is a tree: text below objects and lists. An absent key is null, and so is a null. Which key is a column is looked up once
+//! for each place in an object, as most objects have the same keys in the same order.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListArray, NullBufferBuilder, RecordBatch, RecordBatchOptions, StringArray, StructArray};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::error::quoted;
+use crate::read::scan::{DEEPEST, NotJson, Quoted, Scan};
+use crate::read::{Column, Shape};
+
+/// Rows that are being read.
+pub(super) struct Rows<'a> {
+    top: Node<'a>,
+    count: usize,
+}
+
+/// Why an object is no row.
+pub(super) enum Fault {
+    NotJson,
+    /// What is wrong with it is this.
+    Wrong(String),
+}
+
+impl From<NotJson> for Fault {
+    fn from(NotJson: NotJson) -> Self {
+        Self::NotJson
+    }
+}
+
+/// An object's columns.
+struct Node<'a> {
+    fields: Vec<Values<'a>>,
+    /// What the keys of the last object were, by their places in it.
+    keys: Vec<(Box<str>, Key)>,
+    /// Its objects so far.
+    count: usize,
+    nulls: NullBufferBuilder,
+}
+
+/// What a key is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// The column at a place.
+    Column(usize),
+    /// The column at a place, but for case.
+    OtherCase(usize),
+    Unwanted,
+}
+
+/// The values of a column.
+struct Values<'a> {
+    column: &'a Column,
+    /// Where each list ends, where they are lists.
+    lists: Option<Lists>,
+    kind: Kind<'a>,
+    /// The objects that have one, from the first on.
+    count: usize,
+}
+
+enum Kind<'a> {
+    Text(Texts),
+    Object(Node<'a>),
+}
+
+/// Texts, one after the other.
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Ends,
+}
+
+struct Lists {
+    ends: Ends,
+}
+
+/// Where variable things end in what is below them.
+struct Ends {
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+/// Keys of which it is remembered what they are.
+const KEYS_KNOWN: usize = 256;
+
+impl<'a> Rows<'a> {
+    /// Rows of some columns, about as many as `count`.
+    pub(super) fn new(columns: &'a [Column], count: usize) -> Self {
+        Self { top: Node::new(columns, count), count: 0 }
+    }
+
+    /// Reads an object, and nothing where a text is blank. Gives the columns that it has, each as a bit, the first as the lowest; there
+    /// are bits for 64.
+    pub(super) fn read(&mut self, object: &str) -> Result<Option<u64>, Fault> {
+        let mut scan = Scan::new(object);
+        if scan.is_at_end() {
+            return Ok(None);
+        }
+        scan.pass(b'{')?;
+        let seen = self.top.read(&mut scan)?;
+        self.count += 1;
+        if scan.is_at_end() { Ok(Some(seen)) } else { Err(Fault::NotJson) }
+    }
+
+    /// The rows, or `None` where there are none.
+    pub(super) fn finish(self, schema: SchemaRef) -> Result<Option<RecordBatch>, ArrowError> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let columns = self.top.fields.into_iter().map(Values::finish).collect::<Result<Vec<ArrayRef>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.count));
+        RecordBatch::try_new_with_options(schema, columns, &options).map(Some)
+    }
+}
+
+impl<'a> Node<'a> {
+    fn new(columns: &'a [Column], count: usize) -> Self {
+        let fields = columns.iter().map(|column| Values::new(column, count)).collect();
+        Self { fields, keys: Vec::new(), count: 0, nulls: NullBufferBuilder::new(count) }
+    }
+
+    /// Reads what is behind the bracket that opens an object.
+    fn read(&mut self, scan: &mut Scan<'_>) -> Result<u64, Fault> {
+        self.count += 1;
+        self.nulls.append_non_null();
+        let (mut number, mut seen) = (0, 0);
+        // Mostly empty, and then nothing is allocated.
+        let mut in_other_case = Vec::new();
+        while scan.goes_on(number == 0, b'}')? {
+            let key = scan.key()?;
+            match self.known(number, key)? {
+                Key::Unwanted => scan.value().map(drop)?,
+                Key::OtherCase(place) => {
+                    in_other_case.push(place);
+                    scan.value()?;
+                }
+                Key::Column(place) => {
+                    let Some(values) = self.fields.get_mut(place) else { return Err(Fault::NotJson) };
+                    if values.count == self.count {
+                        let name = &values.column.name;
+                        return Err(Fault::Wrong(format!("the key `{name}` twice in one object")));
+                    }
+                    values.read(scan)?;
+                    seen |= 1u64.checked_shl(place as u32).unwrap_or(0);
+                }
+            }
+            number += 1;
+        }
+        for place in in_other_case {
+            let Some(values) = self.fields.get(place) else { continue };
+            // Beside a key that is spelled as it is wanted, those of another case are other keys.
+            if values.count < self.count || values.column.name != values.column.wanted {
+                return Err(Fault::Wrong("a key in another case than those before it".to_owned()));
+            }
+        }
+        for values in &mut self.fields {
+            if values.count < self.count {
+                values.null();
+            }
+        }
+        Ok(seen)
+    }
+
+    /// What the key at a place in an object is.
+    #[inline]
+    fn known(&mut self, number: usize, key: Quoted<'_>) -> Result<Key, NotJson> {
+        match self.keys.get(number) {
+            Some((known, what)) if **known == *key.raw => Ok(*what),
+            _ => self.find(number, key),
+        }
+    }
+
+    fn find(&mut self, number: usize, key: Quoted<'_>) -> Result<Key, NotJson> {
+        let name = key.text().ok_or(NotJson)?;
+        let place_of = |is: &dyn Fn(&str) -> bool| self.fields.iter().position(|values| is(&values.column.name));
+        let exact = place_of(&|column| *column == *name).map(Key::Column);
+        let other_case = || place_of(&|column| column.eq_ignore_ascii_case(&name)).map(Key::OtherCase);
+        let what = exact.or_else(other_case).unwrap_or(Key::Unwanted);
+        let known = (key.raw.into(), what);
+        match self.keys.get_mut(number) {
+            Some(there) => *there = known,
+            None if number == self.keys.len() && number < KEYS_KNOWN => self.keys.push(known),
+            None => {}
+        }
+        Ok(what)
+    }
+
+    fn null(&mut self) {
+        self.count += 1;
+        self.nulls.append_null();
+        self.fields.iter_mut().for_each(Values::null);
+    }
+}
+
+impl<'a> Values<'a> {
+    fn new(column: &'a Column, count: usize) -> Self {
+        let lists = (column.shape == Shape::Many).then(|| Lists { ends: Ends::new(count) });
+        let kind = if column.fields.is_empty() {
+            Kind::Text(Texts { bytes: Vec::with_capacity(count * TEXT_BYTES), ends: Ends::new(count) })
+        } else {
+            Kind::Object(Node::new(&column.fields, count))
+        };
+        Self { column, lists, kind, count: 0 }
+    }
+
+    /// Reads the value of an object.
+    #[inline]
+    fn read(&mut self, scan: &mut Scan<'_>) -> Result<(), Fault> {
+        self.count += 1;
+        let Some(lists) = &mut self.lists else { return self.kind.read(scan, self.column) };
+        match scan.peek() {
+            Some(b'[') => {
+                scan.pass(b'[')?;
+                let mut is_first = true;
+                while scan.goes_on(is_first, b']')? {
+                    self.kind.read(scan, self.column)?;
+                    is_first = false;
+                }
+                lists.ends.push(self.kind.len())?;
+            }
+            Some(b'n') => {
+                scan.literal()?;
+                lists.ends.null();
+            }
+            _ => return Err(wrong(self.column, "a list", scan)),
+        }
+        Ok(())
+    }
+
+    /// An object has none.
+    fn null(&mut self) {
+        self.count += 1;
+        match &mut self.lists {
+            Some(lists) => lists.ends.null(),
+            None => self.kind.null(),
+        }
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let values = self.kind.finish()?;
+        let Some(Lists { ends }) = self.lists else { return Ok(values) };
+        let (offsets, nulls) = ends.finish();
+        let element = Field::new_list_field(values.data_type().clone(), true);
+        Ok(Arc::new(ListArray::try_new(Arc::new(element), offsets, values, nulls)?))
+    }
+}
+
+impl Kind<'_> {
+    #[inline]
+    fn read(&mut self, scan: &mut Scan<'_>, column: &Column) -> Result<(), Fault> {
+        let Some(byte) = scan.peek() else { return Err(Fault::NotJson) };
+        match (self, byte) {
+            (Self::Text(texts), b'"') => {
+                scan.pass(b'"')?;
+                let text = scan.string()?.text().ok_or_else(|| half_a_pair(column))?;
+                texts.push(&text)
+            }
+            (Self::Text(texts), b'n') => {
+                scan.literal()?;
+                texts.ends.null();
+                Ok(())
+            }
+            (Self::Text(_), b'{' | b'[') => Err(wrong(column, "one value", scan)),
+            (Self::Text(texts), _) => texts.push(scan.literal()?),
+            (Self::Object(node), b'{') => {
+                scan.pass(b'{')?;
+                node.read(scan).map(drop).map_err(|fault| below(column, fault))
+            }
+            (Self::Object(node), b'n') => {
+                scan.literal()?;
+                node.null();
+                Ok(())
+            }
+            (Self::Object(_), _) => Err(wrong(column, "an object", scan)),
+        }
+    }
+
+    fn null(&mut self) {
+        match self {
+            Self::Text(texts) => texts.ends.null(),
+            Self::Object(node) => node.null(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(texts) => texts.ends.len(),
+            Self::Object(node) => node.count,
+        }
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        Ok(match self {
+            Self::Text(Texts { bytes, ends }) => {
+                let (offsets, nulls) = ends.finish();
+                Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls)?)
+            }
+            Self::Object(mut node) => {
+                let fields = node.fields.iter().map(|values| values.column.field()).collect();
+                let columns = node.fields.into_iter().map(Values::finish).collect::<Result<Vec<ArrayRef>, _>>()?;
+                Arc::new(StructArray::try_new(fields, columns, node.nulls.finish())?)
+            }
+        })
+    }
+}
+
+/// Bytes of a value, about.
+const TEXT_BYTES: usize = 12;
+
+impl Texts {
+    #[inline]
+    fn push(&mut self, text: &str) -> Result<(), Fault> {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len())
+    }
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Ends {
+    fn new(count: usize) -> Self {
+        let mut offsets = Vec::with_capacity(count + 1);
+        offsets.push(0);
+        Self { offsets, nulls: NullBufferBuilder::new(count) }
+    }
+
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    #[inline]
+    fn push(&mut self, end: usize) -> Result<(), Fault> {
+        let too_much = || Fault::Wrong("more text than fits one batch".to_owned());
+        self.offsets.push(i32::try_from(end).map_err(|_| too_much())?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    #[inline]
+    fn null(&mut self) {
+        self.offsets.push(self.offsets.last().copied().unwrap_or(0));
+        self.nulls.append_null();
+    }
+
+    fn finish(mut self) -> (OffsetBuffer<i32>, Option<arrow::buffer::NullBuffer>) {
+        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), self.nulls.finish())
+    }
+}
+
+impl Column {
+    /// The type as which the column is read: text, whatever it holds.
+    pub(super) fn field(&self) -> Field {
+        let data_type = if self.fields.is_empty() {
+            DataType::Utf8
+        } else {
+            DataType::Struct(self.fields.iter().map(Self::field).collect())
+        };
+        let data_type = if self.shape == Shape::Many { DataType::new_list(data_type, true) } else { data_type };
+        Field::new(&self.name, data_type, true)
+    }
+}
+
+/// A value that is something else than its column has.
+fn wrong(column: &Column, expected: &str, scan: &mut Scan<'_>) -> Fault {
+    let Ok(value) = scan.value() else { return Fault::NotJson };
+    let value = spaced(value);
+    let is_no_number = matches!(value.as_str(), "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\"");
+    let advice = if is_no_number { "; write null where there is none" } else { "" };
+    Fault::Wrong(format!("column `{}`: expected {expected}, found: {}{advice}", column.name, quoted(&value)))
+}
+
+fn half_a_pair(column: &Column) -> Fault {
+    Fault::Wrong(format!("column `{}`: half a surrogate pair in a text", column.name))
+}
+
+/// A fault of a column below another one is told with the path to it.
+fn below(column: &Column, fault: Fault) -> Fault {
+    match fault {
+        Fault::Wrong(problem) => Fault::Wrong(match problem.strip_prefix("column `") {
+            Some(rest) => format!("column `{}.{rest}", column.name),
+            None => problem,
+        }),
+        Fault::NotJson => fault,
+    }
+}
+
+/// JSON with a space behind each colon and comma, and no other.
+fn spaced(value: &str) -> String {
+    let (mut text, mut is_string, mut is_escaped) = (String::with_capacity(value.len()), false, false);
+    for character in value.chars() {
+        if is_string || !character.is_ascii_whitespace() {
+            text.push(character);
+        }
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = is_string,
+            '"' => is_string = !is_string,
+            ':' | ',' if !is_string => text.push(' '),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Whether lists and objects are nested too deep in a text that is JSON.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    text.len() > DEEPEST && crate::read::objects::depth(text.as_bytes()) > DEEPEST
+}

@@ -1,0 +1,275 @@
+//! The tokens of JSON, as RFC 8259 has them: found, checked, and passed. Nothing is lenient here, and nothing is built.
+//!
+//! What is accepted is what `serde_json` accepts: numbers of any size, any keys, and in strings any escape that is well formed. Half a
+//! surrogate pair is none in a string that is wanted, and is let through in one that nobody reads.
+
+use std::borrow::Cow;
+
+/// A place in a text that is JSON, or is found not to be.
+pub(super) struct Scan<'t> {
+    text: &'t str,
+    place: usize,
+    /// The brackets that are open in a value that is passed: whether each is an object's.
+    open: Vec<bool>,
+}
+
+/// What is between the quotes of a string.
+#[derive(Clone, Copy)]
+pub(super) struct Quoted<'t> {
+    pub(super) raw: &'t str,
+    has_escapes: bool,
+}
+
+/// The text is not JSON; where and why is found out elsewhere, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotJson;
+
+/// The deepest nesting of lists and objects.
+pub(super) const DEEPEST: usize = 4096;
+
+impl<'t> Scan<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, place: 0, open: Vec::new() }
+    }
+
+    /// The next byte that is no white space, which it stays before; `None` at the end.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.place) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.place += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    /// Passes a byte, which has to come next but for white space.
+    #[inline]
+    pub(super) fn pass(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.peek() == Some(byte) {
+            self.place += 1;
+            Ok(())
+        } else {
+            Err(NotJson)
+        }
+    }
+
+    /// Passes the byte that stands behind a key, a value or a bracket that opens.
+    #[inline]
+    fn pass_if(&mut self, byte: u8) -> bool {
+        let is = self.peek() == Some(byte);
+        self.place += usize::from(is);
+        is
+    }
+
+    /// Whether the object, or list, that ends with `close` has another element; passes the comma before it or what closes it.
+    #[inline]
+    pub(super) fn goes_on(&mut self, is_first: bool, close: u8) -> Result<bool, NotJson> {
+        if self.pass_if(close) {
+            return Ok(false);
+        }
+        if !is_first {
+            self.pass(b',')?;
+        }
+        Ok(true)
+    }
+
+    /// Passes a key and the colon behind it.
+    #[inline]
+    pub(super) fn key(&mut self) -> Result<Quoted<'t>, NotJson> {
+        self.pass(b'"')?;
+        let key = self.string()?;
+        self.pass(b':')?;
+        Ok(key)
+    }
+
+    /// Passes what is left of a string whose first quote has been passed.
+    #[inline]
+    pub(super) fn string(&mut self) -> Result<Quoted<'t>, NotJson> {
+        let (bytes, start) = (self.text.as_bytes(), self.place);
+        let (mut place, mut has_escapes) = (start, false);
+        loop {
+            place = plain_end(bytes, place);
+            match bytes.get(place) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    place = escape_end(bytes, place).ok_or(NotJson)?;
+                }
+                _ => return Err(NotJson),
+            }
+        }
+        self.place = place + 1;
+        Ok(Quoted { raw: self.text.get(start..place).ok_or(NotJson)?, has_escapes })
+    }
+
+    /// Passes a number, a bool or null, and gives it as it is written.
+    #[inline]
+    pub(super) fn literal(&mut self) -> Result<&'t str, NotJson> {
+        let start = self.place;
+        let rest = self.text.as_bytes().get(start..).ok_or(NotJson)?;
+        let length = match rest.first() {
+            Some(b'-' | b'0'..=b'9') => number_length(rest).ok_or(NotJson)?,
+            _ => ["true", "false", "null"].iter().find(|word| rest.starts_with(word.as_bytes())).ok_or(NotJson)?.len(),
+        };
+        self.place += length;
+        self.text.get(start..self.place).ok_or(NotJson)
+    }
+
+    /// Passes any value and gives it as it is written.
+    pub(super) fn value(&mut self) -> Result<&'t str, NotJson> {
+        self.peek();
+        let start = self.place;
+        self.open.clear();
+        loop {
+            // A value stands here.
+            match self.peek() {
+                Some(b'"') => {
+                    self.place += 1;
+                    self.string()?;
+                }
+                Some(byte @ (b'{' | b'[')) => {
+                    self.place += 1;
+                    self.open.push(byte == b'{');
+                    if self.open.len() > DEEPEST {
+                        return Err(NotJson);
+                    }
+                    if self.element(true)? {
+                        continue;
+                    }
+                }
+                _ => self.literal().map(drop)?,
+            }
+            // A value has ended, and perhaps those around it.
+            loop {
+                if self.open.is_empty() {
+                    return self.text.get(start..self.place).ok_or(NotJson);
+                }
+                if self.element(false)? {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Goes to the next element of the innermost bracket that is open, or closes it.
+    fn element(&mut self, is_first: bool) -> Result<bool, NotJson> {
+        let is_object = self.open.last() == Some(&true);
+        let goes_on = self.goes_on(is_first, if is_object { b'}' } else { b']' })?;
+        if !goes_on {
+            self.open.pop();
+        } else if is_object {
+            self.key()?.text().ok_or(NotJson)?;
+        }
+        Ok(goes_on)
+    }
+
+    /// Whether all has been passed but for white space.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.peek().is_none()
+    }
+}
+
+impl<'t> Quoted<'t> {
+    /// What it says; `None` where half a surrogate pair is in it.
+    #[inline]
+    pub(super) fn text(self) -> Option<Cow<'t, str>> {
+        if self.has_escapes { unescaped(self.raw).map(Cow::Owned) } else { Some(Cow::Borrowed(self.raw)) }
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The first byte from `place` on that ends a string, begins an escape, or must not be in one.
+#[inline]
+fn plain_end(bytes: &[u8], mut place: usize) -> usize {
+    // Eight bytes at a time: of those that are marked the lowest is right, and the ones above it may be wrong.
+    let less = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
+    while let Some(&word) = bytes.get(place..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(word);
+        let (quotes, escapes) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        let marked = (less(quotes, 1) | less(escapes, 1) | less(word, b' ')) & HIGH_BITS;
+        if marked != 0 {
+            return place + (marked.trailing_zeros() / 8) as usize;
+        }
+        place += 8;
+    }
+    while bytes.get(place).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | ..b' ')) {
+        place += 1;
+    }
+    place
+}
+
+/// The end of the escape that begins at a place.
+fn escape_end(bytes: &[u8], place: usize) -> Option<usize> {
+    match bytes.get(place + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(place + 2),
+        b'u' => bytes.get(place + 2..place + 6)?.iter().all(u8::is_ascii_hexdigit).then_some(place + 6),
+        _ => None,
+    }
+}
+
+/// The length of the number at the start of a text.
+#[inline]
+fn number_length(text: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let mut place = from;
+        while text.get(place).is_some_and(u8::is_ascii_digit) {
+            place += 1;
+        }
+        (place > from).then_some(place)
+    };
+    let start = usize::from(text.first() == Some(&b'-'));
+    let mut end = digits(start)?;
+    if end > start + 1 && text.get(start) == Some(&b'0') {
+        return None;
+    }
+    if text.get(end) == Some(&b'.') {
+        end = digits(end + 1)?;
+    }
+    if matches!(text.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
+        end = digits(end + 1 + sign)?;
+    }
+    Some(end)
+}
+
+/// A string without its escapes.
+fn unescaped(raw: &str) -> Option<String> {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let (kind, behind) = escape.split_at_checked(1)?;
+        rest = behind;
+        text.push(match kind {
+            "b" => '\u{8}',
+            "f" => '\u{c}',
+            "n" => '\n',
+            "r" => '\r',
+            "t" => '\t',
+            "u" => {
+                let (first, behind) = unit(rest)?;
+                rest = behind;
+                let mut units = vec![first];
+                if (0xD800..0xDC00).contains(&first) {
+                    let (second, behind) = unit(rest.strip_prefix("\\u")?)?;
+                    rest = behind;
+                    units.push(second);
+                }
+                char::decode_utf16(units).next()?.ok()?
+            }
+            other => other.chars().next()?,
+        });
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// The four digits of a `\u` escape, and what is behind them.
+fn unit(text: &str) -> Option<(u16, &str)> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    Some((u16::from_str_radix(digits, 16).ok()?, rest))
+}
