@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::json::ReaderBuilder;
+use arrow::datatypes::{Schema, SchemaRef};
 
-use crate::error::{Error, Invariant, Result, quoted};
+use crate::error::{Error, Invariant, Result};
 use crate::read::ahead::work_ahead;
 use crate::read::blocks::{Block, Blocks};
 use crate::read::discover::DataFile;
 use crate::read::mend::{Edit, blank_unwanted, edited, mended};
-use crate::read::object::{Places, check, read_keys};
-use crate::read::objects::Piece;
+use crate::read::object::read_keys;
+use crate::read::objects::{Piece, depth};
+use crate::read::rows::{Fault, Rows};
+use crate::read::scan::DEEPEST;
 use crate::read::shapes::{are_known, note};
-use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Shape, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 
 /// Bytes of text decoded at a time, where no fewer rows are asked for.
@@ -26,21 +26,15 @@ const BLOCK: usize = 4 << 20;
 /// What an object takes, about.
 const ROW_BYTES: usize = 256;
 
-/// The deepest nesting. A type error prints its value by recursion, which must not exhaust the stack.
-const DEEPEST: usize = 4096;
-
 const NOT_UTF8: &str = "not UTF-8";
-
-/// The longest problem text; what the decoder says may hold a whole line.
-const LONGEST_PROBLEM: usize = 300;
 
 /// A file of JSON objects.
 pub(super) struct JsonFile {
     file: DataFile,
     compression: Compression,
     columns: Vec<Column>,
-    /// Those of the list of items and beside it: an object with none of them shows nothing.
-    telling: Places,
+    /// Those of the list of items and beside it, as bits, the first column as the lowest: an object with none of them shows nothing.
+    telling: u64,
     schema: SchemaRef,
     /// Bytes of text decoded at a time.
     block: usize,
@@ -57,7 +51,7 @@ impl JsonFile {
         let is = |name: &str, column: &Column| name == column.wanted;
         let tells = |column: &Column| list.is_some_and(|list| is(list, column)) || flat().any(|flat| is(flat, column));
         let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
-        let telling = Places::of(telling.map(|(place, _)| place));
+        let telling = telling.fold(0, |bits, (place, _)| bits | 1u64.checked_shl(place as u32).unwrap_or(0));
         let has_faults = AtomicBool::new(false);
         let block = BLOCK.min(wanted.room.rows().saturating_mul(ROW_BYTES));
         Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, block, has_faults }
@@ -164,29 +158,23 @@ impl JsonFile {
         cut: impl FnOnce(&'t str) -> I,
         count: usize,
     ) -> Result<Option<Decoded>, String> {
-        let has_items = !self.telling.have_none_of(self.telling);
-        let mut bare = 0;
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_coerce_primitive(true).with_batch_size(count);
-        let mut decoder = builder.build_decoder().map_err(problem)?;
-        // Once for all objects, and not again for each key.
+        // Once for all objects, and not again for each value.
         let text = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
+        let mut rows = Rows::new(&self.columns, count);
+        let mut bare = 0;
         for object in cut(text) {
-            if object.len() > DEEPEST && depth(object.as_bytes()) > DEEPEST {
-                return Err(format!("nested more than {DEEPEST} deep"));
-            }
-            let before = decoder.len();
-            let taken = decoder.decode(object.as_bytes()).map_err(problem)?;
-            // The decoder would take several objects together, and some that are none.
-            let one = taken == object.len() && !decoder.has_partial_record() && decoder.len() <= before + 1;
-            if !one {
-                return Err("not one JSON object on one line".to_owned());
-            }
-            if decoder.len() > before {
-                let keys = check(object, &self.columns)?;
-                bare += u64::from(has_items && keys.have_none_of(self.telling));
+            match rows.read(object) {
+                Ok(Some(seen)) => bare += u64::from(self.telling != 0 && seen & self.telling == 0),
+                Ok(None) => {}
+                Err(Fault::Wrong(problem)) => return Err(problem),
+                Err(Fault::NotJson) if depth(object.as_bytes()) > DEEPEST => {
+                    return Err(format!("nested more than {DEEPEST} deep"));
+                }
+                Err(Fault::NotJson) => return Err("not one JSON object on one line".to_owned()),
             }
         }
-        Ok(decoder.flush().map_err(problem)?.map(|batch| (batch, bare)))
+        let batch = rows.finish(Arc::clone(&self.schema)).map_err(|error| error.to_string())?;
+        Ok(batch.map(|batch| (batch, bare)))
     }
 }
 
@@ -226,73 +214,5 @@ impl Part for JsonFile {
 }
 
 fn schema_of(columns: &[Column]) -> SchemaRef {
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
-}
-
-/// The type as which a column is decoded: text, whatever it holds.
-fn field(column: &Column) -> Field {
-    let data_type = if column.fields.is_empty() {
-        DataType::Utf8
-    } else {
-        DataType::Struct(column.fields.iter().map(field).collect())
-    };
-    let data_type = if column.shape == Shape::Many { DataType::new_list(data_type, true) } else { data_type };
-    Field::new(&column.name, data_type, true)
-}
-
-/// What the decoder said, in our words where it is one of its usual sayings.
-fn problem(error: ArrowError) -> String {
-    let mut text = match error {
-        ArrowError::JsonError(text) => text,
-        other => other.to_string(),
-    };
-    if let Some(wrong) = wrong_value(&text) {
-        return wrong;
-    }
-    if let Some((end, _)) = text.char_indices().nth(LONGEST_PROBLEM) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-/// What is wrong with a value that the decoder calls `whilst decoding field 'x': expected string got 1`.
-fn wrong_value(text: &str) -> Option<String> {
-    let mut column = Vec::new();
-    let mut rest = text;
-    while let Some((name, inner)) = rest.strip_prefix("whilst decoding field '").and_then(|rest| rest.split_once("': "))
-    {
-        column.push(name);
-        rest = inner;
-    }
-    let (expected, value) = rest.strip_prefix("expected ")?.split_once(" got ")?;
-    let expected = match expected {
-        "string" => "one value",
-        "[" => "a list",
-        "{" => "an object",
-        _ => return None,
-    };
-    let is_no_number = matches!(value, "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\"");
-    let advice = if is_no_number { "; write null where there is none" } else { "" };
-    (!column.is_empty())
-        .then(|| format!("column `{}`: expected {expected}, found: {}{advice}", column.join("."), quoted(value)))
-}
-
-/// How deep lists and objects are nested in a line.
-fn depth(line: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
-    for &byte in line {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_text,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
+    Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }

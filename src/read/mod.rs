@@ -24,6 +24,8 @@ mod parquet;
 mod path_days;
 mod records;
 mod room;
+mod rows;
+mod scan;
 mod shapes;
 mod stamp;
 mod stream;

@@ -36,6 +36,25 @@ impl Piece {
 /// What stands before a column in a problem.
 const COLUMN: &str = ", column ";
 
+/// How deep lists and objects are nested in a line.
+pub(super) fn depth(line: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for &byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// The end of the object that begins at `start`, behind the bracket that closes it; `None` where the text ends before.
 pub(super) fn object_end(text: &[u8], start: usize) -> Option<usize> {
     let (mut depth, mut place) = (0usize, start);

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::error::quoted;
-use crate::read::scan::{DEEPEST, NotJson, Quoted, Scan};
+use crate::read::scan::{NotJson, Quoted, Scan};
 use crate::read::{Column, Shape};
 
 /// Rows that are being read.
@@ -182,10 +182,10 @@ impl<'a> Node<'a> {
         let other_case = || place_of(&|column| column.eq_ignore_ascii_case(&name)).map(Key::OtherCase);
         let what = exact.or_else(other_case).unwrap_or(Key::Unwanted);
         let known = (key.raw.into(), what);
-        match self.keys.get_mut(number) {
-            Some(there) => *there = known,
-            None if number == self.keys.len() && number < KEYS_KNOWN => self.keys.push(known),
-            None => {}
+        if let Some(there) = self.keys.get_mut(number) {
+            *there = known;
+        } else if number == self.keys.len() && number < KEYS_KNOWN {
+            self.keys.push(known);
         }
         Ok(what)
     }
@@ -409,9 +409,4 @@ fn spaced(value: &str) -> String {
         }
     }
     text
-}
-
-/// Whether lists and objects are nested too deep in a text that is JSON.
-pub(super) fn is_too_deep(text: &str) -> bool {
-    text.len() > DEEPEST && crate::read::objects::depth(text.as_bytes()) > DEEPEST
 }

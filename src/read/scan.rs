@@ -1,7 +1,7 @@
 //! The tokens of JSON, as RFC 8259 has them: found, checked, and passed. Nothing is lenient here, and nothing is built.
 //!
 //! What is accepted is what `serde_json` accepts: numbers of any size, any keys, and in strings any escape that is well formed. Half a
-//! surrogate pair is none in a string that is wanted, and is let through in one that nobody reads.
+//! surrogate pair is no text: it is let through only in strings that nobody reads, keys of unwanted objects among them.
 
 use std::borrow::Cow;
 
@@ -160,7 +160,7 @@ impl<'t> Scan<'t> {
         if !goes_on {
             self.open.pop();
         } else if is_object {
-            self.key()?.text().ok_or(NotJson)?;
+            self.key()?;
         }
         Ok(goes_on)
     }
@@ -272,4 +272,88 @@ fn unescaped(raw: &str) -> Option<String> {
 fn unit(text: &str) -> Option<(u16, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;
     Some((u16::from_str_radix(digits, 16).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use serde::de::IgnoredAny;
+
+    use super::{NotJson, Scan};
+
+    const TEXTS: [&str; 8] = [
+        r#"{"a": 1, "b": [true, false, null, -0.5e+10, "x\u00e9\n"], "c": {"d": {}, "e": []}}"#,
+        r#"[[[1,2],[3]],{"k":"v"},"", "a string of some length, with a \" in it and a \\ too"]"#,
+        r#""\ud83d\ude00 and \u0041""#,
+        r#"  [ 1 , 2.0 , -3e5 , 0 , 10 , 1E-2 ]  "#,
+        r#"{"":{"":[{"":0}]}}"#,
+        r#""ünïcödé, 漢字, and a tab: \t""#,
+        "-12345678901234567890.12345e-300",
+        r#"{"a":"b","a":"c","long key that has more than eight bytes":"and a value of more than sixteen"}"#,
+    ];
+    const BYTES: &[u8] = b"{}[]\":,\\ \n\t\x01\x7f0123456789-+.eEtrufalsn/bcdDuxX";
+
+    fn accepted(text: &str) -> Result<(), NotJson> {
+        let mut scan = Scan::new(text);
+        scan.value()?;
+        if scan.is_at_end() { Ok(()) } else { Err(NotJson) }
+    }
+
+    /// What is accepted is what `serde_json` accepts, on texts that are JSON but for a few bytes.
+    #[test]
+    fn the_scan_accepts_what_serde_json_does() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        let (mut right, mut wrong) = (0, 0);
+        for _ in 0..200_000 {
+            let mut text = TEXTS[random.random_range(0..TEXTS.len())].as_bytes().to_vec();
+            for _ in 0..random.random_range(0..4) {
+                let (place, byte) = (random.random_range(0..text.len()), BYTES[random.random_range(0..BYTES.len())]);
+                match random.random_range(0..3) {
+                    0 => text[place] = byte,
+                    1 => text.insert(place, byte),
+                    _ => text.truncate(place.max(1)),
+                }
+            }
+            let Ok(text) = std::str::from_utf8(&text) else { continue };
+            let expected = serde_json::from_str::<IgnoredAny>(text).is_ok();
+            assert_eq!(accepted(text).is_ok(), expected, "{text}");
+            *(if expected { &mut right } else { &mut wrong }) += 1;
+        }
+        assert!(right > 40_000 && wrong > 40_000, "{right} and {wrong}");
+    }
+
+    /// A string that is wanted says what it says to `serde_json`, or is refused by both.
+    #[test]
+    fn texts_are_those_of_serde_json() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
+        let parts = [
+            "a",
+            "é",
+            "\\n",
+            "\\\\",
+            "\\\"",
+            "\\/",
+            "\\u0041",
+            "\\ud83d",
+            "\\ude00",
+            "\\u00e9",
+            "some plain text",
+            "漢",
+            "\\x",
+            "\\u12",
+        ];
+        let mut read = 0;
+        for _ in 0..50_000 {
+            let inner: String =
+                (0..random.random_range(0..6)).map(|_| parts[random.random_range(0..parts.len())]).collect();
+            let json = format!("\"{inner}\"");
+            let expected = serde_json::from_str::<String>(&json).ok();
+            let mut scan = Scan::new(&json);
+            let found = scan.pass(b'"').and_then(|()| scan.string()).ok().and_then(|string| string.text());
+            assert_eq!(found.as_deref(), expected.as_deref(), "{json}");
+            read += u32::from(expected.is_some());
+        }
+        assert!(read > 10_000, "{read}");
+    }
 }
