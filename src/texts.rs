@@ -10,8 +10,22 @@ use crate::zone::{Zone, parse_offset};
 /// instant of the next minute. Anything else is `None`.
 #[must_use]
 pub fn parse_time(text: &[u8]) -> Option<i64> {
-    let (date, rest) = text.split_at_checked(10)?;
-    let day = Day::parse(date)?;
+    parse_near(text, &mut LastDate::default())
+}
+
+/// The last date that was read, and its midnight: neighbouring times mostly share it.
+#[derive(Default)]
+pub(crate) struct LastDate {
+    text: [u8; 10],
+    midnight: i64,
+}
+
+/// As [`parse_time`], of a time that is read after others.
+pub(crate) fn parse_near(text: &[u8], last: &mut LastDate) -> Option<i64> {
+    let (date, rest) = text.split_first_chunk()?;
+    if *date != last.text {
+        *last = LastDate { midnight: Day::parse(date)?.midnight(), text: *date };
+    }
     let (clock, rest) = rest.split_at_checked(9)?;
     let &[b'T' | b't' | b' ', h0, h1, b':', m0, m1, b':', s0, s1] = clock else { return None };
     let (hour, minute, second) = (two_digits(h0, h1)?, two_digits(m0, m1)?, two_digits(s0, s1)?);
@@ -20,7 +34,7 @@ pub fn parse_time(text: &[u8]) -> Option<i64> {
     }
     let (fraction, zone) = fraction(rest)?;
     let clock = ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction;
-    Some(day.midnight() + clock - offset(zone)?)
+    Some(last.midnight + clock - offset(zone)?)
 }
 
 /// Whether a text that is a time says its zone.

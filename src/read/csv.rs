@@ -10,15 +10,15 @@ use crate::read::ahead::work_ahead;
 use crate::read::dialect::Dialect;
 use crate::read::discover::DataFile;
 use crate::read::layout::choose_flat;
-use crate::read::records::Records;
+use crate::read::records::{RecordBlock, Records};
 use crate::read::{Chunk, Part, PartFacts, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 
-/// Records in a batch.
-const RECORDS: usize = 1 << 16;
+/// Bytes of text that are worked on at a time, where no fewer records are asked for.
+const BLOCK: usize = 4 << 20;
 
-/// Bytes of text in a batch, about.
-const BLOCK: usize = 16 << 20;
+/// What a record takes, about.
+const RECORD_BYTES: usize = 64;
 
 /// A CSV file.
 pub(super) struct CsvFile {
@@ -77,23 +77,30 @@ impl CsvFile {
         let fields: Vec<Field> = columns.iter().map(|(_, name)| Field::new(name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let (file, width, nulls) = (file.clone(), header.len(), wanted.source.nulls.clone());
-        let most = RECORDS.min(wanted.room.rows());
+        let most = wanted.room.rows();
         Ok(Ok(Self { file, compression, dialect, has_header, width, places, nulls, most, schema }))
     }
 
+    /// Reads the records of a block.
+    fn read_block(&self, block: RecordBlock, visit: &Visitor<'_>) -> Result<()> {
+        let mut bytes = block.bytes;
+        let mut records = Records::of(&self.file, self.dialect.clone(), block);
+        while let Some(chunk) = self.next_chunk(&mut records, std::mem::take(&mut bytes))? {
+            visit(chunk)?;
+        }
+        Ok(())
+    }
+
     /// The next records as a batch, or `None` after the last.
-    fn next_chunk(&self, records: &mut Records<'_>) -> Result<Option<Chunk>> {
+    fn next_chunk(&self, records: &mut Records<'_>, bytes: u64) -> Result<Option<Chunk>> {
         let mut columns: Vec<StringBuilder> = self.places.iter().map(|_| StringBuilder::new()).collect();
         let mut scratch = Vec::new();
-        let mut lines = Vec::with_capacity(self.most);
-        let mut size = 0;
+        let mut lines = Vec::new();
         while lines.len() < self.most
-            && size < BLOCK
             && let Some(line) = records.next()?
         {
             self.add_record(line, records, &mut columns, &mut scratch)?;
             lines.push(line);
-            size += records.size();
         }
         let (Some(&first), Some(&last)) = (lines.first(), lines.last()) else { return Ok(None) };
         let consecutive = last - first + 1 == lines.len() as u64;
@@ -101,7 +108,7 @@ impl CsvFile {
         let columns: Vec<ArrayRef> = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|_| Error::internal("the columns of a batch are as long as each other"))?;
-        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare: 0, bytes: records.meter.since() }))
+        Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare: 0, bytes }))
     }
 
     /// Appends the record on a line to the columns.
@@ -157,7 +164,9 @@ impl Part for CsvFile {
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
         let mut records = Records::open(&self.file, self.compression, self.dialect.clone())?;
         let header = if self.has_header { records.next().map(drop) } else { Ok(()) };
-        let read = header.and_then(|()| work_ahead(ahead, || self.next_chunk(&mut records), visit));
+        let size = BLOCK.min(self.most.saturating_mul(RECORD_BYTES));
+        let read =
+            header.and_then(|()| work_ahead(ahead, || records.block(size), |block| self.read_block(block, visit)));
         self.file.if_unchanged(read)
     }
 }

@@ -5,7 +5,7 @@
 //! delimiter or the end of the record may follow: a writer that quotes by other rules would make rows disappear into fields.
 //! Where no field is quoted, an escape may stand before a delimiter, a line feed or itself, as MySQL, Hive and PostgreSQL write.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem, memrchr};
 
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::dialect::Dialect;
@@ -19,11 +19,12 @@ const BUFFER: usize = 1 << 18;
 /// How much of what is wrong is shown.
 const SHOWN: usize = 40;
 
-/// The records of a file in sequence.
+/// The records of a file in sequence, or of a block of it.
 pub(super) struct Records<'a> {
     file: &'a DataFile,
-    stream: TextStream,
-    pub(super) meter: Meter,
+    /// None of a block.
+    stream: Option<TextStream>,
+    meter: Option<Meter>,
     dialect: Dialect,
     /// What has been read and not yet been passed, from `start` on.
     buffer: Vec<u8>,
@@ -33,6 +34,15 @@ pub(super) struct Records<'a> {
     line: u64,
     /// The record that was found last.
     record: Record,
+}
+
+/// Some whole records of a file.
+pub(super) struct RecordBlock {
+    text: Vec<u8>,
+    /// The line on which it begins.
+    line: u64,
+    /// The bytes of the file that were read for it.
+    pub(super) bytes: u64,
 }
 
 /// Where a record stands in the buffer.
@@ -69,14 +79,87 @@ enum Found {
 impl<'a> Records<'a> {
     pub(super) fn open(file: &'a DataFile, compression: Compression, dialect: Dialect) -> Result<Self> {
         let stream = TextStream::open(file, compression)?;
-        let meter = stream.meter();
-        let (buffer, record) = (Vec::new(), Record::default());
-        let mut records = Self { file, stream, meter, dialect, buffer, start: 0, ended: false, line: 1, record };
+        let mut records = Self {
+            file,
+            meter: Some(stream.meter()),
+            stream: Some(stream),
+            dialect,
+            buffer: Vec::new(),
+            start: 0,
+            ended: false,
+            line: 1,
+            record: Record::default(),
+        };
         records.read_more()?;
         if records.buffer.starts_with(BYTE_ORDER_MARK) {
             records.start = BYTE_ORDER_MARK.len();
         }
         Ok(records)
+    }
+
+    /// The records of a block.
+    pub(super) fn of(file: &'a DataFile, dialect: Dialect, block: RecordBlock) -> Self {
+        let RecordBlock { text: buffer, line, .. } = block;
+        Self {
+            file,
+            stream: None,
+            meter: None,
+            dialect,
+            buffer,
+            start: 0,
+            ended: true,
+            line,
+            record: Record::default(),
+        }
+    }
+
+    /// Goes on by some whole records, about as many bytes as `size`, without looking at their fields where no quote and no escape is in
+    /// them: then all ends of lines are ends of records. `None` after the last.
+    pub(super) fn block(&mut self, size: usize) -> Result<Option<RecordBlock>> {
+        self.read_to(size)?;
+        let line = self.line;
+        let rest = self.buffer.get(self.start..).invariant("what is left stands in the buffer")?;
+        if self.dialect.mark().is_some_and(|mark| memchr(mark, rest).is_some()) {
+            self.pass_records(size)?;
+        } else {
+            self.pass_lines()?;
+        }
+        let behind = self.buffer.split_off(self.start);
+        let text = std::mem::replace(&mut self.buffer, behind);
+        self.start = 0;
+        let bytes = self.meter.as_mut().map_or(0, Meter::since);
+        Ok((!text.is_empty()).then_some(RecordBlock { text, line, bytes }))
+    }
+
+    /// Passes all whole lines of the buffer, one at least; what has been passed before is dropped.
+    fn pass_lines(&mut self) -> Result<()> {
+        loop {
+            self.buffer.drain(..std::mem::take(&mut self.start));
+            let end =
+                if self.ended { Some(self.buffer.len()) } else { memrchr(b'\n', &self.buffer).map(|end| end + 1) };
+            if let Some(end) = end {
+                self.line += memchr_iter(b'\n', &self.buffer[..end]).count() as u64;
+                self.start = end;
+                return Ok(());
+            }
+            self.read_more()?;
+        }
+    }
+
+    /// Passes whole records of the buffer, one at least, until they have so many bytes; what has been passed before is dropped.
+    fn pass_records(&mut self, size: usize) -> Result<()> {
+        self.buffer.drain(..std::mem::take(&mut self.start));
+        while self.start < size && !(self.ended && self.start == self.buffer.len()) {
+            match self.find()? {
+                Found::Whole { next, lines } => {
+                    self.line += lines;
+                    self.start = next;
+                }
+                Found::Begun if self.start > 0 => break,
+                Found::Begun => self.read_more()?,
+            }
+        }
+        Ok(())
     }
 
     /// Goes to the next record and gives the line on which it begins, or `None` after the last.
@@ -101,11 +184,6 @@ impl<'a> Records<'a> {
     /// The number of fields of the record.
     pub(super) fn width(&self) -> usize {
         self.record.fields.len()
-    }
-
-    /// The bytes of the record.
-    pub(super) fn size(&self) -> usize {
-        self.record.end - self.record.start
     }
 
     /// Whether a backslash stands before a delimiter or the end of the record, and nothing says what it means there.
@@ -136,9 +214,19 @@ impl<'a> Records<'a> {
         if self.buffer.len() > LONGEST_RECORD {
             return Err(self.file.bad_text(self.line, too_long("record")));
         }
-        let target = (self.buffer.len() * 2).clamp(BUFFER, LONGEST_RECORD + 1);
-        let ended = fill(&mut self.stream, &mut self.buffer, target);
-        self.ended = ended.map_err(|source| self.file.unreadable(self.stream.action(), source))?;
+        self.fill((self.buffer.len() * 2).clamp(BUFFER, LONGEST_RECORD + 1))
+    }
+
+    /// Reads until so many bytes are left, or all of the file.
+    fn read_to(&mut self, size: usize) -> Result<()> {
+        self.buffer.drain(..std::mem::take(&mut self.start));
+        if self.ended || self.buffer.len() >= size { Ok(()) } else { self.fill(size) }
+    }
+
+    fn fill(&mut self, size: usize) -> Result<()> {
+        let stream = self.stream.as_mut().invariant("a block is read to its end")?;
+        let ended = fill(stream, &mut self.buffer, size);
+        self.ended = ended.map_err(|source| self.file.unreadable(stream.action(), source))?;
         Ok(())
     }
 

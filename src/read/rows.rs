@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::error::quoted;
-use crate::read::scan::{NotJson, Quoted, Scan};
+use crate::read::scan::{NotJson, Scan};
 use crate::read::{Column, Shape};
 
 /// Rows that are being read.
@@ -36,8 +36,8 @@ impl From<NotJson> for Fault {
 /// An object's columns.
 struct Node<'a> {
     fields: Vec<Values<'a>>,
-    /// What the keys of the last object were, by their places in it.
-    keys: Vec<(Box<str>, Key)>,
+    /// The keys of the last object by their places in it, each with its quotes and its colon, and what they are.
+    keys: Vec<(Box<[u8]>, Key)>,
     /// Its objects so far.
     count: usize,
     nulls: NullBufferBuilder,
@@ -132,8 +132,7 @@ impl<'a> Node<'a> {
         // Mostly empty, and then nothing is allocated.
         let mut in_other_case = Vec::new();
         while scan.goes_on(number == 0, b'}')? {
-            let key = scan.key()?;
-            match self.known(number, key)? {
+            match self.key(number, scan)? {
                 Key::Unwanted => scan.value().map(drop)?,
                 Key::OtherCase(place) => {
                     in_other_case.push(place);
@@ -166,22 +165,24 @@ impl<'a> Node<'a> {
         Ok(seen)
     }
 
-    /// What the key at a place in an object is.
+    /// What the key at a place in an object is; it is passed.
     #[inline]
-    fn known(&mut self, number: usize, key: Quoted<'_>) -> Result<Key, NotJson> {
+    fn key(&mut self, number: usize, scan: &mut Scan<'_>) -> Result<Key, NotJson> {
+        scan.peek();
         match self.keys.get(number) {
-            Some((known, what)) if **known == *key.raw => Ok(*what),
-            _ => self.find(number, key),
+            Some((known, what)) if scan.pass_if(known) => Ok(*what),
+            _ => self.other_key(number, scan),
         }
     }
 
-    fn find(&mut self, number: usize, key: Quoted<'_>) -> Result<Key, NotJson> {
+    fn other_key(&mut self, number: usize, scan: &mut Scan<'_>) -> Result<Key, NotJson> {
+        let key = scan.key()?;
         let name = key.text().ok_or(NotJson)?;
         let place_of = |is: &dyn Fn(&str) -> bool| self.fields.iter().position(|values| is(&values.column.name));
         let exact = place_of(&|column| *column == *name).map(Key::Column);
         let other_case = || place_of(&|column| column.eq_ignore_ascii_case(&name)).map(Key::OtherCase);
         let what = exact.or_else(other_case).unwrap_or(Key::Unwanted);
-        let known = (key.raw.into(), what);
+        let known = ([b"\"", key.raw.as_bytes(), b"\":"].concat().into(), what);
         if let Some(there) = self.keys.get_mut(number) {
             *there = known;
         } else if number == self.keys.len() && number < KEYS_KNOWN {
@@ -215,7 +216,7 @@ impl<'a> Values<'a> {
         let Some(lists) = &mut self.lists else { return self.kind.read(scan, self.column) };
         match scan.peek() {
             Some(b'[') => {
-                scan.pass(b'[')?;
+                scan.step();
                 let mut is_first = true;
                 while scan.goes_on(is_first, b']')? {
                     self.kind.read(scan, self.column)?;
@@ -256,7 +257,7 @@ impl Kind<'_> {
         let Some(byte) = scan.peek() else { return Err(Fault::NotJson) };
         match (self, byte) {
             (Self::Text(texts), b'"') => {
-                scan.pass(b'"')?;
+                scan.step();
                 let text = scan.string()?.text().ok_or_else(|| half_a_pair(column))?;
                 texts.push(&text)
             }
@@ -268,7 +269,7 @@ impl Kind<'_> {
             (Self::Text(_), b'{' | b'[') => Err(wrong(column, "one value", scan)),
             (Self::Text(texts), _) => texts.push(scan.literal()?),
             (Self::Object(node), b'{') => {
-                scan.pass(b'{')?;
+                scan.step();
                 node.read(scan).map(drop).map_err(|fault| below(column, fault))
             }
             (Self::Object(node), b'n') => {

@@ -44,6 +44,12 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// Passes the byte that `peek` gave.
+    #[inline]
+    pub(super) fn step(&mut self) {
+        self.place += 1;
+    }
+
     /// Passes a byte, which has to come next but for white space.
     #[inline]
     pub(super) fn pass(&mut self, byte: u8) -> Result<(), NotJson> {
@@ -55,24 +61,29 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Passes the byte that stands behind a key, a value or a bracket that opens.
+    /// Passes bytes that come next as they are; false where others do.
     #[inline]
-    fn pass_if(&mut self, byte: u8) -> bool {
-        let is = self.peek() == Some(byte);
-        self.place += usize::from(is);
+    pub(super) fn pass_if(&mut self, bytes: &[u8]) -> bool {
+        let is = self.text.as_bytes().get(self.place..).is_some_and(|rest| rest.starts_with(bytes));
+        self.place += if is { bytes.len() } else { 0 };
         is
     }
 
-    /// Whether the object, or list, that ends with `close` has another element; passes the comma before it or what closes it.
+    /// Whether the object, or list, that ends with `close` has another element; passes the comma before it, or what closes it.
     #[inline]
     pub(super) fn goes_on(&mut self, is_first: bool, close: u8) -> Result<bool, NotJson> {
-        if self.pass_if(close) {
-            return Ok(false);
+        match self.peek() {
+            Some(byte) if byte == close => {
+                self.place += 1;
+                Ok(false)
+            }
+            Some(b',') if !is_first => {
+                self.place += 1;
+                Ok(true)
+            }
+            Some(_) if is_first => Ok(true),
+            _ => Err(NotJson),
         }
-        if !is_first {
-            self.pass(b',')?;
-        }
-        Ok(true)
     }
 
     /// Passes a key and the colon behind it.
@@ -216,6 +227,10 @@ fn escape_end(bytes: &[u8], place: usize) -> Option<usize> {
 fn number_length(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let mut place = from;
+        while text.get(place..).and_then(<[u8]>::first_chunk).is_some_and(|word| are_digits(u64::from_le_bytes(*word)))
+        {
+            place += 8;
+        }
         while text.get(place).is_some_and(u8::is_ascii_digit) {
             place += 1;
         }
@@ -234,6 +249,13 @@ fn number_length(text: &[u8]) -> Option<usize> {
         end = digits(end + 1 + sign)?;
     }
     Some(end)
+}
+
+/// Whether eight bytes are digits: all begin with 3, and do not when there are six more.
+#[inline]
+fn are_digits(word: u64) -> bool {
+    let begin = |word: u64| word & (ONES * 0xF0);
+    begin(word) == ONES * 0x30 && begin(word.wrapping_add(ONES * 6)) == ONES * 0x30
 }
 
 /// A string without its escapes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, NullArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, NullArray, NullBufferBuilder};
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
@@ -34,6 +34,35 @@ pub(super) struct Cells {
     bad: Option<BooleanBuffer>,
 }
 
+/// Cells that are put together. Mostly none is null and none is bad, and then no bits are kept of that.
+struct Building {
+    values: Vec<i64>,
+    nulls: NullBufferBuilder,
+    bad: NullBufferBuilder,
+}
+
+impl Building {
+    fn new(rows: usize) -> Self {
+        Self {
+            values: Vec::with_capacity(rows),
+            nulls: NullBufferBuilder::new(rows),
+            bad: NullBufferBuilder::new(rows),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, cell: Cell) {
+        self.values.push(if let Cell::Value(value) = cell { value } else { 0 });
+        self.nulls.append(cell != Cell::Null);
+        self.bad.append(cell != Cell::Bad);
+    }
+
+    fn finish(mut self, array: &ArrayRef) -> Cells {
+        let bad = self.bad.finish().map(|good| !good.inner());
+        Cells { array: Arc::clone(array), values: self.values.into(), nulls: self.nulls.finish(), bad }
+    }
+}
+
 impl Cells {
     pub(super) fn get(&self, row: usize) -> Cell {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
@@ -57,22 +86,16 @@ impl Cells {
     }
 
     pub(super) fn new(array: &ArrayRef, mut cell: impl FnMut(usize) -> Cell) -> Self {
-        let rows = array.len();
-        let mut values = Vec::with_capacity(rows);
-        let mut valid = Vec::with_capacity(rows);
-        let mut bad = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let cell = cell(row);
-            values.push(if let Cell::Value(value) = cell { value } else { 0 });
-            valid.push(cell != Cell::Null);
-            bad.push(cell == Cell::Bad);
-        }
-        Self {
-            array: Arc::clone(array),
-            values: values.into(),
-            nulls: Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0),
-            bad: Some(BooleanBuffer::from(bad)).filter(|bad| bad.count_set_bits() > 0),
-        }
+        let mut building = Building::new(array.len());
+        (0..array.len()).for_each(|row| building.push(cell(row)));
+        building.finish(array)
+    }
+
+    /// As [`Cells::new`], of what the cells of a view hold.
+    pub(super) fn of_view(array: &ArrayRef, view: &View<'_>, mut cell: impl FnMut(Found<'_>) -> Cell) -> Self {
+        let mut building = Building::new(array.len());
+        view.each(array.len(), |found| building.push(cell(found)));
+        building.finish(array)
     }
 
     pub(super) fn from_values(array: &ArrayRef, values: ScalarBuffer<i64>) -> Self {
@@ -183,12 +206,7 @@ impl<'a> Reader<'a> {
         let Some(view) = View::of(&array).filter(is_kind) else {
             return Err(self.wrong_type(column, &array, expected));
         };
-        let cells = Cells::new(&array, |row| match view.get(row) {
-            Found::Null => Cell::Null,
-            found => cell(found),
-        });
-        drop(view);
-        Ok(cells)
+        Ok(Cells::of_view(&array, &view, |found| if found == Found::Null { Cell::Null } else { cell(found) }))
     }
 
     /// Ids; `Bad` where they are none that 64 bits hold.

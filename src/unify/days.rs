@@ -228,8 +228,8 @@ fn cell(day: Option<Day>) -> Cell {
 fn text_days(array: &ArrayRef, zone: Option<&Zone>) -> Cells {
     let Some(view) = View::of(array) else { return Cells::all_null(array) };
     let mut last: (Vec<u8>, Cell) = (Vec::new(), Cell::Bad);
-    Cells::new(array, |row| {
-        let Some(text) = view.get(row).text() else { return Cell::Null };
+    Cells::of_view(array, &view, |found| {
+        let Some(text) = found.text() else { return Cell::Null };
         if *text != *last.0 {
             last.1 = cell(parse_day(&text, zone));
             last.0.clear();

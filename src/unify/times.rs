@@ -12,7 +12,7 @@ use super::view::{Found, View};
 use crate::error::{Invariant, Result};
 use crate::event::NULL_TIME;
 use crate::schema::{TimeOf, Unit};
-use crate::texts::{has_zone, parse_time};
+use crate::texts::{LastDate, has_zone, parse_near};
 use crate::zone::Zone;
 
 /// How a column of times is read.
@@ -50,14 +50,14 @@ impl<'a> Times<'a> {
         }
     }
 
-    fn text(&self, text: &[u8]) -> Option<i64> {
+    fn text(&self, text: &[u8], last: &mut LastDate) -> Option<i64> {
         if let Some(unit) = self.unit {
             return with_unit(text, unit);
         }
         if let Some(format) = self.format {
             return self.formatted(format, text);
         }
-        let micros = parse_time(text)?;
+        let micros = parse_near(text, last)?;
         if self.zone.is_none() || has_zone(text) { Some(micros) } else { self.in_zone(micros) }
     }
 
@@ -71,10 +71,10 @@ impl<'a> Times<'a> {
         self.in_zone(clocks.as_microsecond())
     }
 
-    fn cell(&self, found: Found<'_>) -> Cell {
+    fn cell(&self, found: Found<'_>, last: &mut LastDate) -> Cell {
         let micros = match (found, self.unit) {
             (Found::Null, _) => return Cell::Null,
-            (Found::Text(text), _) => self.text(text),
+            (Found::Text(text), _) => self.text(text, last),
             (Found::Integer(number), Some(unit)) => i64::try_from(number).ok().and_then(|number| scaled(number, unit)),
             (Found::Float(number), Some(unit)) if number.is_finite() => with_unit(number.to_string().as_bytes(), unit),
             _ => None,
@@ -110,7 +110,8 @@ impl Reader<'_> {
             }
             _ => match View::of(&array) {
                 Some(view) if view.is_text() || (times.unit.is_some() && !view.is_bools()) => {
-                    Ok(Cells::new(&array, |row| times.cell(view.get(row))))
+                    let mut last = LastDate::default();
+                    Ok(Cells::of_view(&array, &view, |found| times.cell(found, &mut last)))
                 }
                 _ => Err(self.wrong_type(column, &array, times.expected())),
             },

@@ -85,6 +85,21 @@ impl<'a> View<'a> {
         )
     }
 
+    /// Each cell in turn.
+    pub(super) fn each(&self, rows: usize, mut cell: impl FnMut(Found<'_>)) {
+        match self {
+            // What text formats give.
+            Self::Texts(array) if array.null_count() == 0 => {
+                let bytes = array.value_data();
+                for ends in array.value_offsets().windows(2) {
+                    let text = bytes.get(ends[0] as usize..ends[1] as usize);
+                    cell(text.map_or(Found::Null, Found::Text));
+                }
+            }
+            _ => (0..rows).for_each(|row| cell(self.get(row))),
+        }
+    }
+
     pub(super) fn get(&self, row: usize) -> Found<'_> {
         fn of<'b>(is_null: bool, found: impl FnOnce() -> Found<'b>) -> Found<'b> {
             if is_null { Found::Null } else { found() }
@@ -229,6 +244,11 @@ fn digits(text: &[u8]) -> Option<i128> {
     };
     if !is_whole || whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') || (is_negative && whole == b"0") {
         return None;
+    }
+    // As many digits as 64 bits hold, in the arithmetic that is fast.
+    if whole.len() <= 18 {
+        let sum = whole.iter().fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        return Some((if is_negative { -sum } else { sum }).into());
     }
     // What is beyond 128 bits is a number all the same, and as far from every id.
     let sum = whole.iter().fold(0i128, |sum, digit| sum.saturating_mul(10).saturating_add(i128::from(digit - b'0')));
