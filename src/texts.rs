@@ -83,6 +83,13 @@ pub fn format_time(micros: i64) -> String {
 /// The microseconds of `.ddd…` at the start of the text, and what follows it.
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
+    // As most engines write it.
+    if let Some((six, rest)) = digits.split_first_chunk::<6>()
+        && six.iter().all(u8::is_ascii_digit)
+        && !rest.first().is_some_and(u8::is_ascii_digit)
+    {
+        return Some((six.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest));
+    }
     let length = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
     if length == 0 {
         return None;

@@ -1,5 +1,6 @@
 //! What the stages work on: generated tables, and everything that the stages before one have made of them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use shardback::config::{Options, Plan};
@@ -65,6 +66,21 @@ impl World {
     /// A table of actions, opened.
     pub(crate) fn actions(&self, table: &ActionTable, plan: &Plan) -> Files {
         read::open(&self.table(&table.name), unify::wanted_actions(table), &|day| plan.any_sees(day)).unwrap()
+    }
+
+    /// The clicks in files of another kind, each made of the bytes of one that is there; opened.
+    pub(crate) fn clicks_as(&self, extension: &str, file: impl Fn(&[u8]) -> Vec<u8>, plan: &Plan) -> Files {
+        let table = clicks();
+        let (from, to) = (self.table(&table.name), self.folder.path().join(extension));
+        for folder in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()) {
+            let target = to.join(folder.file_name().unwrap());
+            fs::create_dir_all(&target).unwrap();
+            for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let name = Path::new(path.file_stem().unwrap()).with_extension(extension);
+                fs::write(target.join(name), file(&fs::read(path).unwrap())).unwrap();
+            }
+        }
+        read::open(&to, unify::wanted_actions(&table), &|day| plan.any_sees(day)).unwrap()
     }
 
     /// The number of buckets, as a build has them for so many actions.

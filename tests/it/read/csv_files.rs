@@ -1,6 +1,9 @@
 //! CSV: values, quotes, lines, and faults.
 
-use shardback::read::{Source, Wanted, open};
+use arrow::array::{Array, AsArray};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use shardback::read::{Room, Source, Wanted, open};
 
 use super::{Table, clicks, gzip, impressions, read, zstandard};
 
@@ -34,13 +37,17 @@ fn csv_values_quotes_and_lines() {
 
 #[test]
 fn csv_of_many_batches_keeps_numbers_and_bytes() {
-    let text = format!("dt,customer_id,item_id,click_time\n{}", "2025-08-15,1,2,t\n".repeat(150_000));
+    let rows = 600_000;
+    let text = format!("dt,customer_id,item_id,click_time\n{}", "2025-08-15,1,2,t\n".repeat(rows));
     let table = Table::new().file("a.csv", text);
     let files = open(table.folder.path(), clicks(), &|_| true).unwrap();
     let chunks = read(&files).unwrap();
-    let numbers: Vec<_> =
-        chunks.iter().map(|chunk| (chunk.origin.rows.number(0).unwrap(), chunk.batch.num_rows())).collect();
-    assert_eq!(numbers, [(2, 65_536), (65_538, 65_536), (131_074, 18_928)]);
+    let mut next = 2;
+    for chunk in &chunks {
+        assert_eq!(chunk.origin.rows.number(0), Some(next));
+        next += chunk.batch.num_rows() as u64;
+    }
+    assert!(chunks.len() > 2 && next == 2 + rows as u64, "{} chunks up to {next}", chunks.len());
     assert_eq!(chunks.iter().map(|chunk| chunk.bytes).sum::<u64>(), files.bytes());
     assert!(chunks.iter().all(|chunk| chunk.origin.text));
 }
@@ -207,5 +214,77 @@ fn records_are_what_was_written() {
         }
         let wanted = if escape { escaped() } else { clicks() };
         assert_eq!(Table::new().file("a.csv", &text).rows(wanted), expected, "{text:?}");
+    }
+}
+
+/// What is accepted is what the `csv` crate reads, which takes more: fields that go on behind their quotes, or never end. (To it a carriage
+/// return alone ends a record, too.)
+#[test]
+fn records_are_those_of_the_csv_crate() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+    let parts = ["a", "bc", " ", "\"", "\"\"", "\"x\"", "\"y,\"", "\"\n\"", "\"\"\"q\"\"\"", "é"];
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..3_000 {
+        let mut text = "dt,customer_id,item_id,click_time\n".to_owned();
+        for _ in 0..random.random_range(1..4) {
+            let fields: Vec<String> = (0..4)
+                .map(|_| (0..random.random_range(0..3)).map(|_| parts[random.random_range(0..parts.len())]).collect())
+                .collect();
+            text.push_str(&fields.join(","));
+            text.push_str(["\n", "\r\n", "\n\n"][random.random_range(0..3)]);
+        }
+        let table = Table::new().file("a.csv", &text);
+        let Ok(chunks) = open(table.folder.path(), clicks(), &|_| true).and_then(|files| read(&files)) else {
+            refused += 1;
+            continue;
+        };
+        accepted += 1;
+        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+        let value = |field: &str| if field.is_empty() { "null".to_owned() } else { field.to_owned() };
+        let expected: Vec<Vec<String>> =
+            reader.records().map(|record| record.unwrap().iter().map(value).collect()).collect();
+        let found: Vec<Vec<String>> = chunks
+            .iter()
+            .flat_map(|chunk| {
+                let column = |name| chunk.batch.column_by_name(name).unwrap().as_string::<i32>();
+                let columns = ["dt", "customer_id", "item_id", "click_time"].map(column);
+                let row = move |row| {
+                    columns
+                        .iter()
+                        .map(|column| if column.is_null(row) { "null" } else { column.value(row) }.to_owned())
+                        .collect()
+                };
+                (0..chunk.batch.num_rows()).map(row).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(found, expected, "{text:?}");
+    }
+    assert!(accepted > 500 && refused > 500, "{accepted} and {refused}");
+}
+
+/// Where a file is cut for threads to share it is not seen: with room for few rows it is cut often, also amid quotes.
+#[test]
+fn a_file_in_many_blocks_has_the_rows_of_one() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
+    for quoted in [false, true] {
+        let mut text = "dt,customer_id,item_id,click_time\n".to_owned();
+        for row in 0..3_000 {
+            let more = "x".repeat(random.random_range(0..60));
+            let line = if quoted && row % 3 == 0 {
+                format!("d,\"{row}\n{more}\",\"a\"\"b\",\n")
+            } else {
+                format!("d,{row},{more},t\n")
+            };
+            text.push_str(&line);
+        }
+        let table = Table::new().file("a.csv", text);
+        let whole = table.rows(clicks());
+        assert_eq!(whole.len(), 3_000);
+        for rows in [1, 7, 100] {
+            assert!(
+                table.rows(Wanted { room: Room::default().with_rows(rows), ..clicks() }) == whole,
+                "{rows} rows at a time"
+            );
+        }
     }
 }
