@@ -130,8 +130,21 @@ impl<'t> Scan<'t> {
 
     /// Passes any value and gives it as it is written.
     pub(super) fn value(&mut self) -> Result<&'t str, NotJson> {
-        self.peek();
+        let is_nested = matches!(self.peek(), Some(b'{' | b'['));
         let start = self.place;
+        if is_nested {
+            self.nested(start)
+        } else if self.peek() == Some(b'"') {
+            self.step();
+            self.string()?;
+            self.text.get(start..self.place).ok_or(NotJson)
+        } else {
+            self.literal()
+        }
+    }
+
+    /// Passes a list or an object that begins at `start`.
+    fn nested(&mut self, start: usize) -> Result<&'t str, NotJson> {
         self.open.clear();
         loop {
             // A value stands here.
