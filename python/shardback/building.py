@@ -56,6 +56,7 @@ def build(
     shards: int | None = None,
     skip_existing: bool = False,
     allow_empty_days: bool = False,
+    require_fresh: bool = False,
     replace_non_atomic: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -100,6 +101,8 @@ def build(
         shards: how many shards a day has.
         skip_existing: leave days alone that an earlier run with the same options has published.
         allow_empty_days: write days without impressions, with no rows, instead of failing.
+        require_fresh: fail, before anything is published, where a table of actions has no row on the day before a built day but has
+            some before that.
         replace_non_atomic: replace a day in two steps where the file system cannot do it in one.
         device: what pads histories: `auto`, `cpu` or `cuda`.
         threads: how many threads work; one for each processor if not given.
@@ -139,6 +142,7 @@ def build(
         shards=shards,
         skip_existing=skip_existing,
         allow_empty_days=allow_empty_days,
+        require_fresh=require_fresh,
         replace_non_atomic=replace_non_atomic,
         device=device,
         threads=threads,

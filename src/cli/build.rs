@@ -7,7 +7,7 @@ use serde::Serialize;
 use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
 use shardback::error::{Error, Result, path_text};
 use shardback::event::Day;
-use shardback::pipeline::{self, DaySummary, FormatSummary, StageTime, Summary, TableSummary};
+use shardback::pipeline::{self, DaySummary, FormatSummary, LateTable, StageTime, Summary, TableSummary};
 use shardback::schema::{self, Schema};
 
 use super::exit::Exit;
@@ -70,6 +70,9 @@ pub(super) struct Arguments {
     /// Write days without impressions, with no rows, instead of failing
     #[arg(long)]
     allow_empty_days: bool,
+    /// Fail, before anything is published, if a table of actions has no row on the day before a built day but has some before that
+    #[arg(long)]
+    require_fresh: bool,
     /// Replace a day in two steps where the file system cannot do it in one
     #[arg(long)]
     replace_non_atomic: bool,
@@ -164,6 +167,7 @@ impl Arguments {
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
+            require_fresh: self.require_fresh,
             replace_non_atomic: self.replace_non_atomic,
             device: match self.device {
                 Device::Auto => config::Device::Auto,
@@ -224,6 +228,14 @@ pub(super) fn describe(summary: &Summary) -> String {
             lines.push(format!("wrote  {}  {rows}, {files}, {}", format.path.display(), text::bytes(format.bytes)));
         }
     }
+    for day in &summary.days {
+        for LateTable { table, last } in &day.late {
+            lines.push(format!(
+                "late   {table} has no row on the day before {}; the last it has before that are of {last}",
+                day.day
+            ));
+        }
+    }
     if !summary.skipped.is_empty() {
         let days: Vec<String> = summary.skipped.iter().map(ToString::to_string).collect();
         lines.push(format!("kept   {} (already built with these options)", days.join(", ")));
@@ -266,6 +278,7 @@ fn json(summary: &Summary) -> serde_json::Result<String> {
         samples: u64,
         customers: u64,
         formats: Vec<FormatOfDay>,
+        late: Vec<LateTable>,
     }
     #[derive(Serialize)]
     struct FormatOfDay {
@@ -290,6 +303,7 @@ fn json(summary: &Summary) -> serde_json::Result<String> {
         samples: day.samples,
         customers: day.customers,
         formats: day.formats.iter().map(format).collect(),
+        late: day.late.clone(),
     };
     let stage = |time: &StageTime| Stage { stage: time.stage.to_string(), seconds: time.elapsed.as_secs_f64() };
     serde_json::to_string_pretty(&Json {

@@ -111,6 +111,17 @@ pub struct DaySummary {
     pub customers: u64,
     /// Its formats, in the order of publishing.
     pub formats: Vec<FormatSummary>,
+    /// The tables of actions that have no row on the day before, though they have some before that.
+    pub late: Vec<LateTable>,
+}
+
+/// A table of actions that most likely was not complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LateTable {
+    /// Its name.
+    pub table: String,
+    /// The last day on which it has rows.
+    pub last: String,
 }
 
 /// A format of a published day.

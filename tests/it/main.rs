@@ -26,6 +26,7 @@ mod generate;
 mod inspect;
 mod invalid;
 mod json_tables;
+mod late;
 mod layers;
 mod layout;
 mod load;
