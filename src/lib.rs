@@ -50,4 +50,6 @@ pub mod verify;
 
 pub mod inspect;
 
+pub mod report;
+
 pub mod generate;

@@ -10,6 +10,7 @@ mod interrupt;
 mod places;
 mod print;
 mod progress;
+mod report;
 mod tables;
 mod text;
 mod verify;
@@ -34,6 +35,7 @@ enum Command {
     Build(Box<build::Arguments>),
     Check(Box<check::Arguments>),
     Inspect(inspect::Arguments),
+    Report(report::Arguments),
     Verify(verify::Arguments),
     Generate(generate::Arguments),
     Demo(demo::Arguments),
@@ -53,6 +55,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Build(arguments) => build::run(*arguments),
         Command::Check(arguments) => check::run(*arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

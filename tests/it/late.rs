@@ -34,10 +34,10 @@ fn a_table_without_rows_on_the_day_before_is_noted() {
     // Clicks stop on the second day; orders have one row long ago; carts are complete.
     let folder = world(root.path(), &[(1, &[-3, -1, 0]), (2, &[-1, 0, 1, 2]), (3, &[-90])]);
     let summary = folder.build(options(&out, DAY, DAY + 2)).unwrap();
-    let late: Vec<&[LateTable]> = summary.days.iter().map(|day| day.late.as_slice()).collect();
+    let late: Vec<Vec<LateTable>> = summary.days.iter().map(|day| day.late.clone()).collect();
     let of = |table: &str, last: &str| LateTable { table: table.to_owned(), last: last.to_owned() };
     let orders = of("previous_orders", "2024-07-06");
-    assert_eq!(late, [&[orders.clone()][..], &[orders.clone()], &[of("clicks", "2024-10-04"), orders]]);
+    assert_eq!(late, [vec![orders.clone()], vec![orders.clone()], vec![of("clicks", "2024-10-04"), orders]]);
     for (day, clicks) in [("2024-10-04", None), ("2024-10-05", None), ("2024-10-06", Some("2024-10-04"))] {
         assert_eq!(late_since(&out, day, "clicks").as_deref(), clicks, "{day}");
         assert_eq!(late_since(&out, day, "add_to_carts"), None, "{day}");

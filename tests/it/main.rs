@@ -41,6 +41,7 @@ mod properties;
 mod read;
 mod read_tables;
 mod reference;
+mod report;
 mod schema;
 mod sheet;
 mod shim;

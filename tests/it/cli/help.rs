@@ -18,6 +18,7 @@ fn help() {
         ("help_build_short", &["build", "-h"]),
         ("help_check", &["check", "--help"]),
         ("help_inspect", &["inspect", "--help"]),
+        ("help_report", &["report", "--help"]),
         ("help_verify", &["verify", "--help"]),
         ("help_generate", &["generate", "--help"]),
         ("help_demo", &["demo", "--help"]),
