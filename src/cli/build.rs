@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde::Serialize;
 use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
-use shardback::error::{Error, Result, path_text};
+use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::pipeline::{self, DaySummary, FormatSummary, LateTable, StageTime, Summary, TableSummary};
+use shardback::pipeline::{self, LateTable, Summary};
 use shardback::schema::{self, Schema};
 
 use super::exit::Exit;
@@ -130,7 +129,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     interrupt::listen()?;
     let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
     if as_json {
-        print::out(&format!("{}\n", json(&summary)?))?;
+        print::out(&format!("{}\n", summary.to_json()?))?;
     } else if !quiet {
         print::out(&describe(&summary))?;
     }
@@ -255,67 +254,4 @@ pub(super) fn describe(summary: &Summary) -> String {
     lines.push(format!("total  {} on {threads}{memory}{spilled}", text::seconds(summary.elapsed)));
     lines.push(String::new());
     lines.join("\n")
-}
-
-/// The summary as JSON.
-fn json(summary: &Summary) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Json<'a> {
-        days: Vec<Day>,
-        skipped: Vec<String>,
-        tables: &'a [TableSummary],
-        stages: Vec<Stage>,
-        device: &'a str,
-        device_reason: &'a str,
-        threads: usize,
-        seconds: f64,
-        peak_memory_bytes: Option<u64>,
-        spilled_bytes: u64,
-    }
-    #[derive(Serialize)]
-    struct Day {
-        day: String,
-        samples: u64,
-        customers: u64,
-        formats: Vec<FormatOfDay>,
-        late: Vec<LateTable>,
-    }
-    #[derive(Serialize)]
-    struct FormatOfDay {
-        format: &'static str,
-        path: String,
-        shards: usize,
-        bytes: u64,
-    }
-    #[derive(Serialize)]
-    struct Stage {
-        stage: String,
-        seconds: f64,
-    }
-    let format = |format: &FormatSummary| FormatOfDay {
-        format: format.format.name(),
-        path: path_text(&format.path),
-        shards: format.files,
-        bytes: format.bytes,
-    };
-    let day = |day: &DaySummary| Day {
-        day: day.day.to_string(),
-        samples: day.samples,
-        customers: day.customers,
-        formats: day.formats.iter().map(format).collect(),
-        late: day.late.clone(),
-    };
-    let stage = |time: &StageTime| Stage { stage: time.stage.to_string(), seconds: time.elapsed.as_secs_f64() };
-    serde_json::to_string_pretty(&Json {
-        days: summary.days.iter().map(day).collect(),
-        skipped: summary.skipped.iter().map(ToString::to_string).collect(),
-        tables: &summary.tables,
-        stages: summary.stages.iter().map(stage).collect(),
-        device: &summary.device.device,
-        device_reason: summary.device.reason,
-        threads: summary.threads,
-        seconds: summary.elapsed.as_secs_f64(),
-        peak_memory_bytes: summary.peak_memory,
-        spilled_bytes: summary.spilled,
-    })
 }

@@ -22,6 +22,8 @@ fn help() {
         ("help_verify", &["verify", "--help"]),
         ("help_generate", &["generate", "--help"]),
         ("help_demo", &["demo", "--help"]),
+        ("help_completions", &["completions", "--help"]),
+        ("help_man", &["man", "--help"]),
     ] {
         let Run { stdout, stderr, .. } = done(shardback().args(arguments));
         assert_eq!(stderr, "");
