@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check check-rust check-python test test-python test-image packed wheels package fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
+.PHONY: help check check-rust check-python test test-python test-image packed version package wheels test-wheel fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,11 +62,23 @@ wheels: target/wheels-tools/.installed ## Wheels for manylinux, x86-64 and, wher
 	done
 	PATH="$(abspath target/wheels-tools/bin):$$PATH" maturin sdist --manifest-path python/Cargo.toml --out $(WHEELS)
 
-target/wheels-tools/.installed: requirements-wheels.txt
+target/wheels-tools/.installed: python/wheels-requirements.txt
 	rm -rf target/wheels-tools
 	$(PYTHON) -m venv target/wheels-tools
-	target/wheels-tools/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-wheels.txt
+	target/wheels-tools/bin/python -m pip install --quiet --disable-pip-version-check -r python/wheels-requirements.txt
 	touch $@
+
+# In an environment that has nothing else, and beside the repository, so that nothing of it is found.
+test-wheel: ## The wheel for this machine, installed alone: the command, and the package.
+	rm -rf target/wheels-test
+	$(PYTHON) -m venv target/wheels-test
+	target/wheels-test/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS)/shardback-*_$(shell uname -m).*.whl
+	cd target/wheels-test && bin/shardback demo --out demo-out > demo.txt && bin/shardback verify demo-out
+	cd target/wheels-test && bin/python -c "import shardback; print(shardback.verify('demo-out')); assert shardback.verify('demo-out').is_sound"
+	test -f target/wheels-test/share/man/man1/shardback-build.1
+
+version: ## The version, from the one place that has it.
+	@sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml
 
 package: ## What goes to crates.io, packed and compiled from what was packed; needs a tree without changes.
 	cargo package --locked --package shardback
