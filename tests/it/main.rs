@@ -41,6 +41,7 @@ mod properties;
 mod read;
 mod read_tables;
 mod reference;
+mod release;
 mod report;
 mod schema;
 mod sheet;
