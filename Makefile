@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check check-rust check-python test test-python test-image packed version package wheels test-wheel fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
+.PHONY: help needs check check-rust check-python test test-python test-image packed version package wheels test-wheel fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,15 +19,19 @@ check-rust:
 check-python: $(VENV)/.installed
 	cd python && $(abspath $(VENV))/bin/python -m mypy
 
+# First of all, so that nobody waits for a compiler to hear of it.
+needs: ## What the tests need of the system, installed where that is allowed; else the one command that does it.
+	tests/needs.sh
+
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
-test: $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, the Python package, and the steps of Dockerfile.cuda.
+test: needs $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, the Python package, and the steps of Dockerfile.cuda.
 	cargo test --workspace --features cuda
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
 	$(MAKE) test-python
 	$(MAKE) test-image
 
 # Installed as a user would, but with the libraries that the Rust tests were compiled with where they are the same.
-test-python: $(VENV)/.installed ## The Python package, installed, with a real PyTorch.
+test-python: needs $(VENV)/.installed ## The Python package, installed, with a real PyTorch.
 	MATURIN_PEP517_ARGS="--profile dev" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./python
 	$(VENV)/bin/python -m pytest python/tests
 

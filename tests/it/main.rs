@@ -34,6 +34,7 @@ mod loops;
 mod machine;
 mod manifest;
 mod memory;
+mod needs;
 mod open;
 mod plain;
 mod presets;
