@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help check check-rust check-python test test-python test-image fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
+.PHONY: help needs check check-rust check-python test test-python test-image packed version package wheels test-wheel fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,20 +19,73 @@ check-rust:
 check-python: $(VENV)/.installed
 	cd python && $(abspath $(VENV))/bin/python -m mypy
 
+# First of all, so that nobody waits for a compiler to hear of it.
+needs: ## What the tests need of the system, installed where that is allowed; else the one command that does it.
+	tests/needs.sh
+
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
-test: $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, the Python package, and the steps of Dockerfile.cuda.
+test: needs $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, the Python package, and the steps of Dockerfile.cuda.
 	cargo test --workspace --features cuda
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
 	$(MAKE) test-python
 	$(MAKE) test-image
 
 # Installed as a user would, but with the libraries that the Rust tests were compiled with where they are the same.
-test-python: $(VENV)/.installed ## The Python package, installed, with a real PyTorch.
+test-python: needs $(VENV)/.installed ## The Python package, installed, with a real PyTorch.
 	MATURIN_PEP517_ARGS="--profile dev" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./python
 	$(VENV)/bin/python -m pytest python/tests
 
 test-image: $(VENV)/.installed ## Dockerfile.cuda: linted, and its steps done by hand, without optimization.
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python tests/image/by_hand.py $(CARGO_TARGET_DIR)
+
+# What pip puts where shells and `man` look; a test holds it against what the program prints.
+SHARE := python/shardback.data/data/share
+PROGRAM = $(or $(CARGO_TARGET_DIR),target)/debug/shardback
+packed: ## The completions and man pages that are packed with the Python package, printed anew by the program.
+	cargo build --workspace --features cuda
+	rm -rf $(SHARE)
+	mkdir -p $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d $(SHARE)/man/man1
+	$(PROGRAM) completions bash > $(SHARE)/bash-completion/completions/shardback
+	$(PROGRAM) completions zsh > $(SHARE)/zsh/site-functions/_shardback
+	$(PROGRAM) completions fish > $(SHARE)/fish/vendor_completions.d/shardback.fish
+	$(PROGRAM) man > $(SHARE)/man/man1/shardback.1
+	for command in build check inspect report verify generate demo completions man; do \
+		$(PROGRAM) man $$command > $(SHARE)/man/man1/shardback-$$command.1 || exit 1; \
+	done
+
+# Linked by zig against the glibc of 2014, so that a wheel made here runs on every Linux since; ziglang is a package of pip, and so is
+# maturin. Other processors: the standard library of their target, such as `rustup target add aarch64-unknown-linux-gnu`; where rustup
+# has it, its wheel is made too.
+WHEELS ?= target/wheels
+WHEEL_PROFILE ?= dist
+WHEEL_TARGETS ?= x86_64-unknown-linux-gnu $(shell rustup target list --installed 2> /dev/null | grep -x aarch64-unknown-linux-gnu)
+wheels: target/wheels-tools/.installed ## Wheels for manylinux, x86-64 and, where its target is installed, aarch64, and the source distribution.
+	set -e; for target in $(WHEEL_TARGETS); do \
+		PATH="$(abspath target/wheels-tools/bin):$$PATH" maturin build --locked --strip --profile $(WHEEL_PROFILE) --zig --target $$target \
+			--compatibility manylinux2014 --manifest-path python/Cargo.toml --out $(WHEELS); \
+	done
+	PATH="$(abspath target/wheels-tools/bin):$$PATH" maturin sdist --manifest-path python/Cargo.toml --out $(WHEELS)
+
+target/wheels-tools/.installed: python/wheels-requirements.txt
+	rm -rf target/wheels-tools
+	$(PYTHON) -m venv target/wheels-tools
+	target/wheels-tools/bin/python -m pip install --quiet --disable-pip-version-check -r python/wheels-requirements.txt
+	touch $@
+
+# In an environment that has nothing else, and beside the repository, so that nothing of it is found.
+test-wheel: ## The wheel for this machine, installed alone: the command, and the package.
+	rm -rf target/wheels-test
+	$(PYTHON) -m venv target/wheels-test
+	target/wheels-test/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS)/shardback-*_$(shell uname -m).*.whl
+	cd target/wheels-test && bin/shardback demo --out demo-out > demo.txt && bin/shardback verify demo-out
+	cd target/wheels-test && bin/python -c "import shardback; print(shardback.verify('demo-out')); assert shardback.verify('demo-out').is_sound"
+	test -f target/wheels-test/share/man/man1/shardback-build.1
+
+version: ## The version, from the one place that has it.
+	@sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml
+
+package: ## What goes to crates.io, packed and compiled from what was packed; needs a tree without changes.
+	cargo package --locked --package shardback
 
 # Seconds for each of the targets.
 SECONDS ?= 60

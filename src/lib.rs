@@ -50,4 +50,11 @@ pub mod verify;
 
 pub mod inspect;
 
+pub mod report;
+
 pub mod generate;
+
+// The command line is written as anyone would write it who uses this library: by its public names, under the library's own name.
+extern crate self as shardback;
+
+pub mod cli;

@@ -1,9 +1,7 @@
-//! The `shardback` program: parses the command line, calls the library, prints, and exits.
-
-mod cli;
+//! The `shardback` program: hands its arguments to the command line of the library, and exits.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    shardback::cli::run(std::env::args_os()).into()
 }

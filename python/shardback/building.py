@@ -8,10 +8,10 @@ from typing import Protocol
 
 from shardback import _native
 from shardback.errors import OptionError
-from shardback.manifest import Manifest
 from shardback.options import Config, Day, arguments, folder, manifests, named_tables
 from shardback.progress import Bar
 from shardback.sources import source
+from shardback.summary import Built, Summary
 
 
 class ArrowStream(Protocol):
@@ -56,13 +56,14 @@ def build(
     shards: int | None = None,
     skip_existing: bool = False,
     allow_empty_days: bool = False,
+    require_fresh: bool = False,
     replace_non_atomic: bool = False,
     device: str = "auto",
     threads: int | None = None,
     memory: int | str | None = None,
     spill_dir: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
-) -> list[Manifest]:
+) -> Built:
     """Builds a day, or a range of days in one pass, and publishes each of them whole under `out`/FORMAT/dt=DAY.
 
     The tables and rules are those of the command line. The work is done in Rust threads without the interpreter's lock;
@@ -100,6 +101,8 @@ def build(
         shards: how many shards a day has.
         skip_existing: leave days alone that an earlier run with the same options has published.
         allow_empty_days: write days without impressions, with no rows, instead of failing.
+        require_fresh: fail, before anything is published, where a table of actions has no row on the day before a built day but has
+            some before that.
         replace_non_atomic: replace a day in two steps where the file system cannot do it in one.
         device: what pads histories: `auto`, `cpu` or `cuda`.
         threads: how many threads work; one for each processor if not given.
@@ -109,7 +112,8 @@ def build(
             What it raises stops the build.
 
     Returns:
-        The manifest of each format of each day asked for, day by day, those left alone by `skip_existing` included.
+        A list of the manifest of each format of each day asked for, day by day, those left alone by `skip_existing` included; its
+        `summary` says what the run did: days, tables, stages, memory.
 
     Raises:
         OptionError: an argument makes no sense.
@@ -139,6 +143,7 @@ def build(
         shards=shards,
         skip_existing=skip_existing,
         allow_empty_days=allow_empty_days,
+        require_fresh=require_fresh,
         replace_non_atomic=replace_non_atomic,
         device=device,
         threads=threads,
@@ -151,10 +156,10 @@ def build(
     sources = [(name, source(name, table)) for name, table in named.items()]
     if isinstance(progress, bool):
         with Bar(shown=progress) as bar:
-            _native.build(sources, given, folder(config), bar if progress else None)
+            summary = _native.build(sources, given, folder(config), bar if progress else None)
     else:
-        _native.build(sources, given, folder(config), progress)
-    return manifests(given)
+        summary = _native.build(sources, given, folder(config), progress)
+    return Built(manifests(given), Summary.parse(summary))
 
 
 def refuse_one_as_two(tables: Mapping[str, Table]) -> None:

@@ -322,7 +322,7 @@ def _date(day: str | datetime.date) -> datetime.date:
 
 
 def _verify(path: Path) -> None:
-    faults = _native.verify(path)
+    _, faults = _native.verify(path)
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise CorruptError(f"`{faults[0][0]}`: {faults[0][1]}{more}")

@@ -23,10 +23,19 @@ class ShardEntry:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a day sees of a table: its valid rows, and those left out by reason."""
+    """What a day sees of a table: its valid rows, and those left out by reason.
+
+    `late_since` is there where a table of actions has no row on the day before, though it has some before that: the last day of those.
+    """
 
     rows: int
     rejected: Mapping[str, int]
+    late_since: datetime.date | None = None
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Table:
+        late = fields.get("late_since")
+        return cls(fields["rows"], fields["rejected"], None if late is None else datetime.date.fromisoformat(late))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ class Manifest:
             day_zone=fields.get("day_zone"),
             build=fields["build"],
             shards=tuple(ShardEntry(**entry) for entry in fields["shards"]),
-            tables={name: Table(**table) for name, table in fields["tables"].items()},
+            tables={name: Table.parse(table) for name, table in fields["tables"].items()},
             rejected=None if rejected is None else RejectedEntry(**rejected),
             statistics=Statistics(**statistics, labels=labels, history_lengths=lengths),
             hash=fields["hash"],

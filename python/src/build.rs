@@ -43,6 +43,7 @@ pub(crate) struct Arguments {
     shards: Option<u32>,
     skip_existing: bool,
     allow_empty_days: bool,
+    require_fresh: bool,
     replace_non_atomic: bool,
     device: String,
     threads: Option<usize>,
@@ -107,6 +108,7 @@ impl Arguments {
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
+            require_fresh: self.require_fresh,
             replace_non_atomic: self.replace_non_atomic,
             device: choose(py, "device", &self.device, &devices)?,
             threads: self.threads,
@@ -135,7 +137,8 @@ pub(crate) fn choose<T: Copy>(py: Python<'_>, option: &str, name: &str, values: 
 }
 
 /// Builds days; `tables` are by name, each a path or something with `__arrow_c_stream__`. Those of a description that are not there
-/// lie where it says, from `folder` on. `progress` is called with a stage, what is done and the total, in this thread.
+/// lie where it says, from `folder` on. `progress` is called with a stage, what is done and the total, in this thread. Gives the summary as
+/// JSON.
 #[pyfunction]
 pub(crate) fn build(
     py: Python<'_>,
@@ -143,7 +146,7 @@ pub(crate) fn build(
     arguments: Arguments,
     folder: Option<PathBuf>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<()> {
+) -> PyResult<String> {
     let plan = Plan::new(arguments.options(py)?).map_err(|error| to_python(py, &error))?;
     let tables = described(py, &plan.options().schema, tables, folder)?;
     run(py, plan, tables, progress.as_ref())
@@ -186,7 +189,7 @@ fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Builds in a thread of its own; this one shows progress and listens for Ctrl-C.
-fn run(py: Python<'_>, plan: Plan, tables: Tables, progress: Option<&Py<PyAny>>) -> PyResult<()> {
+fn run(py: Python<'_>, plan: Plan, tables: Tables, progress: Option<&Py<PyAny>>) -> PyResult<String> {
     let shared = Arc::new(Watch::default());
     let (done, finished) = channel();
     let finished = Mutex::new(finished);
@@ -216,7 +219,7 @@ fn run(py: Python<'_>, plan: Plan, tables: Tables, progress: Option<&Py<PyAny>>)
     match (fault, result) {
         (Some(fault), _) => Err(fault),
         (None, Err(error)) => Err(to_python(py, &error)),
-        (None, Ok(_)) => Ok(()),
+        (None, Ok(summary)) => summary.to_json().map_err(|error| to_python(py, &error)),
     }
 }
 

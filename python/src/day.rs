@@ -1,10 +1,7 @@
 //! Days opened for reading.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
-use std::time::Duration;
+use std::sync::Arc;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
@@ -264,31 +261,6 @@ pub(crate) fn find_days(py: Python<'_>, path: PathBuf) -> PyResult<(bool, Vec<Pa
             ))
         }
     }
-}
-
-/// Checks everything at or below a path; each fault as a file and what is wrong with it.
-#[pyfunction]
-pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(PathBuf, String)>> {
-    // In a thread of its own, so that Ctrl-C is heeded, however long it takes; what is left of it then only reads.
-    let (send, done) = channel();
-    let work = move || {
-        let _ = send.send(shardback::verify::verify(&path));
-    };
-    let thread = Builder::new().name("verify".to_owned()).spawn(work);
-    let thread = thread.map_err(|error| raise(py, "ShardbackError", format!("cannot start a thread: {error}")))?;
-    let mut done = Mutex::new(done);
-    let report = loop {
-        let wait = || done.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(Duration::from_millis(100));
-        match py.detach(wait) {
-            Ok(report) => break report.map_err(|error| to_python(py, &error))?,
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-            Err(RecvTimeoutError::Disconnected) => match thread.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
-                Ok(()) => return Err(raise(py, "ShardbackError", "verify ended without a report".to_owned())),
-            },
-        }
-    };
-    Ok(report.faults.into_iter().map(|fault| (fault.path, fault.problem)).collect())
 }
 
 /// The manifest of a day's folder in any format.

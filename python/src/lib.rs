@@ -7,9 +7,11 @@ mod batches;
 mod build;
 mod check;
 mod cluster;
+mod command;
 mod day;
 mod error;
 mod late;
+mod look;
 mod memory;
 mod resident;
 mod streams;
@@ -34,7 +36,11 @@ mod _native {
     #[pymodule_export]
     use super::cluster::{Driver, Mapper, columns, count, parts, reduce, tables};
     #[pymodule_export]
-    use super::day::{Day, find_days, manifest, verify};
+    use super::command::command;
+    #[pymodule_export]
+    use super::day::{Day, find_days, manifest};
+    #[pymodule_export]
+    use super::look::{generate, inspect, verify};
     #[pymodule_export]
     use super::memory::Memory;
     #[pymodule_export]
@@ -43,6 +49,10 @@ mod _native {
     use super::resident::{Device, Resident, device_bytes, layout};
     #[pymodule_export]
     use super::streams::Stream;
+
+    /// The version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     /// The most threads that can be asked for.
     #[pymodule_export]

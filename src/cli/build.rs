@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde::Serialize;
 use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
-use shardback::error::{Error, Result, path_text};
+use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::pipeline::{self, DaySummary, FormatSummary, StageTime, Summary, TableSummary};
+use shardback::pipeline::{self, LateTable, Summary};
 use shardback::schema::{self, Schema};
 
 use super::exit::Exit;
@@ -70,6 +69,9 @@ pub(super) struct Arguments {
     /// Write days without impressions, with no rows, instead of failing
     #[arg(long)]
     allow_empty_days: bool,
+    /// Fail, before anything is published, if a table of actions has no row on the day before a built day but has some before that
+    #[arg(long)]
+    require_fresh: bool,
     /// Replace a day in two steps where the file system cannot do it in one
     #[arg(long)]
     replace_non_atomic: bool,
@@ -127,7 +129,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     interrupt::listen()?;
     let summary = pipeline::build(&plan, tables, &Progress::new(quiet))?;
     if as_json {
-        print::out(&format!("{}\n", json(&summary)?))?;
+        print::out(&format!("{}\n", summary.to_json()?))?;
     } else if !quiet {
         print::out(&describe(&summary))?;
     }
@@ -164,6 +166,7 @@ impl Arguments {
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
+            require_fresh: self.require_fresh,
             replace_non_atomic: self.replace_non_atomic,
             device: match self.device {
                 Device::Auto => config::Device::Auto,
@@ -224,6 +227,14 @@ pub(super) fn describe(summary: &Summary) -> String {
             lines.push(format!("wrote  {}  {rows}, {files}, {}", format.path.display(), text::bytes(format.bytes)));
         }
     }
+    for day in &summary.days {
+        for LateTable { table, last } in &day.late {
+            lines.push(format!(
+                "late   {table} has no row on the day before {}; the last it has before that are of {last}",
+                day.day
+            ));
+        }
+    }
     if !summary.skipped.is_empty() {
         let days: Vec<String> = summary.skipped.iter().map(ToString::to_string).collect();
         lines.push(format!("kept   {} (already built with these options)", days.join(", ")));
@@ -243,65 +254,4 @@ pub(super) fn describe(summary: &Summary) -> String {
     lines.push(format!("total  {} on {threads}{memory}{spilled}", text::seconds(summary.elapsed)));
     lines.push(String::new());
     lines.join("\n")
-}
-
-/// The summary as JSON.
-fn json(summary: &Summary) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Json<'a> {
-        days: Vec<Day>,
-        skipped: Vec<String>,
-        tables: &'a [TableSummary],
-        stages: Vec<Stage>,
-        device: &'a str,
-        device_reason: &'a str,
-        threads: usize,
-        seconds: f64,
-        peak_memory_bytes: Option<u64>,
-        spilled_bytes: u64,
-    }
-    #[derive(Serialize)]
-    struct Day {
-        day: String,
-        samples: u64,
-        customers: u64,
-        formats: Vec<FormatOfDay>,
-    }
-    #[derive(Serialize)]
-    struct FormatOfDay {
-        format: &'static str,
-        path: String,
-        shards: usize,
-        bytes: u64,
-    }
-    #[derive(Serialize)]
-    struct Stage {
-        stage: String,
-        seconds: f64,
-    }
-    let format = |format: &FormatSummary| FormatOfDay {
-        format: format.format.name(),
-        path: path_text(&format.path),
-        shards: format.files,
-        bytes: format.bytes,
-    };
-    let day = |day: &DaySummary| Day {
-        day: day.day.to_string(),
-        samples: day.samples,
-        customers: day.customers,
-        formats: day.formats.iter().map(format).collect(),
-    };
-    let stage = |time: &StageTime| Stage { stage: time.stage.to_string(), seconds: time.elapsed.as_secs_f64() };
-    serde_json::to_string_pretty(&Json {
-        days: summary.days.iter().map(day).collect(),
-        skipped: summary.skipped.iter().map(ToString::to_string).collect(),
-        tables: &summary.tables,
-        stages: summary.stages.iter().map(stage).collect(),
-        device: &summary.device.device,
-        device_reason: summary.device.reason,
-        threads: summary.threads,
-        seconds: summary.elapsed.as_secs_f64(),
-        peak_memory_bytes: summary.peak_memory,
-        spilled_bytes: summary.spilled,
-    })
 }

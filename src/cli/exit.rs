@@ -1,7 +1,5 @@
 //! How the program ends.
 
-use std::process::ExitCode;
-
 use shardback::error::{Error, NoCuda};
 
 /// The exit codes; wrong usage that clap finds is 2 as well.
@@ -14,6 +12,16 @@ pub(super) enum Exit {
 }
 
 impl Exit {
+    /// What the process exits with.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::WrongUsage => 2,
+            Self::Interrupted => 130,
+        }
+    }
+
     /// The exit that an error leads to.
     pub(super) fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Error>() {
@@ -21,16 +29,5 @@ impl Exit {
             Some(Error::Option { .. } | Error::NoCuda(NoCuda::NotBuilt)) => Self::WrongUsage,
             _ => Self::Failed,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::WrongUsage => 2,
-            Exit::Interrupted => 130,
-        })
     }
 }

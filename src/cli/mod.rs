@@ -1,4 +1,6 @@
 //! The command line: typed arguments, one file a command. Uses the library's public API only.
+//!
+//! Here and not beside the program, because the Python package's console script is the same command line.
 
 mod build;
 mod check;
@@ -10,11 +12,13 @@ mod interrupt;
 mod places;
 mod print;
 mod progress;
+mod report;
+mod shell;
 mod tables;
 mod text;
 mod verify;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
@@ -34,12 +38,18 @@ enum Command {
     Build(Box<build::Arguments>),
     Check(Box<check::Arguments>),
     Inspect(inspect::Arguments),
+    Report(report::Arguments),
     Verify(verify::Arguments),
     Generate(generate::Arguments),
     Demo(demo::Arguments),
+    Completions(shell::CompletionsArguments),
+    Man(shell::ManArguments),
 }
 
-pub(crate) fn run() -> ExitCode {
+/// Runs a command line, the name of the program first: prints what it has to say, and gives the exit code.
+///
+/// For a program that does nothing else: it changes how panics are told, and some commands take over Ctrl-C and `SIGTERM`.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // The Parquet reader panics over some damaged files. The library makes errors of that, which say it all.
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -47,19 +57,28 @@ pub(crate) fn run() -> ExitCode {
             tell(panic);
         }
     }));
-    // Wrong usage ends here, with clap's message and exit code 2.
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        // Wrong usage, or help: clap knows the stream, and the code. Where printing fails nobody is left to be told.
+        Err(said) => {
+            let _ = said.print();
+            return u8::try_from(said.exit_code()).unwrap_or(Exit::WrongUsage.code());
+        }
+    };
     let result = match arguments.command {
         Command::Build(arguments) => build::run(*arguments),
         Command::Check(arguments) => check::run(*arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     };
     let exit = result.unwrap_or_else(|error| {
         print::err(&format!("error: {error:#}"));
         Exit::of(&error)
     });
-    exit.into()
+    exit.code()
 }

@@ -128,6 +128,7 @@ impl Driver {
             return Err(changed());
         }
         unify::refuse_other_units(&impressions, &actions)?;
+        unify::refuse_late(&self.plan, &actions)?;
         let run = run_record(&self.plan, engine, &impressions, &actions, &parts)?;
         for ((index, &day), seen) in self.plan.days().iter().enumerate().zip(seen) {
             self.day(day, (shards[index], impressions.samples[index]), seen, &parts, &run)?;

@@ -134,6 +134,9 @@ pub struct Options {
     pub skip_existing: bool,
     /// Write days without impressions, with no rows, instead of failing.
     pub allow_empty_days: bool,
+    /// Fail, before anything is published, where a table of actions has no row on the day before a day to build, though it has some
+    /// before that.
+    pub require_fresh: bool,
     /// Replace a day in two steps where the file system cannot do it in one.
     pub replace_non_atomic: bool,
     /// Which device pads histories.
@@ -175,6 +178,7 @@ impl Options {
             sharding: Sharding::Rows(131_072),
             skip_existing: false,
             allow_empty_days: false,
+            require_fresh: false,
             replace_non_atomic: false,
             device: Device::Auto,
             threads: None,

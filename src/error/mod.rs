@@ -235,6 +235,18 @@ pub enum Error {
         /// The first and last day that the table has rows of, where it has any.
         first_and_last: Option<(String, String)>,
     },
+    /// A table of actions that most likely is not complete yet, where fresh ones are asked for.
+    #[error(
+        "{table}: no row on the day before {day}, though there are some up to {last}: the table may be late; build when it is complete, or without `--require-fresh`"
+    )]
+    Late {
+        /// The table.
+        table: String,
+        /// The day to build.
+        day: String,
+        /// The last day before it on which the table has rows.
+        last: String,
+    },
     /// More than a run can hold.
     #[error("too many {what}: {count}, at most {limit} in one run; build fewer days at a time")]
     TooMany {

@@ -33,6 +33,7 @@ mod file;
 mod handle;
 mod lock;
 mod output;
+mod replace;
 mod spill;
 
 use std::fs::{self, File};
@@ -48,6 +49,7 @@ pub use cluster::{Attempt, ClusterRun};
 pub use file::{FileWriter, Folder, Unsynced, Written, sync_all, write_file};
 pub(crate) use handle::{FolderHandle, is_same};
 pub use output::{Output, StagedDay, StagedFile};
+pub use replace::replace_file;
 pub use spill::{SpillFile, SpillFolder, SpilledBlock};
 
 /// The folder under the output in which days are made; a run removes it when it ends.

@@ -21,6 +21,8 @@ use crate::pack::{self, Dtype};
 use crate::schema::{ActionTypes, Contents};
 use crate::unify::format_time;
 
+pub(crate) use render::{counted, duration, size, thousands};
+
 /// How many actions of a row are shown, where it is one of many.
 const ACTIONS_PER_ROW: usize = 5;
 

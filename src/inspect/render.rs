@@ -247,7 +247,7 @@ fn short(name: &str) -> &str {
 }
 
 /// A number with its digits in threes: `1,234,567`.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -260,7 +260,7 @@ fn thousands(number: u64) -> String {
 }
 
 /// `1 sample`, `2 samples`.
-fn counted(number: u64, name: &str) -> String {
+pub(crate) fn counted(number: u64, name: &str) -> String {
     format!("{} {}", thousands(number), noun(number, name))
 }
 
@@ -269,7 +269,7 @@ fn noun(number: u64, name: &str) -> String {
 }
 
 /// A number of bytes in the unit that leaves one to four digits before the point.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -284,7 +284,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// A span of time in its two largest units.
-fn duration(micros: u64) -> String {
+pub(crate) fn duration(micros: u64) -> String {
     let units =
         [("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("µs", 1)];
     let mut left = micros;

@@ -101,6 +101,10 @@ pub struct Table {
     pub rows: u64,
     /// The rows left out that the day would have seen, by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// Where a table of actions has no valid row on the day before, though it has some on days before that: the last of those that the
+    /// day sees, `YYYY-MM-DD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_since: Option<String>,
 }
 
 /// The file of rows left out.

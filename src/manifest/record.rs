@@ -41,12 +41,12 @@ impl Seen {
         let day = plan.days()[index];
         let rejects = (impressions.rejects.as_slice(), impressions.spilled.as_ref(), Scope::Impressions);
         let samples = plan.options().schema.samples.name.clone();
-        let mut tables = BTreeMap::from([(samples, table(plan, day, impressions.rows[index], rejects))]);
+        let mut tables = BTreeMap::from([(samples, table(plan, day, impressions.rows[index], rejects, None))]);
         let mut all = vec![rejects];
         for (name, read) in actions {
             let rows = read.rows.iter().filter(|&(&at, _)| plan.sees(day, at)).map(|(_, rows)| rows).sum();
             let rejects = (read.rejects.as_slice(), read.spilled.as_ref(), Scope::Actions);
-            tables.insert(name.clone(), table(plan, day, rows, rejects));
+            tables.insert(name.clone(), table(plan, day, rows, rejects, read.late_since(plan, day)));
             all.push(rejects);
         }
         Ok(Self { tables, rejected: DayRejects::new(plan, day, &all)? })
@@ -55,6 +55,11 @@ impl Seen {
     /// Adds a table of which the day sees nothing, unless it is there.
     pub(crate) fn add_table(&mut self, name: &str) {
         self.tables.entry(name.to_owned()).or_default();
+    }
+
+    /// The tables of actions that have no row on the day before, though they have some before that: each with the last day of those.
+    pub(crate) fn late(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tables.iter().filter_map(|(name, table)| Some((name.as_str(), table.late_since.as_deref()?)))
     }
 
     /// The file of the rows that were left out, where the day has any.
@@ -73,7 +78,7 @@ impl Seen {
 }
 
 /// A table as a day sees it. Rejected rows without a valid day are seen by every day.
-fn table(plan: &Plan, day: Day, rows: u64, (kept, spilled, scope): Rejects<'_>) -> Table {
+fn table(plan: &Plan, day: Day, rows: u64, (kept, spilled, scope): Rejects<'_>, late_since: Option<Day>) -> Table {
     let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
     let kept = kept.iter().map(|reject| (reject.day, reject.reason, 1));
     for (at, reason, count) in kept.chain(spilled.iter().flat_map(|spilled| spilled.counts())) {
@@ -81,7 +86,7 @@ fn table(plan: &Plan, day: Day, rows: u64, (kept, spilled, scope): Rejects<'_>) 
             *rejected.entry(reason.name().to_owned()).or_default() += count;
         }
     }
-    Table { rows, rejected }
+    Table { rows, rejected, late_since: late_since.map(|last| last.to_string()) }
 }
 
 /// All that a day's manifests are made of but its files.
@@ -113,6 +118,11 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// The tables of actions that have no row on the day before: see [`Table::late_since`].
+    pub(crate) fn late(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.seen.late()
     }
 
     /// Writes the small files of a format into its staged folder, the manifest last but for the mark of success.

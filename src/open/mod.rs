@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::event::{Day, ItemDtype};
 use crate::fsio::{FolderHandle, STAGING_FOLDER};
 use crate::layout::Header;
-use crate::manifest::{MANIFEST_FILE, Manifest, SUCCESS_FILE, Shard as Entry};
+use crate::manifest::{MANIFEST_FILE, Manifest, RUN_FILE, SUCCESS_FILE, Shard as Entry};
 use crate::schema::{ActionTypes, Contents, MAX_HISTORY};
 
 pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
@@ -237,6 +237,11 @@ impl DayFolder {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The record of the run that wrote the day, as it is.
+    pub(crate) fn run_record(&self) -> Result<Vec<u8>> {
+        read_manifest(&*self.handle()?, RUN_FILE)
     }
 
     /// Whether an error is that of a day that was replaced, and whose files are deleted: then the new one is to be opened.

@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::report::{DaySummary, FormatSummary, StageTime, Summary, TableSummary, peak_memory};
+use super::report::{DaySummary, FormatSummary, LateTable, StageTime, Summary, TableSummary, peak_memory};
 use crate::config::{Format, Plan};
 use crate::cut::{ShardRows, cut};
 use crate::error::{Error, Invariant, Result};
@@ -131,7 +131,9 @@ impl Staged<'_> {
         }
         output.publish(self.folders, &staged, self.plan.options().replace_non_atomic)?;
         let statistics = self.record.statistics();
-        Ok(DaySummary { day: self.day, samples: statistics.samples, customers: statistics.customers, formats })
+        let late = self.record.late();
+        let late = late.map(|(table, last)| LateTable { table: table.to_owned(), last: last.to_owned() }).collect();
+        Ok(DaySummary { day: self.day, samples: statistics.samples, customers: statistics.customers, formats, late })
     }
 }
 

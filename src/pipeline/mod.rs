@@ -34,7 +34,9 @@ use crate::schema;
 use crate::schema::ActionTable;
 use crate::unify::{self, Actions, Impressions, Progress};
 
-pub use report::{DaySummary, FormatSummary, Observer, Stage, StageTime, Summary, TableSummary, peak_memory};
+pub use report::{
+    DaySummary, FormatSummary, LateTable, Observer, Stage, StageTime, Summary, TableSummary, peak_memory,
+};
 
 /// Where a table comes from.
 pub enum Input {
@@ -216,6 +218,7 @@ impl<I: ItemId> Run<'_, I> {
         let spooled = Spool::new(buckets, plan.contents().feature_packing().width(), budget, folder);
         let read = self.actions(plan, action_sources, &customers, &spooled, folder, summary)?;
         unify::refuse_other_units(&impressions, &read)?;
+        unify::refuse_late(plan, &read)?;
         budget.give_back(reading);
         let input = histories::Input {
             samples,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::Format;
-use crate::error::as_text;
+use crate::error::{Invariant, Result, as_text, path_text};
 use crate::event::Day;
 use crate::gather::Chosen;
 use crate::read::Source;
@@ -111,6 +111,17 @@ pub struct DaySummary {
     pub customers: u64,
     /// Its formats, in the order of publishing.
     pub formats: Vec<FormatSummary>,
+    /// The tables of actions that have no row on the day before, though they have some before that.
+    pub late: Vec<LateTable>,
+}
+
+/// A table of actions that most likely was not complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LateTable {
+    /// Its name.
+    pub table: String,
+    /// The last day on which it has rows.
+    pub last: String,
 }
 
 /// A format of a published day.
@@ -143,6 +154,73 @@ impl Summary {
 
     pub(super) fn finish(self, elapsed: Duration) -> Self {
         Self { elapsed, peak_memory: peak_memory(), ..self }
+    }
+
+    /// The summary as JSON, for programs.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) when it cannot be printed.
+    pub fn to_json(&self) -> Result<String> {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            days: Vec<Day>,
+            skipped: Vec<String>,
+            tables: &'a [TableSummary],
+            stages: Vec<Stage>,
+            device: &'a str,
+            device_reason: &'a str,
+            threads: usize,
+            seconds: f64,
+            peak_memory_bytes: Option<u64>,
+            spilled_bytes: u64,
+        }
+        #[derive(Serialize)]
+        struct Day {
+            day: String,
+            samples: u64,
+            customers: u64,
+            formats: Vec<Format>,
+            late: Vec<LateTable>,
+        }
+        #[derive(Serialize)]
+        struct Format {
+            format: &'static str,
+            path: String,
+            shards: usize,
+            bytes: u64,
+        }
+        #[derive(Serialize)]
+        struct Stage {
+            stage: String,
+            seconds: f64,
+        }
+        let format = |format: &FormatSummary| Format {
+            format: format.format.name(),
+            path: path_text(&format.path),
+            shards: format.files,
+            bytes: format.bytes,
+        };
+        let day = |day: &DaySummary| Day {
+            day: day.day.to_string(),
+            samples: day.samples,
+            customers: day.customers,
+            formats: day.formats.iter().map(format).collect(),
+            late: day.late.clone(),
+        };
+        let stage = |time: &StageTime| Stage { stage: time.stage.to_string(), seconds: time.elapsed.as_secs_f64() };
+        let json = Json {
+            days: self.days.iter().map(day).collect(),
+            skipped: self.skipped.iter().map(ToString::to_string).collect(),
+            tables: &self.tables,
+            stages: self.stages.iter().map(stage).collect(),
+            device: &self.device.device,
+            device_reason: self.device.reason,
+            threads: self.threads,
+            seconds: self.elapsed.as_secs_f64(),
+            peak_memory_bytes: self.peak_memory,
+            spilled_bytes: self.spilled,
+        };
+        serde_json::to_string_pretty(&json).invariant("the summary of a run can be printed")
     }
 
     pub(super) fn add_table(&mut self, table: &str, source: &dyn Source, rows: u64, rejected: u64, shows_nothing: u64) {

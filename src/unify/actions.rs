@@ -47,6 +47,16 @@ impl Actions {
         self.rejects.len() as u64 + spilled + self.sent
     }
 
+    /// Where the table has no valid row on the day before `day`, though it has some on days before that: the last of those that `day`
+    /// sees. It is the same whichever days are built together.
+    #[must_use]
+    pub fn late_since(&self, plan: &Plan, day: Day) -> Option<Day> {
+        let before = day.0.checked_sub(1).map(Day)?;
+        let with_rows = self.rows.iter().filter(|&(&at, &rows)| rows > 0 && plan.sees(day, at));
+        let last = with_rows.map(|(&at, _)| at).filter(|&at| at <= before).max()?;
+        (last < before).then_some(last)
+    }
+
     /// Adds what another part of the table holds.
     pub fn merge(&mut self, other: Self) {
         for (day, more) in other.rows {

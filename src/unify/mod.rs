@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
+use crate::config::Plan;
 use crate::error::{Error, Result};
 use crate::pack::Packed;
 use crate::read::{Room, Source, Visitor, Wanted};
@@ -124,6 +125,23 @@ pub fn refuse_other_units(impressions: &Impressions, actions: &[(String, Actions
                 text(shown)
             );
             return Err(Error::Description { place: format!("actions.{name}.time"), problem });
+        }
+    }
+    Ok(())
+}
+
+/// Where the plan asks for fresh tables: refuses a table of actions that has no row on the day before one of the days to build, though it
+/// has some before that.
+///
+/// # Errors
+/// [`Error::Late`] names the first day, and of it the first table.
+pub fn refuse_late(plan: &Plan, actions: &[(String, Actions)]) -> Result<()> {
+    if !plan.options().require_fresh {
+        return Ok(());
+    }
+    for &day in plan.days() {
+        if let Some((table, last)) = actions.iter().find_map(|(name, read)| Some((name, read.late_since(plan, day)?))) {
+            return Err(Error::Late { table: table.clone(), day: day.to_string(), last: last.to_string() });
         }
     }
     Ok(())

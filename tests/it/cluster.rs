@@ -111,6 +111,22 @@ proptest! {
     }
 }
 
+/// A late table is noted as on one machine, and refused on request before anything is published.
+#[test]
+fn late_tables_are_seen() {
+    let shown = |day| Impression { day, customer: 7, items: Some(vec![(3, true)]) };
+    let click = |day| Action { day, customer: 7, item: 40, time: None, kind: 1 };
+    let actions: Vec<Action> = [19_998, 19_999, 20_000].map(click).to_vec();
+    let tables = Tables::new(impressions_of(&[shown(20_000), shown(20_002)]), |table| actions_of(table, &actions));
+    let options = Options { allow_empty_days: true, ..options(Path::new(""), 20_000, 20_002) };
+    assert_same(&tables, &options, Cluster::default());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let error = Cluster::default().build(&tables, &Options { require_fresh: true, out: out.clone(), ..options });
+    assert!(matches!(error, Err(Error::Late { .. })), "{error:?}");
+    assert!(published(&out).is_empty());
+}
+
 /// Bad rows are left out, counted and kept aside as on one machine.
 #[test]
 fn rejected_rows_travel() {

@@ -358,9 +358,8 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
             content: content_hash(content, shard),
         });
     }
-    let mut tables: BTreeMap<String, Table> = ["clicks", "impressions"]
-        .map(|name| (name.to_owned(), Table { rows: 1_234_567, rejected: BTreeMap::new() }))
-        .into();
+    let mut tables: BTreeMap<String, Table> =
+        ["clicks", "impressions"].map(|name| (name.to_owned(), Table { rows: 1_234_567, ..Table::default() })).into();
     let rejected = (!content.rejected.is_empty()).then(|| {
         let text: String = content.rejected.iter().map(|line| format!("{line}\n")).collect();
         fs::write(folder.join("_rejected.jsonl"), &text).unwrap();

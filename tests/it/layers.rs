@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "error",
     "machine",
     "event",
@@ -30,6 +30,7 @@ const ORDER: [&str; 26] = [
     "cluster",
     "verify",
     "inspect",
+    "report",
     "generate",
 ];
 

@@ -130,6 +130,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--shards", type=int, metavar="N", help="how many shards a day has")
     parser.add_argument("--skip-existing", action="store_true", help="leave days alone that are there already")
     parser.add_argument("--allow-empty-days", action="store_true", help="write days without impressions, with no rows")
+    parser.add_argument(
+        "--require-fresh",
+        action="store_true",
+        help="fail if a table of actions has no row on the day before a built day but has some before that",
+    )
     parser.add_argument("--replace-non-atomic", action="store_true", help="replace a day in two steps where one cannot do")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="what pads histories")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="for a task; spark.task.cpus says it to Spark")

@@ -57,6 +57,7 @@ def build(
     shards: int | None = None,
     skip_existing: bool = False,
     allow_empty_days: bool = False,
+    require_fresh: bool = False,
     replace_non_atomic: bool = False,
     device: str = "auto",
     threads: int = 1,
@@ -101,6 +102,8 @@ def build(
         shards: how many shards a day has.
         skip_existing: leave days alone that an earlier run with the same options has published.
         allow_empty_days: write days without impressions, with no rows, instead of failing.
+        require_fresh: fail, before anything is published, where a table of actions has no row on the day before a built day but has
+            some before that.
         replace_non_atomic: replace a day in two steps where the file system cannot do it in one.
         device: what pads histories: `auto`, `cpu` or `cuda`.
         threads: how many threads a task uses; as many as `spark.task.cpus` says are its own.
@@ -135,6 +138,7 @@ def build(
         shards=shards,
         skip_existing=skip_existing,
         allow_empty_days=allow_empty_days,
+        require_fresh=require_fresh,
         replace_non_atomic=replace_non_atomic,
         device=device,
         threads=threads,

@@ -95,6 +95,28 @@ fn json_is_for_programs() {
     assert_eq!((&summary["days"], summary["skipped"][1].as_str()), (&Value::Array(vec![]), Some("2025-08-16")));
 }
 
+/// A table that stops before the day before is named in both summaries, and refused on request.
+#[test]
+fn late_tables_are_named() {
+    let world = World::new();
+    let build = |more: &[&str]| {
+        let mut command = shardback();
+        command.args(["build", "--impressions", "data/sample/impressions", "--history", "5"]);
+        // The folder of each day is one that the path names: clicks up to the 14th.
+        command.args(["--clicks", "data/sample/clicks/dt=2025-08-1[0-4]", "--date", "2025-08-16"]);
+        run(command.arg("--out").arg(world.out()).args(more))
+    };
+    let refused = build(&["--require-fresh"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("error: clicks: no row on the day before 2025-08-16"), "{}", refused.stderr);
+    assert!(published(&world.out()).is_empty());
+    let said = "late   clicks has no row on the day before 2025-08-16; the last it has before that are of 2025-08-14";
+    let text = build(&[]).stdout;
+    assert!(text.lines().any(|line| line == said), "{text}");
+    let json: Value = serde_json::from_str(&build(&["--json"]).stdout).unwrap();
+    assert_eq!(json["days"][0]["late"], serde_json::json!([{ "table": "clicks", "last": "2025-08-14" }]));
+}
+
 /// The name by which older jobs know the option.
 #[test]
 fn process_date_is_another_name_for_date() {

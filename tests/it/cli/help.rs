@@ -18,9 +18,12 @@ fn help() {
         ("help_build_short", &["build", "-h"]),
         ("help_check", &["check", "--help"]),
         ("help_inspect", &["inspect", "--help"]),
+        ("help_report", &["report", "--help"]),
         ("help_verify", &["verify", "--help"]),
         ("help_generate", &["generate", "--help"]),
         ("help_demo", &["demo", "--help"]),
+        ("help_completions", &["completions", "--help"]),
+        ("help_man", &["man", "--help"]),
     ] {
         let Run { stdout, stderr, .. } = done(shardback().args(arguments));
         assert_eq!(stderr, "");

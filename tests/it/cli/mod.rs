@@ -4,6 +4,7 @@
 
 mod build;
 mod help;
+mod shell;
 mod verify;
 
 use std::path::PathBuf;
