@@ -12,7 +12,7 @@ use arrow::json::ReaderBuilder;
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
 use crate::read::blocks::{Block, Blocks};
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::{Places, check, read_keys};
 use crate::read::objects::Piece;
@@ -216,6 +216,10 @@ impl Part for JsonFile {
 
     fn facts(&self) -> PartFacts<'_> {
         self.file.facts(self.bytes(), None)
+    }
+
+    fn begin(&self, before_turn: bool) -> bool {
+        !before_turn || self.file.begin_read()
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "error",
     "machine",
+    "store",
     "event",
     "pack",
     "zone",
