@@ -401,14 +401,18 @@ struct Sources {
 }
 
 fn open_tables(plan: &Plan, tables: Tables, room: &Room, stores: &Stores) -> Result<Sources> {
-    let samples = unify::wanted_samples(&plan.options().schema);
-    let impressions = open(plan, tables.impressions, samples, (room, stores), &|day| plan.day_index(day).is_some())?;
+    let open_samples = || {
+        let samples = unify::wanted_samples(&plan.options().schema);
+        open(plan, tables.impressions, samples, (room, stores), &|day| plan.day_index(day).is_some())
+    };
     let open_one = |(table, input)| {
         let source = open(plan, input, unify::wanted_actions(&table), (room, stores), &|day| plan.any_sees(day))?;
         Ok((table, source))
     };
-    let actions = tables.actions.into_iter().map(open_one).collect::<Result<_>>()?;
-    Ok(Sources { impressions, actions })
+    // Together, as each waits for its own lists; collected in order, so that the first fault is that of the first table.
+    let open_actions = || tables.actions.into_par_iter().map(open_one).collect::<Vec<Result<OpenTable>>>();
+    let (impressions, actions) = rayon::join(open_samples, open_actions);
+    Ok(Sources { impressions: impressions?, actions: actions.into_iter().collect::<Result<_>>()? })
 }
 
 /// Opens a table, but for the files of days that `keep` refuses.

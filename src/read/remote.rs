@@ -13,7 +13,7 @@ use crate::read::data_file::of_store;
 use crate::read::folders::Lake;
 use crate::read::path_days::{Base, PathDays};
 use crate::read::walk::is_passed_over;
-use crate::store::{self, Address, Bucket, Fault, Listing, Object, Protocol, Stores};
+use crate::store::{self, Address, Bucket, Fault, Listing, Lists, Object, Protocol, Stores};
 
 /// What is looked for.
 pub(super) struct Search<'a> {
@@ -61,6 +61,8 @@ impl Search<'_> {
             return self.single(address, &bucket, &path);
         }
         let (folder, names) = split(&address.key);
+        // Under way while the name is looked for.
+        let lakes = LakesAround::ask(&bucket, folder);
         // An object has the name, or something is below it; else it may be a pattern.
         let object = if address.is_folder { None } else { self.object(&bucket, &address.key, &path)? };
         let (start, names) = match &object {
@@ -70,11 +72,15 @@ impl Search<'_> {
         };
         let base = Base::in_store(address.path(start));
         let mut walk = Walk { search: self, address, bucket, base, pattern: names, found: Vec::new(), passed: false };
-        walk.refuse_lake_around(start)?;
-        match object {
-            Some(object) => walk.found.push(object),
-            None => walk.below(start)?,
-        }
+        let found = match object {
+            Some(object) => {
+                walk.found.push(object);
+                Ok(())
+            }
+            None => walk.below(start),
+        };
+        lakes.refuse(address, self.table)?;
+        found?;
         walk.finish()
     }
 
@@ -129,13 +135,15 @@ fn name(key: &str) -> &str {
     key.rsplit_once('/').map_or(key, |(_, name)| name)
 }
 
-impl Walk<'_> {
-    fn refused(&self, key: &str, fault: Fault) -> Error {
-        of_store(self.search.table, &self.address.path(key), fault)
-    }
+/// What shows that a folder belongs to a lake format, asked for in all folders around it.
+struct LakesAround {
+    logs: Vec<String>,
+    in_logs: Lists,
+    in_metadata: Lists,
+}
 
-    /// Refuses a table that is a part of one of a lake format. What may not be looked at is none of it.
-    fn refuse_lake_around(&self, start: &str) -> Result<()> {
+impl LakesAround {
+    fn ask(bucket: &Bucket, start: &str) -> Self {
         let mut folders = vec![start];
         while let Some(folder) = folders.last().filter(|folder| !folder.is_empty()) {
             folders.push(parent(folder));
@@ -147,15 +155,25 @@ impl Walk<'_> {
         };
         let logs: Vec<String> = inside("_delta_log").chain(inside(".hoodie")).collect();
         let metadata: Vec<String> = inside("metadata").collect();
-        // One folder that may not be listed does not hide the others.
+        Self { in_logs: bucket.first_below(&logs), in_metadata: bucket.list(&metadata), logs }
+    }
+
+    /// Refuses a table that is a part of one of these. What may not be looked at is none of it.
+    fn refuse(self, address: &Address, table: &str) -> Result<()> {
         let of_log = |(key, listed): (&String, Result<Listing, Fault>)| {
-            listed.is_ok_and(|listed| !listed.objects.is_empty()).then(|| self.address.path(key))
+            listed.is_ok_and(|listed| !listed.objects.is_empty()).then(|| address.path(key))
         };
-        let logs = logs.iter().zip(self.bucket.first_below(&logs)).filter_map(of_log);
-        let metadata = self.bucket.list(&metadata).into_iter().flatten().flat_map(|listed| listed.objects);
-        let mut shown = logs.chain(metadata.map(|found| self.address.path(&found.key)));
+        let logs = self.logs.iter().zip(self.in_logs.wait()).filter_map(of_log);
+        let metadata = self.in_metadata.wait().into_iter().flatten().flat_map(|listed| listed.objects);
+        let mut shown = logs.chain(metadata.map(|found| address.path(&found.key)));
         let lake = shown.find_map(|path| Some((Lake::shown_by(&path)?, path)));
-        lake.map_or(Ok(()), |(lake, path)| Err(lake.refused(self.search.table, &path)))
+        lake.map_or(Ok(()), |(lake, path)| Err(lake.refused(table, &path)))
+    }
+}
+
+impl Walk<'_> {
+    fn refused(&self, key: &str, fault: Fault) -> Error {
+        of_store(self.search.table, &self.address.path(key), fault)
     }
 
     /// Finds all below a folder that the pattern matches.
@@ -167,13 +185,13 @@ impl Walk<'_> {
             let (flat, listed): (Vec<Folder>, Vec<Folder>) = level.drain(..).partition(|folder| self.is_flat(folder));
             whole.extend(flat.into_iter().map(|folder| folder.key));
             let keys: Vec<String> = listed.iter().map(|folder| folder.key.clone()).collect();
-            let lists = self.bucket.list(&keys);
+            let lists = self.bucket.list(&keys).wait();
             for (folder, listing) in listed.iter().zip(lists) {
                 let listing = listing.map_err(|fault| self.refused(&folder.key, fault))?;
                 self.take(folder, listing, &mut level)?;
             }
         }
-        for (folder, listing) in whole.iter().zip(self.bucket.list_all(&whole)) {
+        for (folder, listing) in whole.iter().zip(self.bucket.list_all(&whole).wait()) {
             let listing = listing.map_err(|fault| self.refused(folder, fault))?;
             for object in listing.objects {
                 self.take_below(folder, object)?;

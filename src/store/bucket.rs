@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use super::client;
 use super::fault::fault_of;
+use super::options::RETRIED_FOR;
 use super::{Address, Fault, Protocol, StoreOptions, Version};
 use crate::error::Result;
 
@@ -27,6 +28,10 @@ const MOST_REQUESTS: usize = 64;
 
 /// Threads that move bytes; they never compute.
 const RUNTIME_THREADS: usize = 2;
+
+/// How long after a broken connection a request is made again, at first and in the end.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// So often a waiting thread looks whether the run was told to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -39,6 +44,8 @@ pub struct Stores(Arc<Inner>);
 
 struct Inner {
     options: StoreOptions,
+    /// How long a request is tried.
+    retried_for: Duration,
     clients: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
     runtime: OnceLock<Runtime>,
     requests: Arc<Semaphore>,
@@ -48,9 +55,10 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(options: StoreOptions) -> Self {
+    fn new(options: StoreOptions, retried_for: Duration) -> Self {
         Self {
             options,
+            retried_for,
             clients: Mutex::default(),
             runtime: OnceLock::new(),
             requests: Arc::new(Semaphore::new(MOST_REQUESTS)),
@@ -63,7 +71,7 @@ impl Inner {
 /// Stores of which only the environment says something.
 impl Default for Stores {
     fn default() -> Self {
-        Self(Arc::new(Inner::new(StoreOptions::default())))
+        Self(Arc::new(Inner::new(StoreOptions::default(), RETRIED_FOR)))
     }
 }
 
@@ -89,7 +97,7 @@ impl Stores {
     /// [`Error::Option`](crate::error::Error::Option) for a setting that is not known, or makes no sense.
     pub fn new(options: &StoreOptions) -> Result<Self> {
         client::check(options)?;
-        Ok(Self(Arc::new(Inner::new(options.clone()))))
+        Ok(Self(Arc::new(Inner::new(options.clone(), options.retry_timeout()?))))
     }
 
     /// Ends every wait for a store, now and later, with [`Error::Interrupted`](crate::error::Error::Interrupted).
@@ -138,16 +146,25 @@ impl Stores {
         Ok(self.0.runtime.get_or_init(|| runtime))
     }
 
-    /// Starts a request.
-    fn start<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
-    ) -> Result<Request<T>, Fault> {
+    /// Starts a request, which is made again where the connection breaks, as long as a request may be tried.
+    fn start<T, F>(&self, ask: impl Fn() -> F + Send + 'static) -> Result<Request<T>, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
         let (send, answer) = sync_channel(1);
         let requests = Arc::clone(&self.0.requests);
+        let end = Instant::now() + self.0.retried_for;
         let task = self.runtime()?.spawn(async move {
             let turn = requests.acquire().await;
-            let result = work.await;
+            let mut pause = FIRST_PAUSE;
+            let result = loop {
+                match ask().await {
+                    Err(Fault::Broken(_)) if Instant::now() + pause < end => tokio::time::sleep(pause).await,
+                    result => break result,
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            };
             drop(turn);
             // Nobody listens any more where the request was given up.
             let _ = send.send(result);
@@ -202,6 +219,16 @@ pub(crate) struct Listing {
     pub(crate) objects: Vec<Found>,
 }
 
+/// Lists that were asked for.
+pub(crate) struct Lists(Vec<Result<Request<Listing>, Fault>>);
+
+impl Lists {
+    /// Waits for each of them, in the order of the folders.
+    pub(crate) fn wait(self) -> Vec<Result<Listing, Fault>> {
+        self.0.into_iter().map(|request| request?.wait()).collect()
+    }
+}
+
 /// An object that was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -229,8 +256,11 @@ impl Bucket {
     /// Looks for an object of this name.
     pub(crate) fn find(&self, key: &str) -> Result<Option<Found>, Fault> {
         let (location, client, root) = (self.key(key)?, Arc::clone(&self.client), Arc::clone(&self.root));
-        let asked = async move { client.head(&location).await.map_err(|error| fault_of(&error, &root)) };
-        match self.stores.start(asked)?.wait() {
+        let ask = move || {
+            let (location, client, root) = (location.clone(), Arc::clone(&client), Arc::clone(&root));
+            async move { client.head(&location).await.map_err(|error| fault_of(&error, &root)) }
+        };
+        match self.stores.start(ask)?.wait() {
             // The name as it was asked for.
             Ok(meta) => Ok(Some(Found { key: key.to_owned(), ..Found::from(meta) })),
             Err(Fault::Missing(_)) => Ok(None),
@@ -238,8 +268,8 @@ impl Bucket {
         }
     }
 
-    /// What stands directly below some folders, all asked for at once.
-    pub(crate) fn list(&self, folders: &[String]) -> Vec<Result<Listing, Fault>> {
+    /// Asks what stands directly below some folders, of all at once.
+    pub(crate) fn list(&self, folders: &[String]) -> Lists {
         self.each(folders, |client, folder| async move {
             let listed = client.list_with_delimiter(Some(&folder)).await?;
             let folders = listed.common_prefixes.iter().map(ToString::to_string).collect();
@@ -248,8 +278,8 @@ impl Bucket {
         })
     }
 
-    /// All objects below some folders, at any depth.
-    pub(crate) fn list_all(&self, folders: &[String]) -> Vec<Result<Listing, Fault>> {
+    /// Asks for all objects below some folders, at any depth.
+    pub(crate) fn list_all(&self, folders: &[String]) -> Lists {
         self.each(folders, |client, folder| async move {
             let mut listed = client.list(Some(&folder));
             let mut all = Listing::default();
@@ -261,25 +291,27 @@ impl Bucket {
         })
     }
 
-    /// The first object below each of some folders, all asked for at once.
-    pub(crate) fn first_below(&self, folders: &[String]) -> Vec<Result<Listing, Fault>> {
+    /// Asks for the first object below each of some folders.
+    pub(crate) fn first_below(&self, folders: &[String]) -> Lists {
         self.each(folders, |client, folder| async move {
             let first = client.list(Some(&folder)).next().await.transpose()?;
             Ok(Listing { folders: Vec::new(), objects: first.into_iter().map(Found::from).collect() })
         })
     }
 
-    fn each<F, L>(&self, folders: &[String], list: L) -> Vec<Result<Listing, Fault>>
+    fn each<F, L>(&self, folders: &[String], list: L) -> Lists
     where
-        L: Fn(Arc<dyn ObjectStore>, Key) -> F,
+        L: Fn(Arc<dyn ObjectStore>, Key) -> F + Copy + Send + 'static,
         F: Future<Output = object_store::Result<Listing>> + Send + 'static,
     {
         let start = |folder: &String| {
-            let (asked, root) = (list(Arc::clone(&self.client), self.key(folder)?), Arc::clone(&self.root));
-            self.stores.start(async move { asked.await.map_err(|error| fault_of(&error, &root)) })
+            let (folder, client, root) = (self.key(folder)?, Arc::clone(&self.client), Arc::clone(&self.root));
+            self.stores.start(move || {
+                let (asked, root) = (list(Arc::clone(&client), folder.clone()), Arc::clone(&root));
+                async move { asked.await.map_err(|error| fault_of(&error, &root)) }
+            })
         };
-        let requests: Vec<_> = folders.iter().map(start).collect();
-        requests.into_iter().map(|request| request?.wait()).collect()
+        Lists(folders.iter().map(start).collect())
     }
 
     /// An object that was found.
@@ -325,7 +357,11 @@ impl Object {
     /// Starts to read a range of its bytes.
     pub(crate) fn request(&self, range: Range<u64>) -> Result<Request<Bytes>, Fault> {
         let object = Arc::clone(&self.0);
-        self.noted(self.stores().start(async move { object.read(range).await }))
+        let ask = move || {
+            let (object, range) = (Arc::clone(&object), range.clone());
+            async move { object.read(range).await }
+        };
+        self.noted(self.stores().start(ask))
     }
 
     /// Waits for a range that was asked for.

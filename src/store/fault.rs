@@ -76,6 +76,8 @@ fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
         };
     }
     if let Some(http) = sources(error).find_map(|error| error.downcast_ref::<HttpError>()) {
+        let is_broken =
+            matches!(http.kind(), HttpErrorKind::Interrupted | HttpErrorKind::Request | HttpErrorKind::Decode);
         let problem = match http.kind() {
             HttpErrorKind::Connect => "no connection to the server",
             HttpErrorKind::Timeout => "the server did not answer in time",
@@ -87,10 +89,8 @@ fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
         let system = sources(http)
             .filter_map(|error| error.downcast_ref::<std::io::Error>())
             .filter(|error| error.raw_os_error().is_some());
-        return match system.last() {
-            Some(system) => refused(&format!("{problem}: {system}")),
-            None => refused(problem),
-        };
+        let problem = system.last().map_or_else(|| problem.to_owned(), |system| format!("{problem}: {system}"));
+        return if is_broken { Fault::Broken(problem) } else { refused(&problem) };
     }
     if said.contains("169.254.169.254") || said.to_ascii_lowercase().contains("credential") {
         return refused(NO_CREDENTIALS);

@@ -29,7 +29,7 @@ mod profile;
 mod bucket;
 
 pub use bucket::Stores;
-pub(crate) use bucket::{Bucket, Found, Listing, Object, Request};
+pub(crate) use bucket::{Bucket, Found, Listing, Lists, Object, Request};
 pub use options::StoreOptions;
 pub(crate) use reader::{Loaded, Positioned, Sequential};
 pub(crate) use url::{Address, Place, Protocol, percent_decode};
@@ -50,6 +50,9 @@ pub(crate) enum Fault {
     /// The store does not permit it.
     #[error("{0}")]
     Forbidden(String),
+    /// The connection broke, which is tried again.
+    #[error("{0}")]
+    Broken(String),
     /// What the store said, or why it could not be asked.
     #[error("{0}")]
     Refused(String),
@@ -62,7 +65,7 @@ impl From<Fault> for std::io::Error {
             Fault::Missing(_) => ErrorKind::NotFound,
             Fault::Forbidden(_) => ErrorKind::PermissionDenied,
             // Not the kind of what is interrupted: whoever reads would read again.
-            Fault::Changed | Fault::Interrupted | Fault::Refused(_) => ErrorKind::Other,
+            Fault::Changed | Fault::Interrupted | Fault::Broken(_) | Fault::Refused(_) => ErrorKind::Other,
         };
         Self::new(kind, fault)
     }

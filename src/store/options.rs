@@ -16,7 +16,7 @@ pub struct StoreOptions {
 pub(crate) const RETRY_TIMEOUT: &str = "retry_timeout";
 
 /// How long that is where nothing is said.
-const RETRIED_FOR: Duration = Duration::from_secs(180);
+pub(super) const RETRIED_FOR: Duration = Duration::from_secs(180);
 
 impl StoreOptions {
     /// Adds a setting, or replaces the one of that name. Names are those of the environment's variables, in lower case.
