@@ -1,19 +1,20 @@
 PYTHON ?= python3
 VENV := .venv
-REQUIREMENTS := tests/readers/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
+REQUIREMENTS := tests/readers/requirements.txt tests/stores/requirements.txt tests/image/requirements.txt python/tests/requirements.txt
 
-.PHONY: help needs check check-rust check-python test test-python test-image packed version package wheels test-wheel fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
+.PHONY: help needs check check-rust check-python test test-stores test-python test-image packed version package wheels test-wheel fuzz miri tsan bench bench-cuda gpu-kit bench-loader bench-spark bench-peers demo clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: check-rust check-python ## Formatting, lints, types and documentation, without any warning.
 
-# Without CUDA, only what is compiled in its place is other code: no test and no benchmark.
+# Without CUDA and without stores, only what is compiled in their place is other code: no test and no benchmark.
 check-rust:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features cuda -- -D warnings
 	cargo clippy --workspace -- -D warnings
+	cargo clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features cuda
 
 check-python: $(VENV)/.installed
@@ -24,11 +25,15 @@ needs: ## What the tests need of the system, installed where that is allowed; el
 	tests/needs.sh
 
 # The Rust tests leave the program behind; a build of its own would compile its libraries once more, with other features.
-test: needs $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, the Python package, and the steps of Dockerfile.cuda.
+test: needs $(VENV)/.installed ## The Rust tests, stock Python readers on what the program writes, tables in object stores, the Python package, and the steps of Dockerfile.cuda.
 	cargo test --workspace --features cuda
 	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/readers
+	$(MAKE) test-stores
 	$(MAKE) test-python
 	$(MAKE) test-image
+
+test-stores: needs $(VENV)/.installed ## Tables in object stores: servers of S3 on this machine, which it installs, behind a network that fails.
+	SHARDBACK_BIN="$(or $(CARGO_TARGET_DIR),target)/debug/shardback" $(VENV)/bin/python -m pytest tests/stores
 
 # Installed as a user would, but with the libraries that the Rust tests were compiled with where they are the same.
 test-python: needs $(VENV)/.installed ## The Python package, installed, with a real PyTorch.
@@ -138,7 +143,7 @@ demo: ## Build the bundled sample and show what came out.
 
 clean: ## Delete everything that the other targets made.
 	cargo clean
-	rm -rf $(VENV) .venv-kernels fuzz/target fuzz/corpus fuzz/artifacts demo-out train-work .pytest_cache python/.pytest_cache python/.mypy_cache tests/readers/__pycache__ tests/readers/.pytest_cache data/__pycache__ benches/peers/__pycache__
+	rm -rf $(VENV) .venv-kernels fuzz/target fuzz/corpus fuzz/artifacts demo-out train-work .pytest_cache python/.pytest_cache python/.mypy_cache tests/readers/__pycache__ tests/readers/.pytest_cache tests/stores/__pycache__ data/__pycache__ benches/peers/__pycache__
 
 # The stamp is newer than the requirements, or the environment is made afresh.
 $(VENV)/.installed: $(REQUIREMENTS)

@@ -4,6 +4,8 @@ pub mod error;
 
 pub mod machine;
 
+pub mod store;
+
 pub mod event;
 
 pub mod pack;

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from shardback import _native
 from shardback.errors import OptionError
-from shardback.options import Config, Day, arguments, folder, manifests, named_tables
+from shardback.options import Config, Day, StoreOptions, arguments, folder, manifests, named_tables
 from shardback.progress import Bar
 from shardback.sources import source
 from shardback.summary import Built, Summary
@@ -52,6 +52,7 @@ def build(
     invalid: str = "fail",
     day_zone: str | None = None,
     csv_escape: str | None = None,
+    store_options: StoreOptions | None = None,
     shard_rows: int | None = None,
     shards: int | None = None,
     skip_existing: bool = False,
@@ -97,6 +98,8 @@ def build(
             says if not given.
         csv_escape: what comes before a quote within quotes of a CSV file, as the backslash of Spark; quotes are doubled if not
             given.
+        store_options: settings of the object stores in which tables lie, as {"aws_region": "eu-west-1"}, beside those of the
+            environment. Nothing records them.
         shard_rows: about how many samples a shard holds; 131,072 if neither this nor `shards` is given.
         shards: how many shards a day has.
         skip_existing: leave days alone that an earlier run with the same options has published.
@@ -139,6 +142,7 @@ def build(
         invalid=invalid,
         day_zone=day_zone,
         csv_escape=csv_escape,
+        store_options=store_options,
         shard_rows=shard_rows,
         shards=shards,
         skip_existing=skip_existing,

@@ -10,7 +10,7 @@ from typing import Any
 from shardback import _native
 from shardback.building import TABLES, Table, refuse_one_as_two
 from shardback.errors import OptionError
-from shardback.options import Config, description, folder, named_tables
+from shardback.options import Config, StoreOptions, description, folder, named_tables, store_settings
 from shardback.sources import source
 
 
@@ -26,6 +26,7 @@ def check(
     item_dtype: str | None = None,
     day_zone: str | None = None,
     csv_escape: str | None = None,
+    store_options: StoreOptions | None = None,
 ) -> dict[str, Any]:
     """Reads a little of every table, as `build` would, and says what was understood and what looks wrong. Writes nothing.
 
@@ -42,6 +43,7 @@ def check(
         item_dtype: `i32` or `i64`: items that do not fit are bad; as a build has it if not given.
         day_zone: the time zone in which the days of timestamps count.
         csv_escape: what comes before a quote within quotes of a CSV file.
+        store_options: as for `build`.
 
     Returns:
         What `shardback check --json` prints: `tables`, `customers` and `warnings`, each of which has a `kind`, a `table` and a
@@ -60,6 +62,7 @@ def check(
         "item_dtype": item_dtype,
         "day_zone": day_zone,
         "csv_escape": csv_escape,
+        "store_options": store_settings(store_options),
         "rows": int(rows),
     }
     built_in = dict(zip(TABLES, (impressions, clicks, add_to_carts, previous_orders), strict=True))

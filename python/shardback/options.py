@@ -20,6 +20,9 @@ Day = datetime.date | str
 Config = str | os.PathLike[str] | Mapping[str, object]
 """A description of tables: its file, in TOML or JSON, or what such a file says as a dict."""
 
+StoreOptions = Mapping[str, str | int | bool]
+"""Settings of object stores, by the names that the environment has for them, in lower case."""
+
 FORMATS = ("parquet", "dense", "jagged")
 
 
@@ -35,6 +38,7 @@ def arguments(
     memory: int | str | None,
     config: Config | None = None,
     spill_dir: str | os.PathLike[str] | None,
+    store_options: StoreOptions | None = None,
     **others: object,
 ) -> dict[str, object]:
     """The options as Rust takes them.
@@ -55,6 +59,7 @@ def arguments(
         "memory": None if memory is None else str(memory),
         "description": description(config),
         "spill_dir": None if spill_dir is None else os.fsdecode(os.path.expanduser(spill_dir)),
+        "store_options": store_settings(store_options),
         # Spark reads CSV itself.
         "csv_escape": None,
         **others,
@@ -64,6 +69,11 @@ def arguments(
         if value is not None and not (isinstance(value, numbers.Integral) and 0 <= int(value) < 1 << 32):
             raise OptionError(f"{name}: expected a whole number, found {value!r}")
     return given
+
+
+def store_settings(options: StoreOptions | None) -> list[tuple[str, str]]:
+    """Settings of object stores as Rust takes them: as texts, a bool in lower case."""
+    return [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in (options or {}).items()]
 
 
 def description(config: Config | None) -> dict[str, str | None] | None:

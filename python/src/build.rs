@@ -15,6 +15,7 @@ use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
 use shardback::read::{Batches, Wanted};
 use shardback::schema::{self, Cutoff, Schema};
+use shardback::store::StoreOptions;
 use shardback::unify;
 
 use crate::error::{raise, to_python};
@@ -39,6 +40,7 @@ pub(crate) struct Arguments {
     invalid: String,
     day_zone: Option<String>,
     csv_escape: Option<String>,
+    store_options: Vec<(String, String)>,
     shard_rows: u64,
     shards: Option<u32>,
     skip_existing: bool,
@@ -105,6 +107,7 @@ impl Arguments {
             invalid: choose(py, "invalid", &self.invalid, &invalid)?,
             day_zone: self.day_zone,
             csv_escape,
+            store: defaults.store.clone().with(&store(self.store_options)),
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,
@@ -120,6 +123,13 @@ impl Arguments {
 }
 
 pub(crate) const ITEM_DTYPES: [(&str, ItemDtype); 2] = [("i32", ItemDtype::I32), ("i64", ItemDtype::I64)];
+
+/// Settings of object stores.
+pub(crate) fn store(settings: Vec<(String, String)>) -> StoreOptions {
+    let mut store = StoreOptions::default();
+    settings.into_iter().for_each(|(name, value)| store.set(&name, value));
+    store
+}
 
 /// The character that escapes quotes of CSV.
 pub(crate) fn character(py: Python<'_>, text: &str) -> PyResult<char> {

@@ -12,7 +12,7 @@ use shardback::check::Options;
 use shardback::pipeline::Tables;
 use shardback::schema::Schema;
 
-use crate::build::{Description, ITEM_DTYPES, TICK, character, choose, described};
+use crate::build::{Description, ITEM_DTYPES, TICK, character, choose, described, store};
 use crate::error::to_python;
 
 /// The options as `shardback.check` hands them over, all of them given.
@@ -23,6 +23,7 @@ pub(crate) struct Arguments {
     item_dtype: Option<String>,
     day_zone: Option<String>,
     csv_escape: Option<String>,
+    store_options: Vec<(String, String)>,
     rows: u64,
 }
 
@@ -36,6 +37,7 @@ impl Arguments {
             item_dtype: self.item_dtype.map(|name| choose(py, "item_dtype", &name, &ITEM_DTYPES)).transpose()?,
             day_zone: self.day_zone,
             csv_escape: self.csv_escape.as_deref().map(|text| character(py, text)).transpose()?,
+            store: store(self.store_options),
             rows: self.rows,
             now: i64::try_from(now.as_micros())?,
         })

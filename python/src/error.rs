@@ -10,7 +10,7 @@ use shardback::error::Error;
 pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
-        Error::Option { .. } | Error::Day { .. } | Error::Description { .. } => "OptionError",
+        Error::Option { .. } | Error::Day { .. } | Error::Description { .. } | Error::Address { .. } => "OptionError",
         Error::Corrupt { .. } | Error::Arrays { .. } => "CorruptError",
         Error::NoCuda(_) | Error::Cuda { .. } | Error::DeviceMemory { .. } | Error::PinnedMemory { .. } => {
             "DeviceError"

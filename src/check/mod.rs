@@ -34,6 +34,7 @@ use crate::machine;
 use crate::pipeline::{self, Input, Tables};
 use crate::read::{Room, Source};
 use crate::schema::{ActionTable, Schema};
+use crate::store::{StoreOptions, Stores};
 use crate::unify::Look;
 
 /// The rows of each table that are read if nothing else is said.
@@ -53,6 +54,8 @@ pub struct Options {
     pub day_zone: Option<String>,
     /// As [`config::Options::csv_escape`].
     pub csv_escape: Option<char>,
+    /// As [`config::Options::store`], beside what the description says.
+    pub store: StoreOptions,
     /// About how many rows of each table are read at most.
     pub rows: u64,
     /// The present, in microseconds since the epoch, UTC: times long after it look wrong.
@@ -84,15 +87,19 @@ pub fn check(options: Options, tables: Tables, cancelled: &Cancelled<'_>) -> Res
     }
     // Files are opened by many threads and read by one: it reads no further ahead than a chunk, and always in the same order.
     let inputs = std::iter::once(tables.impressions).chain(inputs);
-    let sources = pool(machine::processors().min(MAX_THREADS))?.install(|| open(&plan, inputs, &looks))?;
-    let limits = Limits { rows, cancelled };
-    let found = pool(1)?.install(|| {
-        let mut found = Vec::with_capacity(sources.len());
-        for ((mut collected, look), source) in looks.into_iter().zip(sources) {
-            reading::read(source.as_ref(), &look, &limits, &mut collected)?;
-            found.push(collected);
-        }
-        Ok(found)
+    let stores = Stores::new(&plan.options().store)?;
+    let found = pipeline::watched(&stores, cancelled, || {
+        let threads = pool(machine::processors().min(MAX_THREADS))?;
+        let sources = threads.install(|| open(&plan, inputs, &looks, &stores))?;
+        let limits = Limits { rows, cancelled };
+        pool(1)?.install(|| {
+            let mut found = Vec::with_capacity(sources.len());
+            for ((mut collected, look), source) in looks.into_iter().zip(sources) {
+                reading::read(source.as_ref(), &look, &limits, &mut collected)?;
+                found.push(collected);
+            }
+            Ok(found)
+        })
     })?;
     Ok(Report::new(found, schema, now))
 }
@@ -110,11 +117,12 @@ fn open(
     plan: &Plan,
     inputs: impl Iterator<Item = Input>,
     looks: &[(Collected<'_>, Look<'_>)],
+    stores: &Stores,
 ) -> Result<Vec<Box<dyn Source>>> {
     let room = machine::memory() / 4;
     let room = Room::new(room, room).with_rows(ROWS_OF_A_CHUNK);
     let open_one = |(input, (_, look)): (Input, &(Collected<'_>, Look<'_>))| {
-        pipeline::open(plan, input, look.wanted().clone(), &room, &|_| true)
+        pipeline::open(plan, input, look.wanted().clone(), (&room, stores), &|_| true)
     };
     inputs.zip(looks).map(open_one).collect()
 }
@@ -128,6 +136,7 @@ impl Options {
             item_dtype: self.item_dtype,
             day_zone: self.day_zone,
             csv_escape: self.csv_escape,
+            store: defaults.store.with(&self.store),
             ..defaults
         })
     }

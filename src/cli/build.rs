@@ -17,7 +17,7 @@ use super::{interrupt, places, print, text};
 /// Build a day, or a range of days in one pass.
 ///
 /// A table is a file, a folder, a hive-partitioned folder, or a pattern of names, in Parquet, JSON or CSV (the last two also
-/// as .gz or .zst). Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
+/// as .gz or .zst), on a disk or at an address in a store, as s3://bucket/folder. Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -163,6 +163,7 @@ impl Arguments {
             },
             day_zone: self.values.day_zone.clone(),
             csv_escape: self.values.csv_escape,
+            store: defaults.store.clone().with(&self.tables.store()),
             sharding: self.shards.map_or(Sharding::Rows(self.shard_rows), Sharding::Count),
             skip_existing: self.skip_existing,
             allow_empty_days: self.allow_empty_days,

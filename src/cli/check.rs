@@ -35,6 +35,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         item_dtype: arguments.values.item_dtype(),
         day_zone: arguments.values.day_zone.clone(),
         csv_escape: arguments.values.csv_escape,
+        store: arguments.tables.store(),
         rows: arguments.rows,
         now: i64::try_from(now.as_micros())?,
     };

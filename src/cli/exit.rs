@@ -26,7 +26,7 @@ impl Exit {
     pub(super) fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Error>() {
             Some(Error::Interrupted) => Self::Interrupted,
-            Some(Error::Option { .. } | Error::NoCuda(NoCuda::NotBuilt)) => Self::WrongUsage,
+            Some(Error::Option { .. } | Error::Address { .. } | Error::NoCuda(NoCuda::NotBuilt)) => Self::WrongUsage,
             _ => Self::Failed,
         }
     }

@@ -8,6 +8,7 @@ use shardback::error;
 use shardback::event::ItemDtype;
 use shardback::pipeline::{Input, Tables};
 use shardback::schema::{self, Schema};
+use shardback::store::StoreOptions;
 
 /// The tables: the built-in ones, or those of a description.
 #[derive(clap::Args)]
@@ -36,12 +37,22 @@ pub(super) struct TableArguments {
     /// Where a table of the description lies, if not where that says; may be repeated
     #[arg(long, value_name = "NAME=PATH", requires = "config", help_heading = "Tables")]
     table: Vec<TableAt>,
+    /// A setting of the object stores in which tables lie, as aws_region=eu-west-1; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Tables")]
+    store_option: Vec<StoreSetting>,
 }
 
 impl TableArguments {
     /// The description, or the built-in one.
     pub(super) fn schema(&self) -> error::Result<Schema> {
         self.config.as_deref().map_or_else(|| Ok(Schema::built_in()), schema::from_file)
+    }
+
+    /// What is said of object stores, beside what the description says.
+    pub(super) fn store(&self) -> StoreOptions {
+        let mut store = StoreOptions::default();
+        self.store_option.iter().for_each(|setting| store.set(&setting.name, &setting.value));
+        store
     }
 
     /// The tables of that description.
@@ -87,6 +98,24 @@ impl ValueArguments {
             Item::I32 => ItemDtype::I32,
             Item::I64 => ItemDtype::I64,
         })
+    }
+}
+
+/// A setting of object stores. Its value may be a secret: it is not shown.
+#[derive(Clone)]
+struct StoreSetting {
+    name: String,
+    value: String,
+}
+
+impl FromStr for StoreSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
+            _ => Err("write it as KEY=VALUE, as aws_region=eu-west-1".to_owned()),
+        }
     }
 }
 

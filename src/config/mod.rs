@@ -11,6 +11,7 @@ pub use cutoff::{CutoffOptions, TimeCutoff};
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype};
 use crate::schema::{self, ActionTable, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
+use crate::store::{StoreOptions, is_address};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -128,6 +129,8 @@ pub struct Options {
     pub day_zone: Option<String>,
     /// What comes before a quote within quotes of a CSV file, where the writer does not double it.
     pub csv_escape: Option<char>,
+    /// What is said of the object stores in which tables lie. No record shows it.
+    pub store: StoreOptions,
     /// How a day is cut into shards.
     pub sharding: Sharding,
     /// Leave days alone that an earlier run with the same options has published.
@@ -162,6 +165,7 @@ impl Options {
         let History { length, cutoff, lookback_micros, delay_micros, .. } = schema.history;
         let lookback_days = lookback_micros.filter(|_| cutoff == Cutoff::Day).and_then(cutoff::whole_days);
         let time_cutoff = TimeCutoff { delay_micros, lookback_micros };
+        let store = schema.store.clone();
         Self {
             out: out.into(),
             from,
@@ -175,6 +179,7 @@ impl Options {
             invalid: InvalidRows::Fail,
             day_zone: None,
             csv_escape: None,
+            store,
             sharding: Sharding::Rows(131_072),
             skip_existing: false,
             allow_empty_days: false,
@@ -209,6 +214,10 @@ impl Plan {
         }
         if options.formats.is_empty() {
             return Err(invalid("--format", "name at least one of parquet, dense, jagged".to_owned()));
+        }
+        if is_address(&options.out) {
+            let problem = "days are written to a folder on a disk, and to no address: name a folder, and copy the days when they are there";
+            return Err(invalid("--out", problem.to_owned()));
         }
         options.formats.sort_unstable();
         options.formats.dedup();

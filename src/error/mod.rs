@@ -60,6 +60,14 @@ pub enum Error {
         /// The text.
         value: String,
     },
+    /// An address of a table that makes no sense, or may hold a secret.
+    #[error("{address}: {problem}")]
+    Address {
+        /// The address, without what may be a secret.
+        address: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A table without any file.
     #[error("{table}: no data files in `{}`: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv files (names starting with `_` or `.` are not data)", path.display())]
     NoFiles {

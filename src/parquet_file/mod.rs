@@ -20,6 +20,8 @@ use rustix::io::{pread, retry_on_intr};
 
 use thrift::{Fault, Page};
 
+use crate::store::{Loaded, Object, Positioned};
+
 /// What a Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
 
@@ -43,8 +45,15 @@ const LONGEST_HEADER: usize = 16 << 20;
 /// those of one file, whatever stands at its path meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct ParquetFile {
-    file: Arc<File>,
+    medium: Medium,
     length: u64,
+}
+
+/// What a file is read from.
+#[derive(Clone, Debug)]
+enum Medium {
+    Disk(Arc<File>),
+    Store(Positioned),
 }
 
 impl ParquetFile {
@@ -54,7 +63,13 @@ impl ParquetFile {
     /// What the system says of its length.
     pub(crate) fn new(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), length })
+        Ok(Self { medium: Medium::Disk(Arc::new(file)), length })
+    }
+
+    /// Takes an object of a store, of which some ranges may have been asked for.
+    pub(crate) fn in_store(object: Object, loaded: Option<Arc<Loaded>>) -> Self {
+        let object = Positioned::new(object, loaded);
+        Self { length: object.size(), medium: Medium::Store(object) }
     }
 
     /// Reads the footer.
@@ -74,7 +89,7 @@ impl ParquetFile {
         let Some(before_tail) = self.length.checked_sub(TAIL as u64) else {
             return Err(general(format!("{} bytes are too few for a Parquet file", self.length)));
         };
-        self.file.read_exact_at(&mut tail, before_tail)?;
+        self.read_exact_at(&mut tail, before_tail)?;
         let (length, magic) = tail.split_at(TAIL - MAGIC.len());
         if magic == ENCRYPTED_MAGIC {
             return Err(general("its footer is encrypted".to_owned()));
@@ -145,18 +160,32 @@ impl ParquetFile {
             let length = self.length;
             return Err(ParquetError::EOF(format!("bytes from {start} on are asked for, and the file has {length}")));
         }
+        let file = match &self.medium {
+            Medium::Disk(file) => file,
+            Medium::Store(object) => return Ok(object.read(start, length)?),
+        };
         let length = usize::try_from(length).map_err(|_| general(format!("{length} bytes at once")))?;
         // Not zeroed first: this is most of what is read.
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let at = start + bytes.len() as u64;
-            let read = retry_on_intr(|| pread(&self.file, spare_capacity(&mut bytes), at));
+            let read = retry_on_intr(|| pread(file, spare_capacity(&mut bytes), at));
             if read.map_err(io::Error::from)? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
         bytes.truncate(length);
         Ok(bytes.into())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()> {
+        match &self.medium {
+            Medium::Disk(file) => file.read_exact_at(buffer, start),
+            Medium::Store(object) => {
+                buffer.copy_from_slice(&object.read(start, buffer.len() as u64)?);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -268,7 +297,7 @@ impl ParquetFile {
         loop {
             let size = usize::try_from(left).map_or(look, |left| look.min(left));
             let mut bytes = vec![0; size];
-            self.file.read_exact_at(&mut bytes, start)?;
+            self.read_exact_at(&mut bytes, start)?;
             match thrift::check_page_header(&bytes) {
                 Ok(page) if page.unpacked > LARGEST_PAGE => {
                     return Err(malformed("it is of a page of more than 512 MiB; write smaller pages or row groups"));

@@ -32,6 +32,7 @@ use crate::pack::Packed;
 use crate::read::{self, Room, Source};
 use crate::schema;
 use crate::schema::ActionTable;
+use crate::store::{Stores, is_in_store};
 use crate::unify::{self, Actions, Impressions, Progress};
 
 pub use report::{
@@ -68,33 +69,62 @@ pub struct Tables {
     pub actions: Vec<(ActionTable, Input)>,
 }
 
+impl Tables {
+    fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.actions.iter().map(|(_, input)| input).chain([&self.impressions])
+    }
+}
+
 /// Builds the days of a plan.
 ///
 /// # Errors
 /// The first fault; the days that [`Observer::published`] was told of stay published, whole.
 pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
     refuse_no_actions(tables.actions.len())?;
+    let are_in_stores = tables.inputs().any(|input| input.paths().iter().any(|path| is_in_store(path)));
     tables.actions.iter().try_for_each(|(table, _)| refuse_unknown_type(plan, table))?;
     places::check(plan, &tables)?;
     let threads = plan.options().threads.unwrap_or_else(|| machine::processors().min(MAX_THREADS));
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
     let pool = Arc::new(pool);
-    match plan.item_dtype() {
-        ItemDtype::I32 => build_items::<i32>(&pool, plan, tables, observer),
-        ItemDtype::I64 => build_items::<i64>(&pool, plan, tables, observer),
-    }
+    let stores = Stores::new(&plan.options().store)?;
+    let build = || match plan.item_dtype() {
+        ItemDtype::I32 => build_items::<i32>(&pool, plan, tables, &stores, observer),
+        ItemDtype::I64 => build_items::<i64>(&pool, plan, tables, &stores, observer),
+    };
+    if are_in_stores { watched(&stores, &|| observer.cancelled(), build) } else { build() }
+}
+
+/// Works while somebody looks whether that is to stop, for those who wait for a store.
+pub(crate) fn watched<T>(stores: &Stores, cancelled: &(dyn Fn() -> bool + Sync), work: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let (working, done) = channel::<()>();
+        let watch = move || {
+            while let Err(RecvTimeoutError::Timeout) = done.recv_timeout(PATIENCE) {
+                if cancelled() {
+                    return stores.stop();
+                }
+            }
+        };
+        // Without the thread a run stops when the store has answered.
+        let _ = Builder::new().name("watch".to_owned()).spawn_scoped(scope, watch);
+        let result = work();
+        drop(working);
+        result
+    })
 }
 
 fn build_items<I: ItemId>(
     pool: &Arc<ThreadPool>,
     plan: &Plan,
     tables: Tables,
+    stores: &Stores,
     observer: &dyn Observer,
 ) -> Result<Summary> {
     let (gather, device) = gather::choose::<I>(plan.options().device)?;
     let output = pool.install(|| Output::open(&plan.options().out))?;
-    let run = Run { pool, plan, output: &output, observer, gather: gather.as_ref(), started: Instant::now() };
+    let run = Run { pool, plan, output: &output, stores, observer, gather: gather.as_ref(), started: Instant::now() };
     let result = run.build(tables, device);
     // A fault of the run says more than one of the cleaning; what is left is removed by the next run.
     let cleaned = output.clean();
@@ -142,6 +172,7 @@ struct Run<'a, I> {
     pool: &'a Arc<ThreadPool>,
     plan: &'a Plan,
     output: &'a Output,
+    stores: &'a Stores,
     observer: &'a dyn Observer,
     gather: &'a dyn Gather<I>,
     started: Instant,
@@ -171,10 +202,10 @@ impl<I: ItemId> Run<'_, I> {
     /// may take for ever and cannot be told to stop. Where the run is, it goes on without.
     fn open(&self, plan: &Plan, tables: Tables, room: Room) -> Result<Sources> {
         let (send, opened) = channel();
-        let (pool, plan) = (Arc::clone(self.pool), plan.clone());
+        let (pool, plan, stores) = (Arc::clone(self.pool), plan.clone(), self.stores.clone());
         let work = move || {
             // Nobody listens any more where the run was told to stop.
-            let _ = send.send(pool.install(|| open_tables(&plan, tables, &room)));
+            let _ = send.send(pool.install(|| open_tables(&plan, tables, &room, &stores)));
         };
         let thread = Builder::new().name("open tables".to_owned()).spawn(work);
         let thread = thread.map_err(Error::io("start a thread to open the tables for", self.output.path()))?;
@@ -372,15 +403,19 @@ struct Sources {
     actions: Vec<OpenTable>,
 }
 
-fn open_tables(plan: &Plan, tables: Tables, room: &Room) -> Result<Sources> {
-    let samples = unify::wanted_samples(&plan.options().schema);
-    let impressions = open(plan, tables.impressions, samples, room, &|day| plan.day_index(day).is_some())?;
+fn open_tables(plan: &Plan, tables: Tables, room: &Room, stores: &Stores) -> Result<Sources> {
+    let open_samples = || {
+        let samples = unify::wanted_samples(&plan.options().schema);
+        open(plan, tables.impressions, samples, (room, stores), &|day| plan.day_index(day).is_some())
+    };
     let open_one = |(table, input)| {
-        let source = open(plan, input, unify::wanted_actions(&table), room, &|day| plan.any_sees(day))?;
+        let source = open(plan, input, unify::wanted_actions(&table), (room, stores), &|day| plan.any_sees(day))?;
         Ok((table, source))
     };
-    let actions = tables.actions.into_iter().map(open_one).collect::<Result<_>>()?;
-    Ok(Sources { impressions, actions })
+    // Together, as each waits for its own lists; collected in order, so that the first fault is that of the first table.
+    let open_actions = || tables.actions.into_par_iter().map(open_one).collect::<Vec<Result<OpenTable>>>();
+    let (impressions, actions) = rayon::join(open_samples, open_actions);
+    Ok(Sources { impressions: impressions?, actions: actions.into_iter().collect::<Result<_>>()? })
 }
 
 /// Opens a table, but for the files of days that `keep` refuses.
@@ -388,7 +423,7 @@ pub(crate) fn open(
     plan: &Plan,
     input: Input,
     wanted: read::Wanted,
-    room: &Room,
+    (room, stores): (&Room, &Stores),
     keep: &dyn Fn(Day) -> bool,
 ) -> Result<Box<dyn Source>> {
     let paths = match input {
@@ -398,6 +433,6 @@ pub(crate) fn open(
     };
     let escape = plan.options().csv_escape.or(wanted.source.escape);
     let source = schema::Source { escape, ..wanted.source };
-    let wanted = read::Wanted { source, room: room.clone(), ..wanted };
+    let wanted = read::Wanted { source, room: room.clone(), stores: stores.clone(), ..wanted };
     Ok(Box::new(read::open_all(&paths, wanted, keep)?))
 }

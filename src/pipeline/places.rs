@@ -6,6 +6,7 @@ use super::Tables;
 use crate::config::{Format, Plan};
 use crate::error::{Error, Result};
 use crate::read::pattern_meets;
+use crate::store::is_in_store;
 
 /// Refuses an output inside a table, whose results the next run would read, and a table where results are written.
 pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
@@ -15,7 +16,7 @@ pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
     let whole_out = absolute(out);
     let inputs = std::iter::once((samples, &tables.impressions)).chain(named);
     let paths = inputs.flat_map(|(name, input)| input.paths().iter().map(move |path| (name, path)));
-    for (name, path) in paths {
+    for (name, path) in paths.filter(|(_, path)| !is_in_store(path)) {
         let table = absolute(path);
         let is_below = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));
         let is_read = is_below || pattern_meets(path, &whole_out);

@@ -1,10 +1,12 @@
 //! The tables of a run: those that are given, and those that lie where the description says.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use super::{Input, Tables};
 use crate::error::{Error, Result};
 use crate::schema::Schema;
+use crate::store::{is_address, on_disk};
 
 impl Tables {
     /// The tables of a description: `given` by name, or else where it says they lie, from `folder` on.
@@ -37,15 +39,34 @@ impl Tables {
                     format!("say where the table lies, as `--table {name}=PATH` or with `path` in the description");
                 return Err(invalid(problem));
             }
-            Ok(Some(Input::Paths(paths.iter().map(|path| folder.join(path)).collect())))
+            let from_folder =
+                |path: &String| if is_address(Path::new(path)) { PathBuf::from(path) } else { folder.join(path) };
+            Ok(Some(Input::Paths(paths.iter().map(from_folder).collect())))
         };
         let impressions = input(&schema.samples.name, &schema.samples.source.paths)?;
-        let impressions = impressions
+        let mut impressions = impressions
             .ok_or_else(|| Error::Option { option: "--impressions", problem: "name the table".to_owned() })?;
         let mut actions = Vec::new();
         for table in &schema.actions {
             actions.extend(input(&table.name, &table.source.paths)?.map(|input| (table.clone(), input)));
         }
+        let inputs = actions.iter_mut().map(|(_, input)| input).chain([&mut impressions]);
+        inputs.into_iter().try_for_each(files_on_disk)?;
         Ok(Self { impressions, actions })
     }
+}
+
+/// Checks addresses, before anything shows one, and makes paths of those of files on this machine.
+fn files_on_disk(input: &mut Input) -> Result<()> {
+    let paths = match input {
+        Input::Path(path) => std::slice::from_mut(path),
+        Input::Paths(paths) => paths.as_mut_slice(),
+        Input::Source(_) => return Ok(()),
+    };
+    for path in paths {
+        if let Cow::Owned(on_disk) = on_disk(path)? {
+            *path = on_disk;
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::error::Result;
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::objects::{Piece, Walk, object_end, pieces_of_line, skip_blanks};
 use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
 use crate::schema::Compression;

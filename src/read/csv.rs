@@ -7,8 +7,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::ahead::work_ahead;
+use crate::read::data_file::DataFile;
 use crate::read::dialect::Dialect;
-use crate::read::discover::DataFile;
 use crate::read::layout::choose_flat;
 use crate::read::records::{RecordBlock, Records};
 use crate::read::{Chunk, Part, PartFacts, RowNumbers, Visitor, Wanted};
@@ -159,6 +159,10 @@ impl Part for CsvFile {
 
     fn facts(&self) -> PartFacts<'_> {
         self.file.facts(self.bytes(), None)
+    }
+
+    fn begin(&self, before_turn: bool) -> bool {
+        !before_turn || self.file.begin_read()
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {

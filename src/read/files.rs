@@ -2,24 +2,34 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::{Error, Invariant, Result};
 use crate::event::Day;
 use crate::read::csv::CsvFile;
-use crate::read::discover::{DataFile, discover};
+use crate::read::data_file::DataFile;
+use crate::read::discover::discover;
 use crate::read::formats::Format;
 use crate::read::json::JsonFile;
 use crate::read::keys::{self, Looked};
 use crate::read::parquet::RowGroup;
 use crate::read::{Part, PartFacts, Source, Visitor, Wanted};
+use crate::store;
 
 /// A table made of the files at some paths.
 pub struct Files {
     paths: Vec<Arc<PathBuf>>,
     parts: Vec<Box<dyn Part>>,
+    /// Which of them are fetched already, or have been.
+    begun: Vec<AtomicBool>,
+    /// The bytes of objects in stores that are held beside what a part takes.
+    held: u64,
 }
+
+/// Parts that are fetched before their turn, at most, for each that is read.
+const BEFORE_TURN: usize = 8;
 
 /// Opens the table at `path`: a file, a folder of files at any depth, or a pattern of names with `*`, `?`, `[…]` and `**`.
 ///
@@ -56,10 +66,11 @@ pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<F
 /// [`Error::Unreadable`](crate::error::Error::Unreadable), [`Error::Parquet`](crate::error::Error::Parquet) or
 /// [`Error::Text`](crate::error::Error::Text) for one that cannot be read; of several the first in the order of the paths.
 pub fn open_all(paths: &[PathBuf], wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
+    let is_in_store = paths.iter().any(|path| store::is_in_store(path));
+    let wanted = if is_in_store { Wanted { room: wanted.room.clone().for_stores(), ..wanted } } else { wanted };
     let files = discover(paths, &wanted, keep)?;
-    // Collected in order, so that the first error does not depend on the threads.
     let wanted = Arc::new(wanted);
-    let opened: Vec<Result<Opened<'_>>> = files.par_iter().map(|file| open_file(file, &wanted)).collect();
+    let opened = open_in_groups(&files, &wanted);
     let (mut parts, mut looked) = (Vec::new(), Vec::new());
     let (mut has_content, mut empty) = (false, None);
     for opened in opened {
@@ -83,7 +94,26 @@ pub fn open_all(paths: &[PathBuf], wanted: Wanted, keep: &dyn Fn(Day) -> bool) -
     }
     keys::require(&folder_of(paths), &looked, &wanted)?;
     drop(looked);
-    Ok(Files { paths: files.into_iter().map(|file| file.path).collect(), parts })
+    let held = if is_in_store { wanted.room.share().saturating_add(wanted.room.held()) } else { 0 };
+    let begun = parts.iter().map(|_| AtomicBool::new(false)).collect();
+    Ok(Files { paths: files.into_iter().map(|file| file.path).collect(), parts, begun, held })
+}
+
+/// Files of which the first or last bytes are asked for at once, where they are in a store.
+const AT_ONCE: usize = 256;
+
+/// Opens files, of those in stores each group while what the next one reads first is under way.
+fn open_in_groups<'a>(files: &'a [DataFile], wanted: &'a Arc<Wanted>) -> Vec<Result<Opened<'a>>> {
+    let mut opened = Vec::with_capacity(files.len());
+    let mut groups = files.chunks(AT_ONCE).peekable();
+    let begin = |group: &[DataFile]| group.iter().for_each(DataFile::begin_open);
+    groups.peek().copied().into_iter().for_each(begin);
+    while let Some(group) = groups.next() {
+        groups.peek().copied().into_iter().for_each(begin);
+        // Collected in order, so that the first error does not depend on the threads.
+        opened.extend(group.par_iter().map(|file| open_file(file, wanted)).collect::<Vec<_>>());
+    }
+    opened
 }
 
 /// The path of a table, or the folder around all of its paths.
@@ -130,6 +160,23 @@ fn boxed(part: impl Part + 'static) -> Box<dyn Part> {
     Box::new(part)
 }
 
+impl Files {
+    /// Begins to fetch a part, and those behind it, which is most often what a thread reads next.
+    fn begin_from(&self, part: usize) {
+        let mut parts = self.parts.iter().zip(&self.begun).skip(part);
+        if let Some((this, begun)) = parts.next() {
+            begun.store(true, Ordering::Relaxed);
+            this.begin(false);
+        }
+        for (next, begun) in parts.take(BEFORE_TURN) {
+            if !begun.swap(true, Ordering::Relaxed) && !next.begin(true) {
+                begun.store(false, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+}
+
 impl Source for Files {
     fn parts(&self) -> usize {
         self.parts.len()
@@ -140,7 +187,7 @@ impl Source for Files {
     }
 
     fn heaviest(&self) -> u64 {
-        self.parts.iter().map(|part| part.weight()).max().unwrap_or(0)
+        self.parts.iter().map(|part| part.weight()).max().unwrap_or(0).saturating_add(self.held)
     }
 
     fn facts(&self, part: usize) -> PartFacts<'_> {
@@ -150,7 +197,11 @@ impl Source for Files {
     fn read(&self, part: usize, visit: &Visitor<'_>) -> Result<()> {
         // Parts are read in parallel; only where they are few must a part keep several threads busy.
         let ahead = rayon::current_num_threads() / self.parts.len().max(1);
-        self.parts.get(part).invariant("a part that is read is one of the table's")?.read(ahead.max(1), visit)
+        let this = self.parts.get(part).invariant("a part that is read is one of the table's")?;
+        if self.held > 0 {
+            self.begin_from(part);
+        }
+        this.read(ahead.max(1), visit)
     }
 
     fn files(&self) -> Vec<&Path> {

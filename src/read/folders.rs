@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::formats::Name;
 
 /// A format of tables that says in files of its own which data files, and which rows of them, count.
@@ -85,7 +85,7 @@ pub(super) fn refuse_doubles(files: &[DataFile]) -> Result<()> {
     let mut by_stem = FxHashMap::default();
     for file in files {
         let (table, path) = (file.table.to_string(), file.path.to_path_buf());
-        if let Some(first) = by_identity.insert(file.stamp.identity(), file) {
+        if let Some(first) = file.stamp.identity().and_then(|identity| by_identity.insert(identity, file)) {
             return Err(Error::SameFile { table, first: first.path.to_path_buf(), second: path });
         }
         let stem = (file.path.parent(), Name::stem(&file.path));

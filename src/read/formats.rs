@@ -1,6 +1,5 @@
 //! What a file is: what its name says, else the description, else its first bytes.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -93,15 +92,27 @@ impl From<io::Error> for NoFormat {
     }
 }
 
-/// The format of the file at `path`, of a table that is read as `source` says.
-pub(super) fn format_of(path: &Path, source: &schema::Source) -> Result<Format, NoFormat> {
+/// Whether the name of a file and the description say all about its format, so that its first bytes say no more.
+pub(super) fn is_plain_parquet(path: &Path, source: &schema::Source) -> bool {
+    let name = Name::of(path);
+    let compression = name.compression.or(source.compression);
+    name.format.or(source.format) == Some(FileFormat::Parquet)
+        && compression.is_none_or(|compression| compression == Compression::None)
+}
+
+/// The format of the file at `path`, which `open` opens, of a table that is read as `source` says.
+pub(super) fn format_of<R: Read + Send + 'static>(
+    path: &Path,
+    source: &schema::Source,
+    open: impl Fn() -> io::Result<R>,
+) -> Result<Format, NoFormat> {
+    if is_plain_parquet(path, source) {
+        return Ok(Format::Parquet);
+    }
     let name = Name::of(path);
     let format = name.format.or(source.format);
     let compression = name.compression.or(source.compression);
-    if format == Some(FileFormat::Parquet) && compression.is_none_or(|compression| compression == Compression::None) {
-        return Ok(Format::Parquet);
-    }
-    let mut file = File::open(path)?;
+    let mut file = open()?;
     let first = first_bytes(&mut file, MAGIC_BYTES)?;
     if first.starts_with(PARQUET_MAGIC) && format.is_none_or(|format| format == FileFormat::Parquet) {
         return Ok(Format::Parquet);
@@ -117,7 +128,7 @@ pub(super) fn format_of(path: &Path, source: &schema::Source) -> Result<Format, 
     if let Some((_, problem)) = KNOWN.iter().find(|(magic, _)| first.starts_with(magic)) {
         return Err(NoFormat::Unknown(problem));
     }
-    let mut text = unpacked(File::open(path)?, compression)?;
+    let mut text = unpacked(open()?, compression)?;
     // What cannot be unpacked is no JSON; who says what it is gets the reason.
     let text = first_bytes(&mut text, FIRST_TEXT).unwrap_or_default();
     let is_packed = compression != Compression::None;
@@ -147,7 +158,7 @@ pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
 const MAGIC_BYTES: usize = 8;
 
 /// Bytes of text of which one that is no white space tells JSON.
-const FIRST_TEXT: usize = 4096;
+pub(super) const FIRST_TEXT: usize = 4096;
 
 /// What other formats begin with.
 const KNOWN: [(&[u8], &str); 7] = [

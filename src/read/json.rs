@@ -10,7 +10,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use crate::error::{Error, Invariant, Result};
 use crate::read::ahead::work_ahead;
 use crate::read::blocks::{Block, Blocks};
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::read_keys;
 use crate::read::objects::{Piece, depth};
@@ -204,6 +204,10 @@ impl Part for JsonFile {
 
     fn facts(&self) -> PartFacts<'_> {
         self.file.facts(self.bytes(), None)
+    }
+
+    fn begin(&self, before_turn: bool) -> bool {
+        !before_turn || self.file.begin_read()
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {

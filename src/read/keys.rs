@@ -9,7 +9,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::Result;
 use crate::read::blocks::Blocks;
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::layout::{Lists, all_columns, choose, missing};
 use crate::read::mend::mended;
 use crate::read::object::read_keys;

@@ -7,6 +7,7 @@ mod ahead;
 mod batches;
 mod blocks;
 mod csv;
+mod data_file;
 mod dialect;
 mod discover;
 mod files;
@@ -23,6 +24,7 @@ mod objects;
 mod parquet;
 mod path_days;
 mod records;
+mod remote;
 mod room;
 mod rows;
 mod scan;
@@ -41,6 +43,7 @@ use arrow::array::RecordBatch;
 use crate::error::Result;
 use crate::event::Day;
 use crate::schema::{self, DayOf};
+use crate::store::Stores;
 
 pub use batches::Batches;
 pub use files::{Files, open, open_all};
@@ -66,6 +69,8 @@ pub struct Wanted {
     pub source: schema::Source,
     /// The memory that its readers have.
     pub room: Room,
+    /// The object stores that it may lie in.
+    pub stores: Stores,
 }
 
 impl Wanted {
@@ -270,6 +275,12 @@ trait Part: Send + Sync {
 
     /// As [`Source::facts`].
     fn facts(&self) -> PartFacts<'_>;
+
+    /// Begins to fetch it, where it is in a store; `before_turn` where another part is read first. False where there is no memory for
+    /// that now.
+    fn begin(&self, _before_turn: bool) -> bool {
+        true
+    }
 
     /// As [`Source::read`], with `ahead` chunks worked on at once.
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()>;

@@ -1,5 +1,6 @@
 //! Parquet: one part per row group, only the wanted leaves decoded.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,11 +17,12 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::error::{Error, Invariant, Result};
 use crate::parquet_file::{FooterPlaces, ParquetFile};
 use crate::read::ahead::work_ahead;
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::guard;
 use crate::read::layout::choose_fields;
 use crate::read::weight;
 use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Visitor, Wanted};
+use crate::store::Loaded;
 
 /// Rows in a batch.
 const BATCH: usize = 1 << 16;
@@ -65,13 +67,16 @@ pub(super) struct RowGroup {
     bytes: u64,
     /// The most that reading it may take, as far as the footer tells.
     weight: u64,
+    /// Of a file in a store, what is read of it: the footer and the wanted columns; and what of that is there or under way.
+    ranges: Vec<Range<u64>>,
+    loaded: Mutex<Option<Arc<Loaded>>>,
 }
 
 impl RowGroup {
     /// Reads a file's footer and gives its row groups. The footer is let go again: of all files at once it may be much.
     pub(super) fn open(file: &DataFile, wanted: &Arc<Wanted>) -> Result<Vec<Self>> {
-        let handle = ParquetFile::new(file.open()?).map_err(|source| file.unreadable("read", source))?;
-        let (_, length) = guarded(file, || handle.footer_place())?;
+        let handle = file.open_parquet(None)?;
+        let (footer_start, length) = guarded(file, || handle.footer_place())?;
         let room = &wanted.room;
         let is_long = length > LONG_FOOTER;
         // What one row group takes of it is far less.
@@ -102,7 +107,12 @@ impl RowGroup {
             };
             let (rows, bytes) = (number(group.num_rows())?, number(group.compressed_size())?);
             let weight = opened.most_weight(group);
-            found.push((index, next_row, rows, bytes, weight));
+            let ranges = if file.stored.is_some() {
+                guarded(file, || Ok(weight::ranges(group, &opened.leaves, footer_start)))?
+            } else {
+                Vec::new()
+            };
+            found.push((index, next_row, rows, bytes, weight, ranges));
             next_row = next_row.saturating_add(rows);
         }
         let table = Arc::new(ParquetTable {
@@ -112,13 +122,15 @@ impl RowGroup {
             unread: AtomicUsize::new(groups),
             long_footer: is_long.then(|| footer.into_places()),
         });
-        let found = found.into_iter().map(|(index, first_row, rows, bytes, weight)| Self {
+        let found = found.into_iter().map(|(index, first_row, rows, bytes, weight, ranges)| Self {
             table: Arc::clone(&table),
             index,
             first_row,
             rows,
             bytes,
             weight,
+            ranges,
+            loaded: Mutex::new(None),
         });
         Ok(found.collect())
     }
@@ -136,14 +148,23 @@ impl RowGroup {
         (u128::from(self.bytes) * u128::from(rows) / u128::from(self.rows.max(1))) as u64
     }
 
-    fn read_from(&self, opened: &Opened, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
+    fn read_from(
+        &self,
+        opened: &Opened,
+        loaded: Option<&Arc<Loaded>>,
+        ahead: usize,
+        visit: &Visitor<'_>,
+    ) -> Result<()> {
         let table = &self.table;
-        let turn = self.admit(opened)?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(opened.handle.clone(), opened.metadata.clone())
-                .with_row_groups(vec![self.index - opened.first])
-                .with_projection(opened.leaves.clone())
-                .with_batch_size(opened.batch_rows(&table.file, self.index, BATCH.min(table.wanted.room.rows()))?);
+        let handle = match loaded {
+            Some(_) => table.file.open_parquet(loaded)?,
+            None => opened.handle.clone(),
+        };
+        let turn = self.admit(opened, &handle)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, opened.metadata.clone())
+            .with_row_groups(vec![self.index - opened.first])
+            .with_projection(opened.leaves.clone())
+            .with_batch_size(opened.batch_rows(&table.file, self.index, BATCH.min(table.wanted.room.rows()))?);
         let mut reader = guarded(&table.file, || builder.build())?;
         let mut before = 0;
         let mut next = || {
@@ -167,14 +188,14 @@ impl RowGroup {
     }
 
     /// Sees to it that what reading this takes is there, which is for one row group at a time where it is more than a thread's share.
-    fn admit<'a>(&'a self, opened: &Opened) -> Result<Option<MutexGuard<'a, ()>>> {
+    fn admit<'a>(&'a self, opened: &Opened, handle: &ParquetFile) -> Result<Option<MutexGuard<'a, ()>>> {
         let file = &self.table.file;
         let room = &self.table.wanted.room;
         if self.weight <= room.share() {
             return Ok(None);
         }
         let group = opened.group(self.index)?;
-        let pages = guarded(file, || Ok(weight::of_pages(&opened.handle, group, &opened.leaves)))?;
+        let pages = guarded(file, || Ok(weight::of_pages(handle, group, &opened.leaves)))?;
         let refuse = |bytes: u64, largest: &str| {
             let (index, needed, most) = (self.index, bytes.div_ceil(1 << 20), room.most() >> 20);
             let problem = format!(
@@ -192,7 +213,7 @@ impl RowGroup {
         }
         let turn = room.turn();
         // Only now is it worth a look at how long the lists are.
-        let longest = guarded(file, || weight::of_longest_row(&opened.handle, group, &opened.leaves))?;
+        let longest = guarded(file, || weight::of_longest_row(handle, group, &opened.leaves))?;
         let (of_row, row) = longest.unwrap_or((0, 0));
         let bytes = pages.bytes.saturating_add(of_row);
         if bytes > room.most() {
@@ -205,9 +226,9 @@ impl RowGroup {
 
 impl ParquetTable {
     /// The open file for a row group, shared by all that read it.
-    fn opened(&self, index: usize) -> Result<Arc<Opened>> {
+    fn opened(&self, index: usize, loaded: Option<&Arc<Loaded>>) -> Result<Arc<Opened>> {
         if let Some(places) = &self.long_footer {
-            let handle = ParquetFile::new(self.file.open()?).map_err(|source| self.file.unreadable("read", source))?;
+            let handle = self.file.open_parquet(loaded)?;
             let footer = guarded(&self.file, || handle.footer_of(places, index))?;
             return Ok(Arc::new(Opened::new(&self.file, &self.wanted, handle, footer, index)?));
         }
@@ -215,8 +236,10 @@ impl ParquetTable {
         if let Some(opened) = opened.as_ref() {
             return Ok(Arc::clone(opened));
         }
-        let handle = ParquetFile::new(self.file.open()?).map_err(|source| self.file.unreadable("read", source))?;
+        let handle = self.file.open_parquet(loaded)?;
         let footer = guarded(&self.file, || handle.footer())?;
+        // What was loaded for one row group is not kept for all of them.
+        let handle = if loaded.is_some() { self.file.open_parquet(None)? } else { handle };
         let new = Arc::new(Opened::new(&self.file, &self.wanted, handle, footer, 0)?);
         *opened = Some(Arc::clone(&new));
         Ok(new)
@@ -244,10 +267,25 @@ impl Part for RowGroup {
         self.table.file.facts(self.bytes, Some(self.rows))
     }
 
+    /// Asks for all of it at once, where that may be held; where it may not, it is read bit by bit.
+    fn begin(&self, before_turn: bool) -> bool {
+        let Some(stored) = &self.table.file.stored else { return true };
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.table.wanted.room.held();
+        // Before their turn parts take no more than half, so that those whose turn it is find the other half.
+        let (bytes, most) = (Loaded::size(&stored.object, &self.ranges), if before_turn { room / 2 } else { room });
+        if loaded.is_none() && stored.object.stores().take(bytes, most) {
+            // A fault shows when it is read.
+            *loaded = Loaded::begin(&stored.object, &self.ranges, bytes).ok().map(Arc::new);
+        }
+        loaded.is_some()
+    }
+
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let opened = self.table.opened(self.index)?;
-        let read = self.read_from(&opened, ahead, visit);
-        drop(opened);
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let opened = self.table.opened(self.index, loaded.as_ref())?;
+        let read = self.read_from(&opened, loaded.as_ref(), ahead, visit);
+        drop((opened, loaded));
         self.table.close_after_last();
         // A file that is written to may well be unreadable, and then that is what to say of it.
         match read {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::Day;
 use crate::read::{PathDay, Wanted};
 use crate::schema::DayOf;
+use crate::store::percent_decode;
 use crate::texts::parse_day;
 
 /// Hive's name for a partition whose value is null.
@@ -28,6 +29,25 @@ impl PathDays {
             DayOf::Column { column, .. } => Self::Folder(format!("{column}=")),
             DayOf::Path(pattern) => Self::Pattern(Pattern::new(pattern)),
             DayOf::Time { .. } => Self::Nowhere,
+        }
+    }
+
+    /// The day that a folder gives to all below it, as far as it gives one.
+    pub(super) fn of_folder(&self, folder: &Path, base: &Base) -> Option<Day> {
+        // As if a file were in it, of which only the folders count.
+        let file = folder.join("-");
+        let day = match self {
+            Self::Nowhere => None,
+            Self::Folder(_) => self.of("", &file, base).ok().flatten(),
+            Self::Pattern(pattern) => {
+                let (mut parts, first) = base.parts(&file);
+                parts.pop();
+                pattern.day(&parts, first)
+            }
+        };
+        match day {
+            Some(PathDay::Day(day)) => Some(day),
+            _ => None,
         }
     }
 
@@ -73,6 +93,12 @@ impl Base {
         Ok(Self { folder: folder.to_owned(), above: names(&std::path::absolute(known)?) })
     }
 
+    /// The base of what is below a folder of a store, by the names in its address.
+    pub(super) fn in_store(folder: PathBuf) -> Self {
+        let above = names(&folder);
+        Self { folder, above }
+    }
+
     /// The names along a path at or below the base, and the place of the first that counts.
     fn parts(&self, path: &Path) -> (Vec<String>, usize) {
         let mut parts = self.above.clone();
@@ -92,25 +118,6 @@ fn day_of_value(value: &str) -> PathDay {
     let value = percent_decode(value);
     let unparsable = || PathDay::Unparsable(String::from_utf8_lossy(&value).into_owned());
     parse_day(&value, None).map_or_else(unparsable, PathDay::Day)
-}
-
-/// Undoes the escapes that Hive and Spark write into folder names; what is no escape stays.
-fn percent_decode(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if let [b'%', high, low, after @ ..] = rest
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.push((high * 16 + low) as u8);
-            rest = after;
-        } else {
-            decoded.push(*first);
-            rest = tail;
-        }
-    }
-    decoded
 }
 
 /// A pattern of some neighbouring names of a path.

@@ -8,8 +8,8 @@
 use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem, memrchr};
 
 use crate::error::{Error, Invariant, Result, quoted};
+use crate::read::data_file::DataFile;
 use crate::read::dialect::Dialect;
-use crate::read::discover::DataFile;
 use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
 use crate::schema::Compression;
 

@@ -8,20 +8,45 @@ pub struct Room {
     share: u64,
     most: u64,
     rows: usize,
+    held: u64,
     turn: Arc<Mutex<()>>,
 }
+
+/// What is held at most of objects in stores that are read before their turn.
+const MOST_HELD: u64 = 512 << 20;
 
 impl Room {
     /// Room of `share` bytes for each thread, and of `most` for one of them at a time.
     #[must_use]
     pub fn new(share: u64, most: u64) -> Self {
-        Self { share, most, rows: usize::MAX, turn: Arc::default() }
+        Self { share, most, rows: usize::MAX, held: 0, turn: Arc::default() }
     }
 
     /// The same room for rows that are handed over in chunks of about this many at most, for who does not want all of a part.
     #[must_use]
     pub fn with_rows(self, rows: usize) -> Self {
         Self { rows: rows.max(1), ..self }
+    }
+
+    /// The same room for tables in stores: half of what one thread may hold beyond its share is for objects that are read whole, and
+    /// before their turn. Who does not want all of a part has none of that.
+    #[must_use]
+    pub(super) fn for_stores(self) -> Self {
+        if self.rows != usize::MAX {
+            return self;
+        }
+        let held = (self.most.saturating_sub(self.share) / 2).min(MOST_HELD);
+        Self { most: self.most - held, held, ..self }
+    }
+
+    /// The bytes of objects in stores that may be held together.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The bytes of a text in a store that may be under way for a thread.
+    pub(super) fn under_way(&self) -> u64 {
+        if self.rows == usize::MAX { self.share / 4 } else { 0 }
     }
 
     /// About how many rows a chunk may have.

@@ -5,16 +5,16 @@ use std::os::unix::fs::MetadataExt;
 
 /// Which file it is, and in which state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+pub(super) enum Stamp {
+    /// A file on a disk.
+    Disk { device: u64, inode: u64, size: u64, modified: (i64, i64) },
+    /// An object in a store, whose version every request says.
+    Store { size: u64 },
 }
 
 impl Stamp {
     pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
+        Self::Disk {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
@@ -22,13 +22,18 @@ impl Stamp {
         }
     }
 
-    /// What only this file has, whatever is written to it and whatever its names are.
-    pub(super) fn identity(&self) -> (u64, u64) {
-        (self.device, self.inode)
+    /// What only this file has, whatever is written to it and whatever its names are; an object has its name.
+    pub(super) fn identity(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Disk { device, inode, .. } => Some((*device, *inode)),
+            Self::Store { .. } => None,
+        }
     }
 
     /// The size of the file, in bytes.
     pub(super) fn size(&self) -> u64 {
-        self.size
+        match self {
+            Self::Disk { size, .. } | Self::Store { size } => *size,
+        }
     }
 }

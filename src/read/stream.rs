@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
-use crate::read::discover::DataFile;
+use crate::read::data_file::DataFile;
 use crate::read::formats::PARQUET_MAGIC;
 use crate::read::gzip::{self, Members};
 use crate::schema::Compression;

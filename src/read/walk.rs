@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Result};
-use crate::read::discover::unreadable;
+use crate::read::data_file::unreadable;
 use crate::read::folders::{Lake, refuse_lake_around};
 use crate::read::path_days::Base;
 
@@ -145,7 +145,7 @@ const DESKTOP: [&str; 2] = ["Thumbs.db", "desktop.ini"];
 
 /// Whether a name is no part of a table. One that starts with `_` is none, unless it is a partition whose column has such a
 /// name.
-fn is_passed_over(name: &OsStr, is_folder: bool) -> bool {
+pub(super) fn is_passed_over(name: &OsStr, is_folder: bool) -> bool {
     let bytes = name.as_encoded_bytes();
     match bytes.first() {
         Some(b'.') => true,

@@ -1,6 +1,8 @@
-//! What it takes to read a row group of Parquet: known from its page headers, and of long lists from their levels, before anything
+//! What it takes to read a row group of Parquet, in memory and of the file: known from its page headers, and of long lists from their levels, before anything
 //! else is decoded.
 
+use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parquet::arrow::ProjectionMask;
@@ -102,6 +104,12 @@ pub(super) fn of_longest_row(
     }
     let (elements, row) = lists.longest();
     Ok(Some((elements.saturating_mul(ELEMENT_BYTES), row)))
+}
+
+/// What is read of a file for a row group: the wanted columns, and the footer, which is all from where it begins.
+pub(super) fn ranges(group: &RowGroupMetaData, leaves: &ProjectionMask, footer_start: u64) -> Vec<Range<u64>> {
+    let range = |(start, length): (u64, u64)| start..start.saturating_add(length);
+    included(group, leaves).map(|column| range(column.byte_range())).chain(iter::once(footer_start..u64::MAX)).collect()
 }
 
 fn included<'a>(

@@ -4,6 +4,7 @@ use super::{
     ActionTable, ActionTypes, Cutoff, DayOf, History, Ids, Label, LabelOf, SampleTable, Schema, Source, TimeOf, TypeOf,
     ValueType,
 };
+use crate::store::StoreOptions;
 
 /// How long a history is where nothing is said.
 const LENGTH: usize = 1000;
@@ -49,6 +50,7 @@ impl Schema {
                 delay_micros: 0,
                 times: None,
             },
+            store: StoreOptions::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::error::{Error, Result, path_text, quoted};
 use crate::event::MICROS_PER_DAY;
+use crate::store::StoreOptions;
 
 /// The version of descriptions that this program reads.
 const VERSION: u64 = 1;
@@ -98,8 +99,18 @@ pub fn from_json(value: &Value) -> Result<Schema> {
     let actions = actions(&fields.need("actions", "one table of actions or more")?, &types)?;
     let [customer_ids, item_ids] = ids(fields.get("ids"))?;
     let history = history(&fields.need("history", "the length of a history")?, &samples)?;
+    let store = store(fields.get("store"))?;
     fields.finish()?;
-    Ok(Schema { types, samples, actions, customer_ids, item_ids, history })
+    Ok(Schema { types, samples, actions, customer_ids, item_ids, history, store })
+}
+
+/// The settings of object stores: any names, which are checked when a store is asked for.
+fn store(field: Option<Field<'_>>) -> Result<StoreOptions> {
+    let mut store = StoreOptions::default();
+    for (name, value) in field.map_or(Ok(Vec::new()), |field| field.entries())? {
+        store.set(name, value.secret()?);
+    }
+    Ok(store)
 }
 
 fn types(field: &Field<'_>) -> Result<ActionTypes> {

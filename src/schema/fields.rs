@@ -64,6 +64,16 @@ impl<'a> Field<'a> {
         number.ok_or_else(|| self.expected("a number"))
     }
 
+    /// A setting that may be a secret: text, a whole number or a bool, which no message shows.
+    pub(super) fn secret(&self) -> Result<String> {
+        match self.value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Bool(value) => Ok(value.to_string()),
+            Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
+            _ => Err(self.wrong("expected text, a whole number, true or false")),
+        }
+    }
+
     pub(super) fn is_empty_text(&self) -> bool {
         self.value.as_str() == Some("")
     }

@@ -25,6 +25,7 @@ pub use types::ActionTypes;
 use serde::{Deserialize, Serialize};
 
 use crate::pack::Dtype;
+use crate::store::StoreOptions;
 
 /// The longest history that a row can have: a row group of such rows is what a Parquet reader can still hold.
 pub(crate) const MAX_HISTORY: usize = 1 << 16;
@@ -44,6 +45,9 @@ pub struct Schema {
     pub item_ids: Ids,
     /// What a sample sees.
     pub history: History,
+    /// What is said of the object stores in which tables lie: nothing of it is recorded anywhere.
+    #[serde(skip)]
+    pub store: StoreOptions,
 }
 
 impl Schema {
@@ -57,6 +61,7 @@ impl Schema {
             let Source { splits, filters, .. } = std::mem::take(source);
             *source = Source { splits, filters, ..Source::default() };
         }
+        schema.store = StoreOptions::default();
         schema.history.length = 0;
         schema.history.lookback_micros = None;
         schema

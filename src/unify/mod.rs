@@ -33,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::pack::Packed;
 use crate::read::{Room, Source, Visitor, Wanted};
 use crate::schema::{self, ActionTable, Cutoff, DayOf, POSITION, Schema};
+use crate::store::Stores;
 
 pub use crate::texts::{format_time, parse_time};
 pub use actions::{Actions, Pick, read_actions};
@@ -84,6 +85,7 @@ fn wanted<'a>(
         list: None,
         source: source.clone(),
         room: Room::default(),
+        stores: Stores::default(),
     };
     let filters = source.filters.iter().map(|filter| filter.column.as_str());
     for column in columns.chain(filters).filter(|&column| column != POSITION) {

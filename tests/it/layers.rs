@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ORDER: [&str; 27] = [
     "error",
     "machine",
+    "store",
     "event",
     "pack",
     "zone",

@@ -35,6 +35,7 @@ use shardback::error::{Error, Result};
 use shardback::event::Day;
 use shardback::read::{Batches, Chunk, PathDay, Room, Source, Wanted, open};
 use shardback::schema::DayOf;
+use shardback::store::Stores;
 
 /// A folder for a table, and how to read it.
 struct Table {
@@ -91,6 +92,7 @@ fn wanted(columns: &[&str]) -> Wanted {
         list: None,
         source: shardback::schema::Source::default(),
         room: Room::default(),
+        stores: Stores::default(),
     }
 }
 

@@ -14,7 +14,7 @@ fn shop() -> Schema {
 
 #[test]
 fn every_primitive_is_read() {
-    let Schema { types, samples, actions, customer_ids, item_ids, history } = shop();
+    let Schema { types, samples, actions, customer_ids, item_ids, history, store: _ } = shop();
     assert_eq!(types.iter().collect::<Vec<_>>(), [(1, "click"), (2, "add_to_cart"), (3, "order")]);
     assert_eq!((customer_ids, item_ids), (Ids::Hash, Ids::Int));
 

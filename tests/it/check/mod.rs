@@ -14,6 +14,7 @@ use shardback::error::Result;
 use shardback::event::Day;
 use shardback::pipeline::Tables;
 use shardback::schema::{Schema, from_toml};
+use shardback::store::StoreOptions;
 use tempfile::TempDir;
 
 /// Noon of 2025-08-17, which is when these tables are looked at.
@@ -22,7 +23,8 @@ fn now() -> i64 {
 }
 
 fn options(schema: Schema, rows: u64) -> Options {
-    Options { schema, item_dtype: None, day_zone: None, csv_escape: None, rows, now: now() }
+    let store = StoreOptions::default();
+    Options { schema, item_dtype: None, day_zone: None, csv_escape: None, store, rows, now: now() }
 }
 
 /// Tables as files in a folder, and a description of them, which says where they lie.

@@ -42,6 +42,7 @@ fn a_check_understands_each_log() {
             item_dtype: None,
             day_zone: None,
             csv_escape: None,
+            store: shardback::store::StoreOptions::default(),
             rows: 1000,
             now: Day::parse(example.date.as_bytes()).unwrap().midnight(),
         };
