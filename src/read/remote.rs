@@ -95,14 +95,18 @@ impl Search<'_> {
         Ok(Found { files: vec![(path.to_owned(), object)], base, passed: false })
     }
 
+    /// The object of a name, unless something lies below it: then it is a folder, and what has its name is a mark that some tools make.
     fn object(&self, bucket: &Bucket, key: &str, path: &Path) -> Result<Option<store::Found>> {
-        match bucket.find(key) {
+        let below = bucket.first_below(&[key.to_owned()]);
+        let found = match bucket.find(key) {
             // Where what is there may only be listed, nobody may ask for one name; the list tells.
-            Err(Fault::Forbidden(_)) => Ok(None),
-            // The mark of a folder, as some tools make it.
-            Ok(found) => Ok(found.filter(|found| found.version.size > 0)),
-            Err(fault) => Err(of_store(self.table, path, fault)),
-        }
+            Err(Fault::Forbidden(_)) => None,
+            Ok(found) => found.filter(|found| found.version.size > 0),
+            Err(fault) => return Err(of_store(self.table, path, fault)),
+        };
+        // And who may ask for one name only is told of nothing below it.
+        let is_folder = found.is_some() && below.wait().into_iter().flatten().any(|listed| !listed.objects.is_empty());
+        Ok(found.filter(|_| !is_folder))
     }
 
     fn patterns(&self, names: &[&str], path: &Path) -> Result<Vec<Pattern>> {

@@ -63,7 +63,8 @@ pub(super) fn of(address: &Address, options: &StoreOptions) -> Result<Arc<dyn Ob
     // What it says may quote a setting.
     client.map_err(|_| {
         Fault::Refused(
-            "the settings for this store (the environment and `--store-option`) do not fit together".to_owned(),
+            "settings for this store are missing, or do not fit together (in the environment, or as `--store-option`)"
+                .to_owned(),
         )
     })
 }

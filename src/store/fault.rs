@@ -54,6 +54,9 @@ const OTHER_REGION: &str =
 
 /// What it means where the kind of error does not say it.
 fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
+    if MACHINES.iter().any(|machine| said.contains(machine)) {
+        return Fault::Refused(NO_CREDENTIALS.to_owned());
+    }
     if said.contains("Received redirect without LOCATION") {
         return refused(OTHER_REGION);
     }
@@ -92,11 +95,11 @@ fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
         let problem = system.last().map_or_else(|| problem.to_owned(), |system| format!("{problem}: {system}"));
         return if is_broken { Fault::Broken(problem) } else { refused(&problem) };
     }
-    if said.contains("169.254.169.254") || said.to_ascii_lowercase().contains("credential") {
-        return refused(NO_CREDENTIALS);
-    }
     refused("the request failed")
 }
+
+/// Where machines of clouds are asked for credentials of their own.
+const MACHINES: [&str; 4] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal", "instance metadata"];
 
 const NO_CREDENTIALS: &str = "no credentials: the environment, the profile and the machine have none; set them there, pass \
                               `--store-option`, or for public data `--store-option skip_signature=true`";

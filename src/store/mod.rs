@@ -37,6 +37,7 @@ pub use url::{is_address, is_in_store, on_disk};
 
 /// Why an object could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(not(feature = "store"), expect(dead_code, reason = "without stores only a refusal is said"))]
 pub(crate) enum Fault {
     /// It is no longer the one that was listed.
     #[error("it changed while the run was reading it")]

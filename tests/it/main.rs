@@ -48,6 +48,7 @@ mod schema;
 mod sheet;
 mod shim;
 mod spilling;
+mod store;
 mod streams;
 mod tables;
 mod values;
