@@ -81,7 +81,7 @@ target/wheels-tools/.installed: python/wheels-requirements.txt
 test-wheel: ## The wheel for this machine, installed alone: the command, and the package.
 	rm -rf target/wheels-test
 	$(PYTHON) -m venv target/wheels-test
-	target/wheels-test/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS)/shardback-*_$(shell uname -m).*.whl
+	target/wheels-test/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS)/shardback-*_$(shell uname -m)*.whl
 	cd target/wheels-test && bin/shardback demo --out demo-out > demo.txt && bin/shardback verify demo-out
 	cd target/wheels-test && bin/python -c "import shardback; print(shardback.verify('demo-out')); assert shardback.verify('demo-out').is_sound"
 	test -f target/wheels-test/share/man/man1/shardback-build.1
