@@ -69,6 +69,7 @@ impl World {
     }
 
     /// The clicks in files of another kind, each made of the bytes of one that is there; opened.
+    #[expect(clippy::disallowed_methods, reason = "inputs are made here, not published")]
     pub(crate) fn clicks_as(&self, extension: &str, file: impl Fn(&[u8]) -> Vec<u8>, plan: &Plan) -> Files {
         let table = clicks();
         let (from, to) = (self.table(&table.name), self.folder.path().join(extension));

@@ -41,6 +41,7 @@ complete -c shardback -n "__fish_shardback_using_subcommand build" -l add-to-car
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l previous-orders -d 'Previous orders: order_date, customer_id, config_id' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l config -d 'A description of other tables, in TOML or JSON; other options have the last word' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l table -d 'Where a table of the description lies, if not where that says; may be repeated' -r
+complete -c shardback -n "__fish_shardback_using_subcommand build" -l store-option -d 'A setting of the object stores in which tables lie, as aws_region=eu-west-1; may be repeated' -r
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l out -d 'The folder for the results' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l date -d 'The day to build, as YYYY-MM-DD' -r
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l from -d 'The first day to build' -r
@@ -81,6 +82,7 @@ complete -c shardback -n "__fish_shardback_using_subcommand check" -l add-to-car
 complete -c shardback -n "__fish_shardback_using_subcommand check" -l previous-orders -d 'Previous orders: order_date, customer_id, config_id' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand check" -l config -d 'A description of other tables, in TOML or JSON; other options have the last word' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand check" -l table -d 'Where a table of the description lies, if not where that says; may be repeated' -r
+complete -c shardback -n "__fish_shardback_using_subcommand check" -l store-option -d 'A setting of the object stores in which tables lie, as aws_region=eu-west-1; may be repeated' -r
 complete -c shardback -n "__fish_shardback_using_subcommand check" -l item-dtype -d 'The width of item ids in the outputs; i32 if not given, or i64 where a description hashes them or has them without sign' -r -f -a "i32\t''
 i64\t''"
 complete -c shardback -n "__fish_shardback_using_subcommand check" -l day-zone -d 'The time zone in which the days of timestamps count, as Europe/Berlin or UTC; the one that a column says if not given' -r
