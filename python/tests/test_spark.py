@@ -260,7 +260,7 @@ def test_the_script_takes_the_arguments_of_the_command_line() -> None:
     assert len(expected) > 20
     found = {action.option_strings[0].removeprefix("--"): action for action in parser()._actions}
     # Spark reads the files there.
-    assert set(expected) - set(found) == {"quiet", "json", "csv-escape"} and set(found) - set(expected) == {"-h", "table-format"}
+    assert set(expected) - set(found) == {"quiet", "json", "csv-escape", "store-option"} and set(found) - set(expected) == {"-h", "table-format"}
     for name, default in expected.items():
         if default and name in found and name != "shard-rows":
             assert str(found[name].default) == default.group(1), name

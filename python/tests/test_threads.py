@@ -37,7 +37,7 @@ def calls(out: pathlib.Path, tables: Tables, tmp_path: pathlib.Path, monkeypatch
     arguments: list[object] = []
     native_build = _native.build
     with monkeypatch.context() as patch:
-        patch.setattr(_native, "build", lambda *given: (arguments.extend(given), native_build(*given)))
+        patch.setattr(_native, "build", lambda *given: (arguments.extend(given), native_build(*given))[1])
         build(tables, tmp_path / "out")
     return {
         "dense": lambda: day.dense(rows, *into, 1),
