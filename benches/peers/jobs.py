@@ -151,6 +151,10 @@ def duckdb_wide(**others):
     return Contestant("duckdb", "DuckDB, wide Parquet", "wide", "duckdb_wide.py", **others)
 
 
+def duckdb_two_files(label="DuckDB, two Parquet files", **others):
+    return Contestant("duckdb", label, "two_files", "duckdb_jagged.py", **others)
+
+
 def spark_wide(**others):
     return Contestant("spark", "Spark, wide Parquet", "wide", "spark_wide.py", **others)
 
@@ -181,7 +185,7 @@ def all_jobs(threads):
     flat, described = Tables("csv"), Tables("json", described=True)
     two_weeks = f"{IMPRESSION_DAYS} days, jagged, in one pass"
     return [
-        Job("jagged-day", "one day, jagged", (shardback("jagged"), polars_two_files())),
+        Job("jagged-day", "one day, jagged", (shardback("jagged"), polars_two_files(), duckdb_two_files())),
         Job(
             "jagged-days",
             two_weeks,
@@ -198,7 +202,12 @@ def all_jobs(threads):
         Job(
             "ndjson-jagged-day",
             "one day from NDJSON, jagged",
-            (shardback("jagged", tables=ndjson), polars_two_files(tables=ndjson)),
+            (shardback("jagged", tables=ndjson), polars_two_files(tables=ndjson), duckdb_two_files(tables=ndjson)),
+        ),
+        Job(
+            "csv-jagged-day",
+            "one day from CSV, by a description, jagged",
+            (shardback("jagged", tables=flat), polars_two_files(tables=flat), duckdb_two_files(tables=flat)),
         ),
         Job(
             "csv-described-day",

@@ -9,13 +9,15 @@ use memchr::{memchr, memchr_iter, memrchr};
 use crate::error::Result;
 use crate::read::data_file::DataFile;
 use crate::read::objects::{Piece, Walk, object_end, pieces_of_line, skip_blanks};
-use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
+use crate::read::room::Room;
+use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, too_long};
+use crate::read::text_buffer::TextBuffer;
 use crate::schema::Compression;
 
 /// Some whole objects of a file.
 pub(super) struct Block {
     /// Whole lines, each with its `\n`, which only the last line of the file may lack; or objects and what is between them.
-    pub(super) text: Vec<u8>,
+    pub(super) text: TextBuffer,
     /// The number of the first line.
     pub(super) first_line: u64,
     /// How many lines, or else how many objects.
@@ -62,7 +64,7 @@ pub(super) struct Blocks<'a> {
     meter: Meter,
     size: usize,
     /// What has been read and not been handed out.
-    text: Vec<u8>,
+    text: TextBuffer,
     /// So much of it has been searched for the end of a line.
     searched: usize,
     ended: bool,
@@ -71,11 +73,17 @@ pub(super) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// Blocks of about `size` bytes, more where a line or object is longer.
-    pub(super) fn open(file: &'a DataFile, compression: Compression, size: usize) -> Result<Self> {
-        let stream = TextStream::open(file, compression)?;
-        let meter = stream.meter();
-        Ok(Self { file, stream, meter, size, text: Vec::new(), searched: 0, ended: false, form: None })
+    /// Blocks of about `size` bytes, more where a line or object is longer; so many threads may unpack the file.
+    pub(super) fn open(
+        file: &'a DataFile,
+        compression: Compression,
+        size: usize,
+        threads: usize,
+        room: &Room,
+    ) -> Result<Self> {
+        let stream = TextStream::open(file, compression, threads)?;
+        let (meter, text) = (stream.meter(), TextBuffer::new(room.recycled()));
+        Ok(Self { file, stream, meter, size, text, searched: 0, ended: false, form: None })
     }
 
     /// The next block, not empty, or `None` after the last.
@@ -95,7 +103,7 @@ impl<'a> Blocks<'a> {
     /// Reads until `text` has about `length` bytes or the file ends.
     fn read_to(&mut self, length: usize) -> Result<()> {
         if !self.ended {
-            let ended = fill(&mut self.stream, &mut self.text, length);
+            let ended = self.text.fill(&mut self.stream, length);
             self.ended = ended.map_err(|source| self.file.unreadable(self.stream.action(), source))?;
         }
         Ok(())
@@ -112,7 +120,7 @@ impl<'a> Blocks<'a> {
         let lines = || Ok(Form::Lines { next_line: 1 });
         self.read_to(self.size)?;
         if self.text.starts_with(BYTE_ORDER_MARK) {
-            self.text.drain(..BYTE_ORDER_MARK.len());
+            self.text.pass(BYTE_ORDER_MARK.len());
         }
         loop {
             let start = skip_blanks(&self.text, 0);
@@ -155,9 +163,8 @@ impl<'a> Blocks<'a> {
             }
             self.read_to(self.longer())?;
         };
-        let rest = self.text.split_off(end);
-        self.searched = rest.len();
-        let text = std::mem::replace(&mut self.text, rest);
+        let text = self.text.take_front(end);
+        self.searched = self.text.len();
         if text.is_empty() {
             return Ok(None);
         }
@@ -174,8 +181,7 @@ impl<'a> Blocks<'a> {
         let bad_text = |(line, problem)| self.file.bad_text(line, problem);
         loop {
             let passed = walk.pieces(&self.text, &mut pieces).map_err(bad_text)?;
-            let rest = self.text.split_off(passed);
-            let text = std::mem::replace(&mut self.text, rest);
+            let text = self.text.take_front(passed);
             if let Some(first) = pieces.first() {
                 let (first_line, count) = (first.line, pieces.len());
                 return Ok(Some(Block { text, first_line, count, bytes: self.meter.since(), pieces: Some(pieces) }));

@@ -11,7 +11,7 @@ use crate::read::data_file::DataFile;
 use crate::read::dialect::Dialect;
 use crate::read::layout::choose_flat;
 use crate::read::records::{RecordBlock, Records};
-use crate::read::{Chunk, Part, PartFacts, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Part, PartFacts, Room, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 
 /// Bytes of text that are worked on at a time, where no fewer records are asked for.
@@ -33,8 +33,7 @@ pub(super) struct CsvFile {
     places: Vec<usize>,
     /// Fields that are null, beside empty ones.
     nulls: Vec<String>,
-    /// The most records of a batch.
-    most: usize,
+    room: Room,
     schema: SchemaRef,
 }
 
@@ -43,7 +42,7 @@ impl CsvFile {
     /// it holds nothing at all.
     pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Result<Self>> {
         let dialect = Dialect::of(&file.path, wanted)?;
-        let mut records = Records::open(file, compression, dialect.clone())?;
+        let mut records = Records::open(file, compression, dialect.clone(), 1, &wanted.room)?;
         let line = records.next()?;
         let mut first: Vec<String> = Vec::new();
         if line.is_some() {
@@ -77,8 +76,8 @@ impl CsvFile {
         let fields: Vec<Field> = columns.iter().map(|(_, name)| Field::new(name, DataType::Utf8, true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let (file, width, nulls) = (file.clone(), header.len(), wanted.source.nulls.clone());
-        let most = wanted.room.rows();
-        Ok(Ok(Self { file, compression, dialect, has_header, width, places, nulls, most, schema }))
+        let room = wanted.room.clone();
+        Ok(Ok(Self { file, compression, dialect, has_header, width, places, nulls, room, schema }))
     }
 
     /// Reads the records of a block.
@@ -96,7 +95,7 @@ impl CsvFile {
         let mut columns: Vec<StringBuilder> = self.places.iter().map(|_| StringBuilder::new()).collect();
         let mut scratch = Vec::new();
         let mut lines = Vec::new();
-        while lines.len() < self.most
+        while lines.len() < self.room.rows()
             && let Some(line) = records.next()?
         {
             self.add_record(line, records, &mut columns, &mut scratch)?;
@@ -166,9 +165,9 @@ impl Part for CsvFile {
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let mut records = Records::open(&self.file, self.compression, self.dialect.clone())?;
+        let mut records = Records::open(&self.file, self.compression, self.dialect.clone(), ahead, &self.room)?;
         let header = if self.has_header { records.next().map(drop) } else { Ok(()) };
-        let size = BLOCK.min(self.most.saturating_mul(RECORD_BYTES));
+        let size = BLOCK.min(self.room.rows().saturating_mul(RECORD_BYTES));
         let read =
             header.and_then(|()| work_ahead(ahead, || records.block(size), |block| self.read_block(block, visit)));
         self.file.if_unchanged(read)

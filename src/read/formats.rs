@@ -128,7 +128,7 @@ pub(super) fn format_of<R: Read + Send + 'static>(
     if let Some((_, problem)) = KNOWN.iter().find(|(magic, _)| first.starts_with(magic)) {
         return Err(NoFormat::Unknown(problem));
     }
-    let mut text = unpacked(open()?, compression)?;
+    let mut text = unpacked(open()?, compression, 1)?;
     // What cannot be unpacked is no JSON; who says what it is gets the reason.
     let text = first_bytes(&mut text, FIRST_TEXT).unwrap_or_default();
     let is_packed = compression != Compression::None;

@@ -14,10 +14,10 @@ use crate::read::data_file::DataFile;
 use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::read_keys;
 use crate::read::objects::{Piece, depth};
-use crate::read::rows::{Fault, Rows};
-use crate::read::scan::DEEPEST;
+use crate::read::rows::{Fault, MOST_TOGETHER, Rows};
+use crate::read::scan::{DEEPEST, Scan};
 use crate::read::shapes::{are_known, note};
-use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Column, Part, PartFacts, Room, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 
 /// Bytes of text decoded at a time, where no fewer rows are asked for.
@@ -38,6 +38,7 @@ pub(super) struct JsonFile {
     schema: SchemaRef,
     /// Bytes of text decoded at a time.
     block: usize,
+    room: Room,
     /// Whether it has been seen to be no JSON in what nobody wants, or to have several objects on a line. Then it is most likely so
     /// everywhere.
     has_faults: AtomicBool,
@@ -53,8 +54,9 @@ impl JsonFile {
         let telling = columns.iter().enumerate().filter(|(_, column)| tells(column));
         let telling = telling.fold(0, |bits, (place, _)| bits | 1u64.checked_shl(place as u32).unwrap_or(0));
         let has_faults = AtomicBool::new(false);
-        let block = BLOCK.min(wanted.room.rows().saturating_mul(ROW_BYTES));
-        Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, block, has_faults }
+        let room = wanted.room.clone();
+        let block = BLOCK.min(room.rows().saturating_mul(ROW_BYTES));
+        Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, block, room, has_faults }
     }
 
     fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
@@ -72,8 +74,8 @@ impl JsonFile {
             }
         }
         let has_faults = AtomicBool::new(self.has_faults.load(Ordering::Relaxed));
-        let (file, schema) = (self.file.clone(), schema_of(&columns));
-        Self { file, schema, columns, has_faults, ..*self }.decode_known(block)
+        let (file, room, schema) = (self.file.clone(), self.room.clone(), schema_of(&columns));
+        Self { file, room, schema, columns, has_faults, ..*self }.decode_known(block)
     }
 
     fn decode_known(&self, block: &Block) -> Result<Option<Chunk>> {
@@ -81,10 +83,7 @@ impl JsonFile {
         let faultless = if self.has_faults.load(Ordering::Relaxed) {
             None
         } else {
-            match &block.pieces {
-                None => self.decode(&block.text, lines, block.count).ok(),
-                Some(pieces) => self.decode(&block.text, |text| objects(text, pieces), block.count).ok(),
-            }
+            self.decode(&block.text, block.pieces.as_deref(), block.count).ok()
         };
         let ((batch, bare), pieces) = match faultless {
             Some(None) => return Ok(None),
@@ -115,7 +114,7 @@ impl JsonFile {
             edited(&object, &edits, &mut text);
             places.push(Piece { start, end: text.len(), ..*piece });
         }
-        let Ok(decoded) = self.decode(&text, |text| objects(text, &places), pieces.len()) else {
+        let Ok(decoded) = self.decode(&text, Some(&places), pieces.len()) else {
             return Err(self.first_fault(block, &text, &places));
         };
         self.has_faults.store(true, Ordering::Relaxed);
@@ -141,7 +140,8 @@ impl JsonFile {
             }
             let Some(decoded) = text.get(place.start..place.end) else { continue };
             // Columns are those of the object as it stands in the file.
-            let fault = read_keys(&object, |_| ()).and_then(|()| self.decode(decoded, std::iter::once, 1)).err();
+            let all = Piece { start: 0, end: decoded.len(), ..*piece };
+            let fault = read_keys(&object, |_| ()).and_then(|()| self.decode(decoded, Some(&[all]), 1)).err();
             if let Some(problem) = fault {
                 let (line, problem) = piece.in_file(&object, problem);
                 return self.file.bad_text(line, problem);
@@ -150,27 +150,30 @@ impl JsonFile {
         self.file.bad_text(block.first_line, "the lines from here on cannot be decoded")
     }
 
-    /// Decodes the objects that `cut` finds in a text, and counts those with none of the keys of the list of items and beside it; `None` where
-    /// there are none, else what is wrong with one of them.
-    fn decode<'t, I: Iterator<Item = &'t str>>(
-        &self,
-        text: &'t [u8],
-        cut: impl FnOnce(&'t str) -> I,
-        count: usize,
-    ) -> Result<Option<Decoded>, String> {
+    /// Decodes the objects that stand at some places of a text, or one on each line, and counts those with none of the keys of the list
+    /// of items and beside it; `None` where there are none, else what is wrong with one of them.
+    fn decode(&self, text: &[u8], pieces: Option<&[Piece]>, count: usize) -> Result<Option<Decoded>, String> {
         // Once for all objects, and not again for each value.
         let text = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
+        if text.len() > MOST_TOGETHER {
+            return Err("more text than fits one batch".to_owned());
+        }
         let mut rows = Rows::new(&self.columns, count);
         let mut bare = 0;
-        for object in cut(text) {
-            match rows.read(object) {
-                Ok(Some(seen)) => bare += u64::from(self.telling != 0 && seen & self.telling == 0),
-                Ok(None) => {}
-                Err(Fault::Wrong(problem)) => return Err(problem),
-                Err(Fault::NotJson) if depth(object.as_bytes()) > DEEPEST => {
-                    return Err(format!("nested more than {DEEPEST} deep"));
+        let mut count_bare = |seen: Option<u64>| {
+            bare += u64::from(seen.is_some_and(|seen| self.telling != 0 && seen & self.telling == 0));
+        };
+        match pieces {
+            None => {
+                let mut lines = Scan::by_line(text);
+                while !lines.is_done() {
+                    count_bare(rows.read_line(&mut lines).map_err(|fault| told(fault, ""))?);
                 }
-                Err(Fault::NotJson) => return Err("not one JSON object on one line".to_owned()),
+            }
+            Some(pieces) => {
+                for object in pieces.iter().filter_map(|piece| text.get(piece.start..piece.end)) {
+                    count_bare(rows.read(object).map_err(|fault| told(fault, object))?);
+                }
             }
         }
         let batch = rows.finish(Arc::clone(&self.schema)).map_err(|error| error.to_string())?;
@@ -181,20 +184,13 @@ impl JsonFile {
 /// Rows, and how many of them have none of the keys of the list of items and beside it.
 type Decoded = (RecordBatch, u64);
 
-/// Lines, each with its end.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |place| place + 1);
-        let line;
-        (line, rest) = rest.split_at(end);
-        (!line.is_empty()).then_some(line)
-    })
-}
-
-/// The objects that stand at some places of a text.
-fn objects<'t>(text: &'t str, pieces: &[Piece]) -> impl Iterator<Item = &'t str> {
-    pieces.iter().filter_map(move |piece| text.get(piece.start..piece.end))
+/// What to say of an object that is no row.
+fn told(fault: Fault, object: &str) -> String {
+    match fault {
+        Fault::Wrong(problem) => problem,
+        Fault::NotJson if depth(object.as_bytes()) > DEEPEST => format!("nested more than {DEEPEST} deep"),
+        Fault::NotJson => "not one JSON object on one line".to_owned(),
+    }
 }
 
 impl Part for JsonFile {
@@ -211,7 +207,7 @@ impl Part for JsonFile {
     }
 
     fn read(&self, ahead: usize, visit: &Visitor<'_>) -> Result<()> {
-        let mut blocks = Blocks::open(&self.file, self.compression, self.block)?;
+        let mut blocks = Blocks::open(&self.file, self.compression, self.block, ahead, &self.room)?;
         let read = work_ahead(ahead, || blocks.next(), |block| self.decode_block(&block)?.map_or(Ok(()), visit));
         self.file.if_unchanged(read)
     }

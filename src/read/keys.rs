@@ -92,7 +92,7 @@ impl Looked<'_> {
     /// Notes the keys of one block of lines after the other, until `enough` says so of them and of whether there were
     /// rows; returns whether there were.
     fn search(&mut self, enough: impl Fn(&Keys<'_>, bool) -> bool) -> Result<bool> {
-        let mut blocks = Blocks::open(self.file, self.compression, FIRST_LOOK)?;
+        let mut blocks = Blocks::open(self.file, self.compression, FIRST_LOOK, 1, &self.keys.wanted.room)?;
         let mut any_rows = false;
         while !enough(&self.keys, any_rows)
             && let Some(block) = blocks.next()?

@@ -10,7 +10,9 @@ use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem, memrchr};
 use crate::error::{Error, Invariant, Result, quoted};
 use crate::read::data_file::DataFile;
 use crate::read::dialect::Dialect;
-use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, fill, too_long};
+use crate::read::room::Room;
+use crate::read::stream::{BYTE_ORDER_MARK, LONGEST_RECORD, Meter, TextStream, too_long};
+use crate::read::text_buffer::TextBuffer;
 use crate::schema::Compression;
 
 /// Bytes that are read at a time.
@@ -27,7 +29,7 @@ pub(super) struct Records<'a> {
     meter: Option<Meter>,
     dialect: Dialect,
     /// What has been read and not yet been passed, from `start` on.
-    buffer: Vec<u8>,
+    buffer: TextBuffer,
     start: usize,
     ended: bool,
     /// The line on which what is at `start` begins.
@@ -38,7 +40,7 @@ pub(super) struct Records<'a> {
 
 /// Some whole records of a file.
 pub(super) struct RecordBlock {
-    text: Vec<u8>,
+    text: TextBuffer,
     /// The line on which it begins.
     line: u64,
     /// The bytes of the file that were read for it.
@@ -77,14 +79,20 @@ enum Found {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn open(file: &'a DataFile, compression: Compression, dialect: Dialect) -> Result<Self> {
-        let stream = TextStream::open(file, compression)?;
+    pub(super) fn open(
+        file: &'a DataFile,
+        compression: Compression,
+        dialect: Dialect,
+        threads: usize,
+        room: &Room,
+    ) -> Result<Self> {
+        let stream = TextStream::open(file, compression, threads)?;
         let mut records = Self {
             file,
             meter: Some(stream.meter()),
             stream: Some(stream),
             dialect,
-            buffer: Vec::new(),
+            buffer: TextBuffer::new(room.recycled()),
             start: 0,
             ended: false,
             line: 1,
@@ -124,9 +132,7 @@ impl<'a> Records<'a> {
         } else {
             self.pass_lines()?;
         }
-        let behind = self.buffer.split_off(self.start);
-        let text = std::mem::replace(&mut self.buffer, behind);
-        self.start = 0;
+        let text = self.buffer.take_front(std::mem::take(&mut self.start));
         let bytes = self.meter.as_mut().map_or(0, Meter::since);
         Ok((!text.is_empty()).then_some(RecordBlock { text, line, bytes }))
     }
@@ -134,7 +140,7 @@ impl<'a> Records<'a> {
     /// Passes all whole lines of the buffer, one at least; what has been passed before is dropped.
     fn pass_lines(&mut self) -> Result<()> {
         loop {
-            self.buffer.drain(..std::mem::take(&mut self.start));
+            self.buffer.pass(std::mem::take(&mut self.start));
             let end =
                 if self.ended { Some(self.buffer.len()) } else { memrchr(b'\n', &self.buffer).map(|end| end + 1) };
             if let Some(end) = end {
@@ -148,7 +154,7 @@ impl<'a> Records<'a> {
 
     /// Passes whole records of the buffer, one at least, until they have so many bytes; what has been passed before is dropped.
     fn pass_records(&mut self, size: usize) -> Result<()> {
-        self.buffer.drain(..std::mem::take(&mut self.start));
+        self.buffer.pass(std::mem::take(&mut self.start));
         while self.start < size && !(self.ended && self.start == self.buffer.len()) {
             match self.find()? {
                 Found::Whole { next, lines } => {
@@ -209,8 +215,7 @@ impl<'a> Records<'a> {
 
     /// Reads until the buffer holds more than it does now, or all of the file.
     fn read_more(&mut self) -> Result<()> {
-        self.buffer.drain(..self.start);
-        self.start = 0;
+        self.buffer.pass(std::mem::take(&mut self.start));
         if self.buffer.len() > LONGEST_RECORD {
             return Err(self.file.bad_text(self.line, too_long("record")));
         }
@@ -219,13 +224,13 @@ impl<'a> Records<'a> {
 
     /// Reads until so many bytes are left, or all of the file.
     fn read_to(&mut self, size: usize) -> Result<()> {
-        self.buffer.drain(..std::mem::take(&mut self.start));
+        self.buffer.pass(std::mem::take(&mut self.start));
         if self.ended || self.buffer.len() >= size { Ok(()) } else { self.fill(size) }
     }
 
     fn fill(&mut self, size: usize) -> Result<()> {
         let stream = self.stream.as_mut().invariant("a block is read to its end")?;
-        let ended = fill(stream, &mut self.buffer, size);
+        let ended = self.buffer.fill(stream, size);
         self.ended = ended.map_err(|source| self.file.unreadable(stream.action(), source))?;
         Ok(())
     }
@@ -264,7 +269,7 @@ impl<'a> Records<'a> {
 
     /// As [`Records::find`], of a record with a quote in it.
     fn find_quoted(&mut self) -> Result<Found> {
-        let buffer = self.buffer.as_slice();
+        let buffer = &*self.buffer;
         let mut place = self.start;
         let mut lines = 0;
         loop {
@@ -293,7 +298,7 @@ impl<'a> Records<'a> {
 
     /// As [`Records::find`], of a record with an escape in it, in a file without quotes.
     fn find_escaped(&mut self, escape: u8) -> Result<Found> {
-        let buffer = self.buffer.as_slice();
+        let buffer = &*self.buffer;
         let (mut field, mut place) = (Field::plain(self.start, self.start), self.start);
         let (mut lines, mut escaped) = (0, self.start);
         let (end, next) = loop {

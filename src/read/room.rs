@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::read::text_buffer::Recycled;
+
 /// What a reader may hold beside the rows that it hands over.
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -10,6 +12,7 @@ pub struct Room {
     rows: usize,
     held: u64,
     turn: Arc<Mutex<()>>,
+    recycled: Recycled,
 }
 
 /// What is held at most of objects in stores that are read before their turn.
@@ -19,7 +22,7 @@ impl Room {
     /// Room of `share` bytes for each thread, and of `most` for one of them at a time.
     #[must_use]
     pub fn new(share: u64, most: u64) -> Self {
-        Self { share, most, rows: usize::MAX, held: 0, turn: Arc::default() }
+        Self { share, most, rows: usize::MAX, held: 0, turn: Arc::default(), recycled: Recycled::default() }
     }
 
     /// The same room for rows that are handed over in chunks of about this many at most, for who does not want all of a part.
@@ -62,6 +65,11 @@ impl Room {
     /// The bytes that one thread may hold while it has its turn.
     pub(super) fn most(&self) -> u64 {
         self.most
+    }
+
+    /// The memory that text is read into.
+    pub(super) fn recycled(&self) -> &Recycled {
+        &self.recycled
     }
 
     /// Waits for the turn. Whoever has it must not wait for another thread of the pool.

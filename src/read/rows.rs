@@ -3,6 +3,7 @@
 //! A column is a tree: text below objects and lists. An absent key is null, and so is a null. Which key is a column is looked up once
 //! for each place in an object, as most objects have the same keys in the same order.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListArray, NullBufferBuilder, RecordBatch, RecordBatchOptions, StringArray, StructArray};
@@ -36,7 +37,8 @@ impl From<NotJson> for Fault {
 /// An object's columns.
 struct Node<'a> {
     fields: Vec<Values<'a>>,
-    /// The keys of the last object by their places in it, each with its quotes and its colon, and what they are.
+    /// The keys of the last objects by their places in them, and what they are: each with what stands around it, from the value before
+    /// it to the one behind it.
     keys: Vec<(Box<[u8]>, Key)>,
     /// Its objects so far.
     count: usize,
@@ -57,7 +59,7 @@ enum Key {
 struct Values<'a> {
     column: &'a Column,
     /// Where each list ends, where they are lists.
-    lists: Option<Lists>,
+    lists: Option<Ends>,
     kind: Kind<'a>,
     /// The objects that have one, from the first on.
     count: usize,
@@ -69,13 +71,8 @@ enum Kind<'a> {
 }
 
 /// Texts, one after the other.
-#[derive(Default)]
 struct Texts {
     bytes: Vec<u8>,
-    ends: Ends,
-}
-
-struct Lists {
     ends: Ends,
 }
 
@@ -84,6 +81,9 @@ struct Ends {
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
 }
+
+/// The most text that may be read together: places in it have 32 bits.
+pub(super) const MOST_TOGETHER: usize = i32::MAX as usize;
 
 /// Keys of which it is remembered what they are.
 const KEYS_KNOWN: usize = 256;
@@ -94,17 +94,32 @@ impl<'a> Rows<'a> {
         Self { top: Node::new(columns, count), count: 0 }
     }
 
-    /// Reads an object, and nothing where a text is blank. Gives the columns that it has, each as a bit, the first as the lowest; there
-    /// are bits for 64.
+    /// Reads a text that is one object, or blank.
     pub(super) fn read(&mut self, object: &str) -> Result<Option<u64>, Fault> {
         let mut scan = Scan::new(object);
         if scan.is_at_end() {
             return Ok(None);
         }
-        scan.pass(b'{')?;
-        let seen = self.top.read(&mut scan)?;
-        self.count += 1;
+        let seen = self.object(&mut scan)?;
         if scan.is_at_end() { Ok(Some(seen)) } else { Err(Fault::NotJson) }
+    }
+
+    /// Reads a line of a text, which is one object, or blank.
+    #[inline]
+    pub(super) fn read_line(&mut self, scan: &mut Scan<'_>) -> Result<Option<u64>, Fault> {
+        if scan.ends_line() {
+            return Ok(None);
+        }
+        let seen = self.object(scan)?;
+        if scan.ends_line() { Ok(Some(seen)) } else { Err(Fault::NotJson) }
+    }
+
+    /// Reads an object. Gives the columns that it has, each as a bit, the first as the lowest; there are bits for 64.
+    #[inline]
+    fn object(&mut self, scan: &mut Scan<'_>) -> Result<u64, Fault> {
+        scan.pass(b'{')?;
+        self.count += 1;
+        self.top.read(scan)
     }
 
     /// The rows, or `None` where there are none.
@@ -131,9 +146,9 @@ impl<'a> Node<'a> {
         let (mut number, mut seen) = (0, 0);
         // Mostly empty, and then nothing is allocated.
         let mut in_other_case = Vec::new();
-        while scan.goes_on(number == 0, b'}')? {
-            match self.key(number, scan)? {
-                Key::Unwanted => scan.value().map(drop)?,
+        while let Some(key) = self.key(number, scan)? {
+            match key {
+                Key::Unwanted => scan.value()?,
                 Key::OtherCase(place) => {
                     in_other_case.push(place);
                     scan.value()?;
@@ -165,30 +180,34 @@ impl<'a> Node<'a> {
         Ok(seen)
     }
 
-    /// What the key at a place in an object is; it is passed.
+    /// What the key at a place in an object is, which is passed; `None` behind the last one.
     #[inline]
-    fn key(&mut self, number: usize, scan: &mut Scan<'_>) -> Result<Key, NotJson> {
-        scan.peek();
+    fn key(&mut self, number: usize, scan: &mut Scan<'_>) -> Result<Option<Key>, NotJson> {
         match self.keys.get(number) {
-            Some((known, what)) if scan.pass_if(known) => Ok(*what),
+            Some((known, what)) if scan.pass_if(known) => Ok(Some(*what)),
             _ => self.other_key(number, scan),
         }
     }
 
-    fn other_key(&mut self, number: usize, scan: &mut Scan<'_>) -> Result<Key, NotJson> {
+    fn other_key(&mut self, number: usize, scan: &mut Scan<'_>) -> Result<Option<Key>, NotJson> {
+        let start = scan.place();
+        if !scan.goes_on(number == 0, b'}')? {
+            return Ok(None);
+        }
         let key = scan.key()?;
-        let name = key.text().ok_or(NotJson)?;
+        let name = scan.text_of(key).ok_or(NotJson)?;
         let place_of = |is: &dyn Fn(&str) -> bool| self.fields.iter().position(|values| is(&values.column.name));
         let exact = place_of(&|column| *column == *name).map(Key::Column);
         let other_case = || place_of(&|column| column.eq_ignore_ascii_case(&name)).map(Key::OtherCase);
         let what = exact.or_else(other_case).unwrap_or(Key::Unwanted);
-        let known = ([b"\"", key.raw.as_bytes(), b"\":"].concat().into(), what);
+        scan.peek();
+        let known = (scan.since(start)?.as_bytes().into(), what);
         if let Some(there) = self.keys.get_mut(number) {
             *there = known;
         } else if number == self.keys.len() && number < KEYS_KNOWN {
             self.keys.push(known);
         }
-        Ok(what)
+        Ok(Some(what))
     }
 
     fn null(&mut self) {
@@ -200,7 +219,7 @@ impl<'a> Node<'a> {
 
 impl<'a> Values<'a> {
     fn new(column: &'a Column, count: usize) -> Self {
-        let lists = (column.shape == Shape::Many).then(|| Lists { ends: Ends::new(count) });
+        let lists = (column.shape == Shape::Many).then(|| Ends::new(count));
         let kind = if column.fields.is_empty() {
             Kind::Text(Texts { bytes: Vec::with_capacity(count * TEXT_BYTES), ends: Ends::new(count) })
         } else {
@@ -222,11 +241,11 @@ impl<'a> Values<'a> {
                     self.kind.read(scan, self.column)?;
                     is_first = false;
                 }
-                lists.ends.push(self.kind.len())?;
+                lists.push(self.kind.len());
             }
             Some(b'n') => {
                 scan.literal()?;
-                lists.ends.null();
+                lists.null();
             }
             _ => return Err(wrong(self.column, "a list", scan)),
         }
@@ -237,14 +256,14 @@ impl<'a> Values<'a> {
     fn null(&mut self) {
         self.count += 1;
         match &mut self.lists {
-            Some(lists) => lists.ends.null(),
+            Some(lists) => lists.null(),
             None => self.kind.null(),
         }
     }
 
     fn finish(self) -> Result<ArrayRef, ArrowError> {
         let values = self.kind.finish()?;
-        let Some(Lists { ends }) = self.lists else { return Ok(values) };
+        let Some(ends) = self.lists else { return Ok(values) };
         let (offsets, nulls) = ends.finish();
         let element = Field::new_list_field(values.data_type().clone(), true);
         Ok(Arc::new(ListArray::try_new(Arc::new(element), offsets, values, nulls)?))
@@ -258,8 +277,12 @@ impl Kind<'_> {
         match (self, byte) {
             (Self::Text(texts), b'"') => {
                 scan.step();
-                let text = scan.string()?.text().ok_or_else(|| half_a_pair(column))?;
-                texts.push(&text)
+                let string = scan.string()?;
+                match string.plain() {
+                    Some(place) => texts.push_from(scan, place),
+                    None => texts.push(scan.text_of(string).ok_or_else(|| half_a_pair(column))?.as_bytes()),
+                }
+                Ok(())
             }
             (Self::Text(texts), b'n') => {
                 scan.literal()?;
@@ -267,7 +290,11 @@ impl Kind<'_> {
                 Ok(())
             }
             (Self::Text(_), b'{' | b'[') => Err(wrong(column, "one value", scan)),
-            (Self::Text(texts), _) => texts.push(scan.literal()?),
+            (Self::Text(texts), _) => {
+                let place = scan.literal()?;
+                texts.push_from(scan, place);
+                Ok(())
+            }
             (Self::Object(node), b'{') => {
                 scan.step();
                 node.read(scan).map(drop).map_err(|fault| below(column, fault))
@@ -313,17 +340,29 @@ impl Kind<'_> {
 /// Bytes of a value, about.
 const TEXT_BYTES: usize = 12;
 
+/// Most texts are no longer, and are then copied with what is behind them: a copy of a length that is known is a few instructions.
+const SHORT: usize = 32;
+
 impl Texts {
     #[inline]
-    fn push(&mut self, text: &str) -> Result<(), Fault> {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(self.bytes.len())
+    fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len());
     }
-}
 
-impl Default for Ends {
-    fn default() -> Self {
-        Self::new(0)
+    /// Adds the text at a place.
+    #[inline]
+    fn push_from(&mut self, scan: &Scan<'_>, place: Range<usize>) {
+        let (bytes, length) = (scan.bytes_from(place.start), place.len());
+        match bytes.first_chunk::<SHORT>() {
+            Some(chunk) if length <= SHORT => {
+                let end = self.bytes.len() + length;
+                self.bytes.extend_from_slice(chunk);
+                self.bytes.truncate(end);
+                self.ends.push(end);
+            }
+            _ => self.push(bytes.get(..length).unwrap_or_default()),
+        }
     }
 }
 
@@ -338,12 +377,11 @@ impl Ends {
         self.offsets.len() - 1
     }
 
+    /// As [`MOST_TOGETHER`] says, 32 bits hold what is in a text, and the number of its values.
     #[inline]
-    fn push(&mut self, end: usize) -> Result<(), Fault> {
-        let too_much = || Fault::Wrong("more text than fits one batch".to_owned());
-        self.offsets.push(i32::try_from(end).map_err(|_| too_much())?);
+    fn push(&mut self, end: usize) {
+        self.offsets.push(end as i32);
         self.nulls.append_non_null();
-        Ok(())
     }
 
     #[inline]
@@ -372,7 +410,9 @@ impl Column {
 
 /// A value that is something else than its column has.
 fn wrong(column: &Column, expected: &str, scan: &mut Scan<'_>) -> Fault {
-    let Ok(value) = scan.value() else { return Fault::NotJson };
+    scan.peek();
+    let start = scan.place();
+    let Ok(value) = scan.value().and_then(|()| scan.since(start)) else { return Fault::NotJson };
     let value = spaced(value);
     let is_no_number = matches!(value.as_str(), "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\"");
     let advice = if is_no_number { "; write null where there is none" } else { "" };

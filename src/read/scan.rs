@@ -4,19 +4,23 @@
 //! surrogate pair is no text: it is let through only in strings that nobody reads, keys of unwanted objects among them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A place in a text that is JSON, or is found not to be.
 pub(super) struct Scan<'t> {
     text: &'t str,
     place: usize,
+    /// Whether the end of a line is no white space, as each object has a line of its own.
+    by_line: bool,
     /// The brackets that are open in a value that is passed: whether each is an object's.
     open: Vec<bool>,
 }
 
-/// What is between the quotes of a string.
+/// Where a string stands, between its quotes.
 #[derive(Clone, Copy)]
-pub(super) struct Quoted<'t> {
-    pub(super) raw: &'t str,
+pub(super) struct Quoted {
+    start: usize,
+    end: usize,
     has_escapes: bool,
 }
 
@@ -29,7 +33,12 @@ pub(super) const DEEPEST: usize = 4096;
 
 impl<'t> Scan<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, place: 0, open: Vec::new() }
+        Self { text, place: 0, by_line: false, open: Vec::new() }
+    }
+
+    /// A text whose lines are looked at one by one.
+    pub(super) fn by_line(text: &'t str) -> Self {
+        Self { by_line: true, ..Self::new(text) }
     }
 
     /// The next byte that is no white space, which it stays before; `None` at the end.
@@ -38,10 +47,39 @@ impl<'t> Scan<'t> {
         let bytes = self.text.as_bytes();
         loop {
             match bytes.get(self.place) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.place += 1,
+                Some(b' ' | b'\r' | b'\t') => self.place += 1,
+                Some(b'\n') if !self.by_line => self.place += 1,
                 other => return other.copied(),
             }
         }
+    }
+
+    /// Passes the end of a line, which has to come next but for white space; true at the end of the text too.
+    #[inline]
+    pub(super) fn ends_line(&mut self) -> bool {
+        match self.peek() {
+            Some(b'\n') => {
+                self.place += 1;
+                true
+            }
+            other => other.is_none(),
+        }
+    }
+
+    /// Where the next byte stands.
+    pub(super) fn place(&self) -> usize {
+        self.place
+    }
+
+    /// What has been passed since a place.
+    pub(super) fn since(&self, start: usize) -> Result<&'t str, NotJson> {
+        self.text.get(start..self.place).ok_or(NotJson)
+    }
+
+    /// The bytes from a place on, to the end of the text.
+    #[inline]
+    pub(super) fn bytes_from(&self, start: usize) -> &'t [u8] {
+        self.text.as_bytes().get(start..).unwrap_or_default()
     }
 
     /// Passes the byte that `peek` gave.
@@ -88,7 +126,7 @@ impl<'t> Scan<'t> {
 
     /// Passes a key and the colon behind it.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<Quoted<'t>, NotJson> {
+    pub(super) fn key(&mut self) -> Result<Quoted, NotJson> {
         self.pass(b'"')?;
         let key = self.string()?;
         self.pass(b':')?;
@@ -97,7 +135,7 @@ impl<'t> Scan<'t> {
 
     /// Passes what is left of a string whose first quote has been passed.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<Quoted<'t>, NotJson> {
+    pub(super) fn string(&mut self) -> Result<Quoted, NotJson> {
         let (bytes, start) = (self.text.as_bytes(), self.place);
         let (mut place, mut has_escapes) = (start, false);
         loop {
@@ -112,39 +150,42 @@ impl<'t> Scan<'t> {
             }
         }
         self.place = place + 1;
-        Ok(Quoted { raw: self.text.get(start..place).ok_or(NotJson)?, has_escapes })
+        Ok(Quoted { start, end: place, has_escapes })
     }
 
-    /// Passes a number, a bool or null, and gives it as it is written.
+    /// What a string says; `None` where half a surrogate pair is in it.
+    pub(super) fn text_of(&self, string: Quoted) -> Option<Cow<'t, str>> {
+        let raw = self.text.get(string.start..string.end)?;
+        if string.has_escapes { unescaped(raw).map(Cow::Owned) } else { Some(Cow::Borrowed(raw)) }
+    }
+
+    /// Passes a number, a bool or null, and says where it stands.
     #[inline]
-    pub(super) fn literal(&mut self) -> Result<&'t str, NotJson> {
+    pub(super) fn literal(&mut self) -> Result<Range<usize>, NotJson> {
         let start = self.place;
-        let rest = self.text.as_bytes().get(start..).ok_or(NotJson)?;
-        let length = match rest.first() {
+        let rest = self.bytes_from(start);
+        self.place += match rest.first() {
             Some(b'-' | b'0'..=b'9') => number_length(rest).ok_or(NotJson)?,
-            _ => ["true", "false", "null"].iter().find(|word| rest.starts_with(word.as_bytes())).ok_or(NotJson)?.len(),
+            _ => word_length(rest).ok_or(NotJson)?,
         };
-        self.place += length;
-        self.text.get(start..self.place).ok_or(NotJson)
+        Ok(start..self.place)
     }
 
-    /// Passes any value and gives it as it is written.
-    pub(super) fn value(&mut self) -> Result<&'t str, NotJson> {
-        let is_nested = matches!(self.peek(), Some(b'{' | b'['));
-        let start = self.place;
-        if is_nested {
-            self.nested(start)
-        } else if self.peek() == Some(b'"') {
-            self.step();
-            self.string()?;
-            self.text.get(start..self.place).ok_or(NotJson)
-        } else {
-            self.literal()
+    /// Passes any value.
+    #[inline]
+    pub(super) fn value(&mut self) -> Result<(), NotJson> {
+        match self.peek() {
+            Some(b'"') => {
+                self.step();
+                self.string().map(drop)
+            }
+            Some(b'{' | b'[') => self.nested(),
+            _ => self.literal().map(drop),
         }
     }
 
-    /// Passes a list or an object that begins at `start`.
-    fn nested(&mut self, start: usize) -> Result<&'t str, NotJson> {
+    /// Passes a list or an object.
+    fn nested(&mut self) -> Result<(), NotJson> {
         self.open.clear();
         loop {
             // A value stands here.
@@ -168,7 +209,7 @@ impl<'t> Scan<'t> {
             // A value has ended, and perhaps those around it.
             loop {
                 if self.open.is_empty() {
-                    return self.text.get(start..self.place).ok_or(NotJson);
+                    return Ok(());
                 }
                 if self.element(false)? {
                     break;
@@ -189,41 +230,130 @@ impl<'t> Scan<'t> {
         Ok(goes_on)
     }
 
+    /// Whether all has been passed.
+    #[inline]
+    pub(super) fn is_done(&self) -> bool {
+        self.place >= self.text.len()
+    }
+
     /// Whether all has been passed but for white space.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.peek().is_none()
     }
 }
 
-impl<'t> Quoted<'t> {
-    /// What it says; `None` where half a surrogate pair is in it.
+impl Quoted {
+    /// Where it stands as it is written, where it says that too.
     #[inline]
-    pub(super) fn text(self) -> Option<Cow<'t, str>> {
-        if self.has_escapes { unescaped(self.raw).map(Cow::Owned) } else { Some(Cow::Borrowed(self.raw)) }
+    pub(super) fn plain(self) -> Option<Range<usize>> {
+        (!self.has_escapes).then_some(self.start..self.end)
     }
 }
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// The first byte from `place` on that ends a string, begins an escape, or must not be in one.
 #[inline]
 fn plain_end(bytes: &[u8], mut place: usize) -> usize {
-    // Eight bytes at a time: of those that are marked the lowest is right, and the ones above it may be wrong.
-    let less = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
-    while let Some(&word) = bytes.get(place..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(word);
-        let (quotes, escapes) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
-        let marked = (less(quotes, 1) | less(escapes, 1) | less(word, b' ')) & HIGH_BITS;
+    while let Some(chunk) = bytes.get(place..).and_then(<[u8]>::first_chunk) {
+        let marked = sixteen::no_plain_text(chunk);
         if marked != 0 {
-            return place + (marked.trailing_zeros() / 8) as usize;
+            return place + marked.trailing_zeros() as usize;
         }
-        place += 8;
+        place += 16;
     }
     while bytes.get(place).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | ..b' ')) {
         place += 1;
     }
     place
+}
+
+/// Sixteen bytes at once: a bit for each of which something holds, the first byte's lowest.
+#[cfg(target_arch = "x86_64")]
+mod sixteen {
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm_setzero_si128,
+        _mm_sub_epi8, _mm_subs_epu8,
+    };
+
+    /// Quotes, backslashes and control characters.
+    #[inline]
+    pub(super) fn no_plain_text(bytes: &[u8; 16]) -> u32 {
+        // SAFETY: SSE2 is part of every processor of this architecture.
+        unsafe { marked_text(bytes) }
+    }
+
+    /// What is no digit.
+    #[inline]
+    pub(super) fn no_digits(bytes: &[u8; 16]) -> u32 {
+        // SAFETY: SSE2 is part of every processor of this architecture.
+        unsafe { marked_digits(bytes) ^ 0xFFFF }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn marked_text(bytes: &[u8; 16]) -> u32 {
+        let bytes = load(bytes);
+        let (quotes, escapes) = (equal(bytes, b'"'), equal(bytes, b'\\'));
+        mask(_mm_or_si128(_mm_or_si128(quotes, escapes), at_most(bytes, 0x1f)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn marked_digits(bytes: &[u8; 16]) -> u32 {
+        mask(at_most(_mm_sub_epi8(load(bytes), all(b'0')), 9))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn load(bytes: &[u8; 16]) -> __m128i {
+        let both = u128::from_le_bytes(*bytes);
+        _mm_set_epi64x((both >> 64) as i64, both as i64)
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn all(byte: u8) -> __m128i {
+        _mm_set1_epi8(byte.cast_signed())
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn equal(bytes: __m128i, byte: u8) -> __m128i {
+        _mm_cmpeq_epi8(bytes, all(byte))
+    }
+
+    /// Whether each is at most so much: subtraction that ends at 0 leaves nothing of it.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn at_most(bytes: __m128i, most: u8) -> __m128i {
+        _mm_cmpeq_epi8(_mm_subs_epu8(bytes, all(most)), _mm_setzero_si128())
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn mask(found: __m128i) -> u32 {
+        _mm_movemask_epi8(found).cast_unsigned()
+    }
+}
+
+/// As for other processors; whoever compiles for one that has more gets it by the compiler.
+#[cfg(not(target_arch = "x86_64"))]
+mod sixteen {
+    #[inline]
+    fn mask(bytes: &[u8; 16], holds: impl Fn(u8) -> bool) -> u32 {
+        (0..).zip(bytes).fold(0, |bits, (place, &byte)| bits | u32::from(holds(byte)) << place)
+    }
+
+    /// Quotes, backslashes and control characters.
+    #[inline]
+    pub(super) fn no_plain_text(bytes: &[u8; 16]) -> u32 {
+        mask(bytes, |byte| matches!(byte, b'"' | b'\\' | ..b' '))
+    }
+
+    /// What is no digit.
+    #[inline]
+    pub(super) fn no_digits(bytes: &[u8; 16]) -> u32 {
+        mask(bytes, |byte| !byte.is_ascii_digit())
+    }
 }
 
 /// The end of the escape that begins at a place.
@@ -235,40 +365,45 @@ fn escape_end(bytes: &[u8], place: usize) -> Option<usize> {
     }
 }
 
+/// The length of `true`, `false` or `null` at the start of a text.
+fn word_length(text: &[u8]) -> Option<usize> {
+    [&b"true"[..], b"false", b"null"].iter().find(|word| text.starts_with(word)).map(|word| word.len())
+}
+
 /// The length of the number at the start of a text.
 #[inline]
 fn number_length(text: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let mut place = from;
-        while text.get(place..).and_then(<[u8]>::first_chunk).is_some_and(|word| are_digits(u64::from_le_bytes(*word)))
-        {
-            place += 8;
-        }
-        while text.get(place).is_some_and(u8::is_ascii_digit) {
-            place += 1;
-        }
-        (place > from).then_some(place)
-    };
     let start = usize::from(text.first() == Some(&b'-'));
-    let mut end = digits(start)?;
+    let mut end = digits_end(text, start)?;
     if end > start + 1 && text.get(start) == Some(&b'0') {
         return None;
     }
-    if text.get(end) == Some(&b'.') {
-        end = digits(end + 1)?;
+    if let Some(b'.') = text.get(end) {
+        end = digits_end(text, end + 1)?;
     }
-    if matches!(text.get(end), Some(b'e' | b'E')) {
+    if let Some(b'e' | b'E') = text.get(end) {
         let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
-        end = digits(end + 1 + sign)?;
+        end = digits_end(text, end + 1 + sign)?;
     }
     Some(end)
 }
 
-/// Whether eight bytes are digits: all begin with 3, and do not when there are six more.
+/// Where the digits end that stand from a place on, of which there has to be one.
 #[inline]
-fn are_digits(word: u64) -> bool {
-    let begin = |word: u64| word & (ONES * 0xF0);
-    begin(word) == ONES * 0x30 && begin(word.wrapping_add(ONES * 6)) == ONES * 0x30
+fn digits_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut place = start;
+    while let Some(chunk) = text.get(place..).and_then(<[u8]>::first_chunk) {
+        let others = sixteen::no_digits(chunk);
+        if others != 0 {
+            place += others.trailing_zeros() as usize;
+            return (place > start).then_some(place);
+        }
+        place += 16;
+    }
+    while text.get(place).is_some_and(u8::is_ascii_digit) {
+        place += 1;
+    }
+    (place > start).then_some(place)
 }
 
 /// A string without its escapes.
@@ -385,7 +520,7 @@ mod tests {
             let json = format!("\"{inner}\"");
             let expected = serde_json::from_str::<String>(&json).ok();
             let mut scan = Scan::new(&json);
-            let found = scan.pass(b'"').and_then(|()| scan.string()).ok().and_then(|string| string.text());
+            let found = scan.pass(b'"').and_then(|()| scan.string()).ok().and_then(|string| scan.text_of(string));
             assert_eq!(found.as_deref(), expected.as_deref(), "{json}");
             read += u32::from(expected.is_some());
         }

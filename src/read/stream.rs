@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::Result;
 use crate::read::data_file::DataFile;
 use crate::read::formats::PARQUET_MAGIC;
-use crate::read::gzip::{self, Members};
+use crate::read::frames::{Frames, Packing};
+use crate::read::gzip;
 use crate::schema::Compression;
 
 /// The longest line, record or object, in bytes. It is asked for while one grows, so that one that never ends takes no more memory.
@@ -28,11 +29,12 @@ pub(super) struct TextStream {
 }
 
 impl TextStream {
-    pub(super) fn open(file: &DataFile, compression: Compression) -> Result<Self> {
+    /// Opens a file, which so many threads of the pool may unpack.
+    pub(super) fn open(file: &DataFile, compression: Compression, threads: usize) -> Result<Self> {
         let unreadable = |source| file.unreadable("read", source);
         let consumed = Arc::new(AtomicU64::new(0));
         let packed = Counted { reader: file.open()?, consumed: Arc::clone(&consumed) };
-        let reader = unpacked(packed, compression).map_err(unreadable)?;
+        let reader = unpacked(packed, compression, threads).map_err(unreadable)?;
         let action = if compression == Compression::None { "read" } else { DECOMPRESS };
         Ok(Self { reader, action, consumed, first: None })
     }
@@ -66,15 +68,16 @@ impl Read for TextStream {
     }
 }
 
-/// The unpacked bytes of a file.
+/// The unpacked bytes of a file, which so many threads of the pool may unpack.
 pub(super) fn unpacked(
     packed: impl Read + Send + 'static,
     compression: Compression,
+    threads: usize,
 ) -> io::Result<Box<dyn Read + Send>> {
     Ok(match compression {
         Compression::None => Box::new(packed),
-        Compression::Gzip => Box::new(Members::new(packed)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),
+        Compression::Gzip => Box::new(Frames::new(packed, Packing::Gzip, threads)?),
+        Compression::Zstd => Box::new(Frames::new(packed, Packing::Zstd, threads)?),
     })
 }
 
@@ -128,14 +131,6 @@ impl<R: Read> Read for Counted<R> {
         self.consumed.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
-}
-
-/// Reads until `text` has `length` bytes; true where the stream ends before.
-pub(super) fn fill(stream: &mut TextStream, text: &mut Vec<u8>, length: usize) -> io::Result<bool> {
-    let lacking = length.saturating_sub(text.len());
-    text.reserve_exact(lacking);
-    let read = stream.take(lacking as u64).read_to_end(text)?;
-    Ok(read < lacking)
 }
 
 /// What to say of a line or record that is too long.

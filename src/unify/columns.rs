@@ -10,7 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::times::micros;
-use super::view::{Found, View};
+use super::view::{Found, View, plain_digits};
 use crate::error::{Error, Result};
 use crate::event::Day;
 use crate::read::{Chunk, Origin};
@@ -227,6 +227,9 @@ impl<'a> Reader<'a> {
                 Ok(Cells { values, nulls, bad, array: Arc::clone(&array) })
             }
             (Ids::Int, _) => {
+                if let Some(ids) = View::of(&array).and_then(|view| view.plain(plain_digits)) {
+                    return Ok(Cells::from_values(&array, ids.into()));
+                }
                 let id = |found: Found<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
                 let cell = |found: Found<'_>| id(found).map_or(Cell::Bad, Cell::Value);
                 self.cells(column, &array, INTEGER, |view| !view.is_bools(), cell)

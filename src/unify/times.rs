@@ -111,6 +111,10 @@ impl Reader<'_> {
             _ => match View::of(&array) {
                 Some(view) if view.is_text() || (times.unit.is_some() && !view.is_bools()) => {
                     let mut last = LastDate::default();
+                    let plain = view.plain(|text| times.text(text, &mut last).filter(|&micros| micros != NULL_TIME));
+                    if let Some(plain) = plain {
+                        return Ok(Cells::from_values(&array, plain.into()));
+                    }
                     Ok(Cells::of_view(&array, &view, |found| times.cell(found, &mut last)))
                 }
                 _ => Err(self.wrong_type(column, &array, times.expected())),

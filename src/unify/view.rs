@@ -9,6 +9,8 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 
+use crate::texts::eight_digits;
+
 /// Floats below this in size are told apart from their neighbours when they are whole.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -98,6 +100,19 @@ impl<'a> View<'a> {
             }
             _ => (0..rows).for_each(|row| cell(self.get(row))),
         }
+    }
+
+    /// The values of all rows of a text without nulls, where every one has a value.
+    pub(super) fn plain(&self, mut value: impl FnMut(&[u8]) -> Option<i64>) -> Option<Vec<i64>> {
+        let Self::Texts(array) = self else { return None };
+        if array.null_count() > 0 {
+            return None;
+        }
+        let (bytes, mut values) = (array.value_data(), Vec::with_capacity(array.len()));
+        for ends in array.value_offsets().windows(2) {
+            values.push(value(bytes.get(ends[0] as usize..ends[1] as usize)?)?);
+        }
+        Some(values)
     }
 
     pub(super) fn get(&self, row: usize) -> Found<'_> {
@@ -253,34 +268,31 @@ fn digits(text: &[u8]) -> Option<i128> {
     Some(if is_negative { -sum } else { sum })
 }
 
-/// The value of nothing but digits, of which the first is not 0, and few enough for 64 bits. Eight are read at a time: neighbours are
-/// made one number of two digits, then of four, then of eight.
+/// The value of nothing but digits, of which the first is not 0, where they are at most 16: all at once.
 #[inline]
-fn plain_digits(text: &[u8]) -> Option<i64> {
-    if text.len() > 18 || !matches!(text.first(), Some(b'1'..=b'9')) {
+pub(super) fn plain_digits(text: &[u8]) -> Option<i64> {
+    if !matches!(text.first(), Some(b'1'..=b'9')) {
         return None;
     }
-    let (eights, rest) = text.as_chunks::<8>();
-    let mut sum = 0;
-    for eight in eights {
-        let word = u64::from_le_bytes(*eight);
-        let begin = |word: u64| word & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030;
-        if !begin(word) || !begin(word.wrapping_add(0x0606_0606_0606_0606)) {
-            return None;
+    // Eight bytes that begin with the digits; those of a later place, or none, are shifted out, and zeros stand before the digits.
+    let front = |word: u64, digits: usize| {
+        let lacking = 8 * (8 - digits) as u32;
+        eight_digits(word << lacking | 0x3030_3030_3030_3030 & !(u64::MAX << lacking))
+    };
+    let sum = match text.len() {
+        length @ 1..=3 => front((0..length).rev().fold(0, |word, place| word << 8 | u64::from(text[place])), length)?,
+        length @ 4..=7 => {
+            let (first, last) = (u32::from_le_bytes(*text.first_chunk()?), u32::from_le_bytes(*text.last_chunk()?));
+            front(u64::from(first) | u64::from(last) << (8 * (length - 4)), length)?
         }
-        let ones = word & 0x0F0F_0F0F_0F0F_0F0F;
-        let twos = (ones * 10 + (ones >> 8)) & 0x00FF_00FF_00FF_00FF;
-        let fours = (twos * 100 + (twos >> 16)) & 0x0000_FFFF_0000_FFFF;
-        let value = (fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF;
-        sum = sum * 100_000_000 + value.cast_signed();
-    }
-    for digit in rest {
-        if !digit.is_ascii_digit() {
-            return None;
+        8 => eight_digits(u64::from_le_bytes(*text.first_chunk()?))?,
+        length @ 9..=16 => {
+            let (first, last) = (u64::from_le_bytes(*text.first_chunk()?), u64::from_le_bytes(*text.last_chunk()?));
+            front(first, length - 8)? * 100_000_000 + eight_digits(last)?
         }
-        sum = sum * 10 + i64::from(digit - b'0');
-    }
-    Some(sum)
+        _ => return None,
+    };
+    Some(sum.cast_signed())
 }
 
 #[cfg(test)]
