@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Invariant, Result, quoted};
@@ -11,6 +11,7 @@ use crate::read::data_file::DataFile;
 use crate::read::dialect::Dialect;
 use crate::read::layout::choose_flat;
 use crate::read::records::{RecordBlock, Records};
+use crate::read::text_column::Texts;
 use crate::read::{Chunk, Part, PartFacts, Room, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 
@@ -49,7 +50,7 @@ impl CsvFile {
             let mut scratch = Vec::new();
             for place in 0..records.width() {
                 let name = records.field(place, &mut scratch).invariant("a record has its fields")?;
-                first.push(String::from_utf8_lossy(name).into_owned());
+                first.push(String::from_utf8_lossy(name.text()).into_owned());
             }
         }
         let said = wanted.source.columns.as_ref();
@@ -92,7 +93,8 @@ impl CsvFile {
 
     /// The next records as a batch, or `None` after the last.
     fn next_chunk(&self, records: &mut Records<'_>, bytes: u64) -> Result<Option<Chunk>> {
-        let mut columns: Vec<StringBuilder> = self.places.iter().map(|_| StringBuilder::new()).collect();
+        let rows = records.left().min(self.room.rows().saturating_mul(RECORD_BYTES)) / RECORD_BYTES;
+        let mut columns: Vec<Texts> = self.places.iter().map(|_| Texts::new(rows)).collect();
         let mut scratch = Vec::new();
         let mut lines = Vec::new();
         while lines.len() < self.room.rows()
@@ -104,20 +106,15 @@ impl CsvFile {
         let (Some(&first), Some(&last)) = (lines.first(), lines.last()) else { return Ok(None) };
         let consecutive = last - first + 1 == lines.len() as u64;
         let rows = if consecutive { RowNumbers::From(first) } else { RowNumbers::Each(lines) };
-        let columns: Vec<ArrayRef> = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|_| Error::internal("the columns of a batch are as long as each other"))?;
+        let finished = |column: Texts| column.finish().map(|column| Arc::new(column) as ArrayRef);
+        let batch = columns.into_iter().map(finished).collect::<Result<Vec<ArrayRef>, _>>();
+        let batch = batch.and_then(|columns| RecordBatch::try_new(Arc::clone(&self.schema), columns));
+        let batch = batch.map_err(|_| Error::internal("columns are of UTF-8, and as long as each other"))?;
         Ok(Some(Chunk { batch, origin: self.file.origin(rows), bare: 0, bytes }))
     }
 
     /// Appends the record on a line to the columns.
-    fn add_record(
-        &self,
-        line: u64,
-        records: &Records<'_>,
-        columns: &mut [StringBuilder],
-        scratch: &mut Vec<u8>,
-    ) -> Result<()> {
+    fn add_record(&self, line: u64, records: &Records<'_>, columns: &mut [Texts], scratch: &mut Vec<u8>) -> Result<()> {
         let width = records.width();
         if width != self.width {
             let said = if self.has_header { "the header has" } else { "`columns` names" };
@@ -126,12 +123,11 @@ impl CsvFile {
         }
         for (column, &place) in columns.iter_mut().zip(&self.places) {
             let field = records.field(place, scratch).invariant("a record has as many fields as the header")?;
-            match std::str::from_utf8(field) {
-                Ok("") => column.append_null(),
-                Ok(value) if self.nulls.iter().any(|null| null == value) => column.append_null(),
-                Ok(value) => column.append_value(value),
-                Err(_) => return Err(self.file.bad_text(line, format!("field {} is not UTF-8", place + 1))),
+            if !records.is_utf8() && std::str::from_utf8(field.text()).is_err() {
+                return Err(self.file.bad_text(line, format!("field {} is not UTF-8", place + 1)));
             }
+            let is_null = field.length == 0 || self.nulls.iter().any(|null| null.as_bytes() == field.text());
+            if is_null { column.null() } else { column.push_front(field.from, field.length) }
         }
         Ok(())
     }

@@ -279,7 +279,10 @@ mod tests {
         mixed.extend(&plain);
         mixed.extend([0; 512]);
         let bytes = read(frames(&mixed, Packing::Gzip, 3));
-        assert!(bytes.unwrap() == [&text[..], &text[..]].concat(), "members as usual, and zeros, behind those of bgzip");
+        assert!(
+            bytes.unwrap() == [&text[..], &text[..]].concat(),
+            "members as usual, and zeros, behind those of bgzip"
+        );
 
         // 40 MiB of zeros in a few kilobytes: more than is unpacked at once.
         let zeros = vec![b'0'; 40 << 20];

@@ -14,9 +14,10 @@ use crate::read::data_file::DataFile;
 use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::read_keys;
 use crate::read::objects::{Piece, depth};
-use crate::read::rows::{Fault, MOST_TOGETHER, Rows};
+use crate::read::rows::{Fault, Rows};
 use crate::read::scan::{DEEPEST, Scan};
 use crate::read::shapes::{are_known, note};
+use crate::read::text_column::MOST_TOGETHER;
 use crate::read::{Chunk, Column, Part, PartFacts, Room, RowNumbers, Visitor, Wanted};
 use crate::schema::Compression;
 

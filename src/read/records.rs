@@ -5,9 +5,12 @@
 //! delimiter or the end of the record may follow: a writer that quotes by other rules would make rows disappear into fields.
 //! Where no field is quoted, an escape may stand before a delimiter, a line feed or itself, as MySQL, Hive and PostgreSQL write.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem, memrchr};
+mod find;
 
-use crate::error::{Error, Invariant, Result, quoted};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
+
+use self::find::{unescape, unpack};
+use crate::error::{Invariant, Result};
 use crate::read::data_file::DataFile;
 use crate::read::dialect::Dialect;
 use crate::read::room::Room;
@@ -17,9 +20,6 @@ use crate::schema::Compression;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 1 << 18;
-
-/// How much of what is wrong is shown.
-const SHOWN: usize = 40;
 
 /// The records of a file in sequence, or of a block of it.
 pub(super) struct Records<'a> {
@@ -36,6 +36,10 @@ pub(super) struct Records<'a> {
     line: u64,
     /// The record that was found last.
     record: Record,
+    /// Whether all of the buffer is UTF-8, as far as is known.
+    is_utf8: bool,
+    /// Of a block in which nothing but delimiters and ends of lines has a meaning: the delimiter.
+    only_delimiter: Option<u8>,
 }
 
 /// Some whole records of a file.
@@ -43,6 +47,8 @@ pub(super) struct RecordBlock {
     text: TextBuffer,
     /// The line on which it begins.
     line: u64,
+    /// Whether a quote or an escape may be in it.
+    has_marks: bool,
     /// The bytes of the file that were read for it.
     pub(super) bytes: u64,
 }
@@ -62,6 +68,19 @@ struct Field {
     end: usize,
     /// Whether quotes in it are doubled or escaped, or anything is where no field is quoted.
     packed: bool,
+}
+
+/// A field's text, and what is behind it.
+#[derive(Clone, Copy)]
+pub(super) struct FieldText<'b> {
+    pub(super) from: &'b [u8],
+    pub(super) length: usize,
+}
+
+impl<'b> FieldText<'b> {
+    pub(super) fn text(self) -> &'b [u8] {
+        self.from.get(..self.length).unwrap_or_default()
+    }
 }
 
 impl Field {
@@ -97,6 +116,8 @@ impl<'a> Records<'a> {
             ended: false,
             line: 1,
             record: Record::default(),
+            is_utf8: false,
+            only_delimiter: None,
         };
         records.read_more()?;
         if records.buffer.starts_with(BYTE_ORDER_MARK) {
@@ -107,12 +128,19 @@ impl<'a> Records<'a> {
 
     /// The records of a block.
     pub(super) fn of(file: &'a DataFile, dialect: Dialect, block: RecordBlock) -> Self {
-        let RecordBlock { text: buffer, line, .. } = block;
+        let RecordBlock { text: buffer, line, has_marks, .. } = block;
+        let only_delimiter = match dialect.delimiter.as_slice() {
+            &[delimiter] if !has_marks => Some(delimiter),
+            _ => None,
+        };
         Self {
             file,
             stream: None,
             meter: None,
             dialect,
+            // Once for all of them, and not again for each field.
+            is_utf8: std::str::from_utf8(&buffer).is_ok(),
+            only_delimiter,
             buffer,
             start: 0,
             ended: true,
@@ -127,14 +155,15 @@ impl<'a> Records<'a> {
         self.read_to(size)?;
         let line = self.line;
         let rest = self.buffer.get(self.start..).invariant("what is left stands in the buffer")?;
-        if self.dialect.mark().is_some_and(|mark| memchr(mark, rest).is_some()) {
+        let has_marks = self.dialect.mark().is_some_and(|mark| memchr(mark, rest).is_some());
+        if has_marks {
             self.pass_records(size)?;
         } else {
             self.pass_lines()?;
         }
         let text = self.buffer.take_front(std::mem::take(&mut self.start));
         let bytes = self.meter.as_mut().map_or(0, Meter::since);
-        Ok((!text.is_empty()).then_some(RecordBlock { text, line, bytes }))
+        Ok((!text.is_empty()).then_some(RecordBlock { text, line, has_marks, bytes }))
     }
 
     /// Passes all whole lines of the buffer, one at least; what has been passed before is dropped.
@@ -200,17 +229,28 @@ impl<'a> Records<'a> {
     }
 
     /// A field of the record; `scratch` is where one is put together that does not stand in the file as it is.
-    pub(super) fn field<'b>(&'b self, place: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+    #[inline]
+    pub(super) fn field<'b>(&'b self, place: usize, scratch: &'b mut Vec<u8>) -> Option<FieldText<'b>> {
         let field = self.record.fields.get(place)?;
-        let bytes = self.buffer.get(field.start..field.end)?;
         if !field.packed {
-            return Some(bytes);
+            return Some(FieldText { from: self.buffer.get(field.start..)?, length: field.end - field.start });
         }
+        let bytes = self.buffer.get(field.start..field.end)?;
         match self.dialect.bare_escape() {
             Some(escape) => unescape(bytes, escape, scratch),
             None => unpack(bytes, &self.dialect, scratch),
         }
-        Some(scratch)
+        Some(FieldText { from: scratch, length: scratch.len() })
+    }
+
+    /// Whether all of the text is UTF-8, as far as is known.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.is_utf8
+    }
+
+    /// The bytes that are left of what has been read.
+    pub(super) fn left(&self) -> usize {
+        self.buffer.len() - self.start
     }
 
     /// Reads until the buffer holds more than it does now, or all of the file.
@@ -234,242 +274,4 @@ impl<'a> Records<'a> {
         self.ended = ended.map_err(|source| self.file.unreadable(stream.action(), source))?;
         Ok(())
     }
-
-    /// Finds the fields of the record that begins at `start`.
-    fn find(&mut self) -> Result<Found> {
-        self.record.fields.clear();
-        let text = self.buffer.get(self.start..).invariant("a record begins within the buffer")?;
-        let end = match memchr(b'\n', text) {
-            Some(end) => end,
-            None if self.ended => text.len(),
-            None => return Ok(Found::Begun),
-        };
-        let line = &text[..end];
-        if self.dialect.mark().is_some_and(|mark| memchr(mark, line).is_some()) {
-            return match self.dialect.bare_escape() {
-                Some(escape) => self.find_escaped(escape),
-                None => self.find_quoted(),
-            };
-        }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let (start, mut field) = (self.start, self.start);
-        let mut end_at = |delimiter: usize, width: usize| {
-            self.record.fields.push(Field::plain(field, start + delimiter));
-            field = start + delimiter + width;
-        };
-        match &self.dialect.finder {
-            None => memchr_iter(self.dialect.delimiter[0], line).for_each(|place| end_at(place, 1)),
-            Some(finder) => finder.find_iter(line).for_each(|place| end_at(place, finder.needle().len())),
-        }
-        let last = start + line.len();
-        self.record.fields.push(Field::plain(field, last));
-        (self.record.start, self.record.end) = (start, last);
-        Ok(Found::Whole { next: (start + end + 1).min(self.buffer.len()), lines: 1 })
-    }
-
-    /// As [`Records::find`], of a record with a quote in it.
-    fn find_quoted(&mut self) -> Result<Found> {
-        let buffer = &*self.buffer;
-        let mut place = self.start;
-        let mut lines = 0;
-        loop {
-            let is_quoted = self.dialect.quote.is_some() && buffer.get(place) == self.dialect.quote.as_ref();
-            let field = if is_quoted { self.quoted_field(place) } else { self.plain_field(place) };
-            let Some((field, end)) = field else {
-                if self.ended {
-                    return Err(self.file.bad_text(self.line, "a quoted field that does not end"));
-                }
-                return Ok(Found::Begun);
-            };
-            lines += memchr_iter(b'\n', &buffer[field.start..field.end]).count() as u64;
-            self.record.fields.push(field);
-            match (self.is_delimiter(end), buffer.get(end)) {
-                (None, _) => return Ok(Found::Begun),
-                (Some(true), _) => place = end + self.dialect.delimiter.len(),
-                (Some(false), Some(b'\n') | None) => {
-                    // Lines within the record, and its end.
-                    (self.record.start, self.record.end) = (self.start, end);
-                    return Ok(Found::Whole { next: (end + 1).min(buffer.len()), lines: lines + 1 });
-                }
-                (Some(false), Some(_)) => return Err(self.goes_on(field, end, lines)),
-            }
-        }
-    }
-
-    /// As [`Records::find`], of a record with an escape in it, in a file without quotes.
-    fn find_escaped(&mut self, escape: u8) -> Result<Found> {
-        let buffer = &*self.buffer;
-        let (mut field, mut place) = (Field::plain(self.start, self.start), self.start);
-        let (mut lines, mut escaped) = (0, self.start);
-        let (end, next) = loop {
-            let text = buffer.get(place..).invariant("a record is looked at within the buffer")?;
-            let found = memchr3(escape, self.dialect.delimiter[0], b'\n', text).map(|found| place + found);
-            match found.and_then(|at| Some((at, buffer.get(at)?))) {
-                None if self.ended => break (buffer.len(), buffer.len()),
-                None => return Ok(Found::Begun),
-                Some((at, b'\n')) => break (at, at + 1),
-                Some((at, byte)) if *byte == escape => {
-                    let length = match buffer.get(at + 1..).unwrap_or_default() {
-                        [] if self.ended => {
-                            let problem = "the file ends behind an escape: its last record is not whole";
-                            return Err(self.file.bad_text(self.line, problem));
-                        }
-                        [] => return Ok(Found::Begun),
-                        [b'\r'] if !self.ended => return Ok(Found::Begun),
-                        // The end of a line of a file whose lines end so.
-                        [b'\r', b'\n', ..] => 3,
-                        _ => 2,
-                    };
-                    lines += memchr_iter(b'\n', &buffer[at..at + length]).count() as u64;
-                    field.packed = true;
-                    (place, escaped) = (at + length, at + length);
-                }
-                Some((at, _)) => match self.is_delimiter(at) {
-                    None => return Ok(Found::Begun),
-                    Some(false) => place = at + 1,
-                    Some(true) => {
-                        self.record.fields.push(Field { end: at, ..field });
-                        place = at + self.dialect.delimiter.len();
-                        field = Field::plain(place, place);
-                    }
-                },
-            }
-        };
-        let last = Field { end, ..field };
-        // A carriage return that is escaped belongs to the field.
-        let last = if end > escaped { self.without_return(last) } else { last };
-        self.record.fields.push(last);
-        (self.record.start, self.record.end) = (self.start, last.end);
-        Ok(Found::Whole { next, lines: lines + 1 })
-    }
-
-    /// The field without quotes that begins at `place`, and where it ends; `None` where the buffer ends before.
-    fn plain_field(&self, place: usize) -> Option<(Field, usize)> {
-        let mut from = place;
-        let (end, is_last) = loop {
-            let text = self.buffer.get(from..)?;
-            match memchr2(self.dialect.delimiter[0], b'\n', text).map(|found| from + found) {
-                Some(end) if self.buffer.get(end) == Some(&b'\n') => break (end, true),
-                Some(end) if self.is_delimiter(end)? => break (end, false),
-                Some(end) => from = end + 1,
-                None if self.ended => break (self.buffer.len(), true),
-                None => return None,
-            }
-        };
-        let field = Field::plain(place, end);
-        Some((if is_last { self.without_return(field) } else { field }, end))
-    }
-
-    /// Whether a delimiter begins at a place; `None` where the buffer ends before it can be told.
-    fn is_delimiter(&self, place: usize) -> Option<bool> {
-        let (rest, delimiter) = (self.buffer.get(place..)?, self.dialect.delimiter.as_slice());
-        let begins = rest.starts_with(delimiter);
-        let is_cut = !self.ended && rest.len() < delimiter.len() && delimiter.starts_with(rest);
-        (!is_cut).then_some(begins)
-    }
-
-    fn without_return(&self, field: Field) -> Field {
-        let ends_so = field.start < field.end && self.buffer.get(field.end - 1) == Some(&b'\r');
-        Field { end: field.end - usize::from(ends_so), ..field }
-    }
-
-    /// The field between quotes of which the first is at `quote`, and what is behind the last and behind a carriage return
-    /// that ends the record; `None` where the buffer ends before it can be told.
-    fn quoted_field(&self, quote: usize) -> Option<(Field, usize)> {
-        let mark = self.dialect.quote?;
-        let start = quote + 1;
-        let mut place = start;
-        let mut packed = false;
-        loop {
-            let text = self.buffer.get(place..)?;
-            let found = match self.dialect.escape {
-                Some(escape) => memchr2(mark, escape, text),
-                None => memchr(mark, text),
-            };
-            let at = place + found?;
-            let following = self.buffer.get(at + 1);
-            let is_quote = self.buffer.get(at) == Some(&mark);
-            if following.is_none() && !(self.ended && is_quote) {
-                return None;
-            }
-            if !is_quote || following == Some(&mark) {
-                packed = true;
-                place = at + 2;
-                continue;
-            }
-            let ends_line = match self.buffer.get(at + 2) {
-                Some(&byte) => byte == b'\n',
-                None if self.ended => true,
-                None if following == Some(&b'\r') => return None,
-                None => false,
-            };
-            let returns = following == Some(&b'\r') && ends_line;
-            return Some((Field { start, end: at, packed }, at + 1 + usize::from(returns)));
-        }
-    }
-
-    /// The error for a field that goes on after its closing quote, which is so many lines below the start of the record.
-    fn goes_on(&self, field: Field, end: usize, lines: u64) -> Error {
-        let shown = &self.buffer[field.start - 1..];
-        let (from, to) = (end.saturating_sub(field.start - 1 + SHOWN), end + 1 - (field.start - 1));
-        let shown = String::from_utf8_lossy(&shown[from..to]).into_owned();
-        let where_it_ends = if lines == 0 { String::new() } else { format!(" on line {}", self.line + lines) };
-        let number = self.record.fields.len();
-        let problem = format!(
-            "field {number} goes on after its closing quote{where_it_ends}: {}; a quote within quotes is doubled (where a \
-             character before it escapes it, as Spark writes it, name that: `--csv-escape '\\'`, or `escape` in a \
-             description), and a field that begins with a quote is quoted (where quotes are text like any other, say \
-             `quote = \"\"`)",
-            quoted(&shown)
-        );
-        self.file.bad_text(self.line, problem)
-    }
-}
-
-/// The content of a field, with doubled and escaped quotes as one.
-fn unpack(bytes: &[u8], dialect: &Dialect, unpacked: &mut Vec<u8>) {
-    let (quote, escape) = (dialect.quote, dialect.escape);
-    unpacked.clear();
-    let mut rest = bytes;
-    while let [first, tail @ ..] = rest {
-        let escapes = Some(*first) == quote || Some(*first) == escape;
-        rest = match tail {
-            [second, tail @ ..] if escapes && (Some(*second) == quote || Some(*second) == escape) => {
-                unpacked.push(*second);
-                tail
-            }
-            _ => {
-                unpacked.push(*first);
-                tail
-            }
-        };
-    }
-}
-
-/// The content of a field in which an escape gives the next character its plain meaning, or names one that is hard to see, by the
-/// letters of MySQL and PostgreSQL. An `N` alone is a null, which is an empty field.
-fn unescape(bytes: &[u8], escape: u8, unescaped: &mut Vec<u8>) {
-    unescaped.clear();
-    if bytes == [escape, b'N'] {
-        return;
-    }
-    let mut rest = bytes;
-    while let Some(at) = memchr(escape, rest) {
-        let (before, from) = rest.split_at(at);
-        unescaped.extend_from_slice(before);
-        let Some((&next, behind)) = from[1..].split_first() else { break };
-        unescaped.push(match next {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'b' => 8,
-            b'v' => 11,
-            b'f' => 12,
-            b'0' => 0,
-            b'Z' => 26,
-            other => other,
-        });
-        rest = behind;
-    }
-    unescaped.extend_from_slice(rest);
 }

@@ -3,16 +3,15 @@
 //! A column is a tree: text below objects and lists. An absent key is null, and so is a null. Which key is a column is looked up once
 //! for each place in an object, as most objects have the same keys in the same order.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ListArray, NullBufferBuilder, RecordBatch, RecordBatchOptions, StringArray, StructArray};
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{ArrayRef, ListArray, NullBufferBuilder, RecordBatch, RecordBatchOptions, StructArray};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::error::quoted;
-use crate::read::scan::{NotJson, Scan};
+use crate::read::scan::{Known, NotJson, Scan};
+use crate::read::text_column::{Ends, Texts};
 use crate::read::{Column, Shape};
 
 /// Rows that are being read.
@@ -39,7 +38,7 @@ struct Node<'a> {
     fields: Vec<Values<'a>>,
     /// The keys of the last objects by their places in them, and what they are: each with what stands around it, from the value before
     /// it to the one behind it.
-    keys: Vec<(Box<[u8]>, Key)>,
+    keys: Vec<(Known, Key)>,
     /// Its objects so far.
     count: usize,
     nulls: NullBufferBuilder,
@@ -69,21 +68,6 @@ enum Kind<'a> {
     Text(Texts),
     Object(Node<'a>),
 }
-
-/// Texts, one after the other.
-struct Texts {
-    bytes: Vec<u8>,
-    ends: Ends,
-}
-
-/// Where variable things end in what is below them.
-struct Ends {
-    offsets: Vec<i32>,
-    nulls: NullBufferBuilder,
-}
-
-/// The most text that may be read together: places in it have 32 bits.
-pub(super) const MOST_TOGETHER: usize = i32::MAX as usize;
 
 /// Keys of which it is remembered what they are.
 const KEYS_KNOWN: usize = 256;
@@ -201,7 +185,7 @@ impl<'a> Node<'a> {
         let other_case = || place_of(&|column| column.eq_ignore_ascii_case(&name)).map(Key::OtherCase);
         let what = exact.or_else(other_case).unwrap_or(Key::Unwanted);
         scan.peek();
-        let known = (scan.since(start)?.as_bytes().into(), what);
+        let known = (Known::new(scan.since(start)?.as_bytes()), what);
         if let Some(there) = self.keys.get_mut(number) {
             *there = known;
         } else if number == self.keys.len() && number < KEYS_KNOWN {
@@ -221,7 +205,7 @@ impl<'a> Values<'a> {
     fn new(column: &'a Column, count: usize) -> Self {
         let lists = (column.shape == Shape::Many).then(|| Ends::new(count));
         let kind = if column.fields.is_empty() {
-            Kind::Text(Texts { bytes: Vec::with_capacity(count * TEXT_BYTES), ends: Ends::new(count) })
+            Kind::Text(Texts::new(count))
         } else {
             Kind::Object(Node::new(&column.fields, count))
         };
@@ -279,20 +263,20 @@ impl Kind<'_> {
                 scan.step();
                 let string = scan.string()?;
                 match string.plain() {
-                    Some(place) => texts.push_from(scan, place),
+                    Some(place) => texts.push_front(scan.bytes_from(place.start), place.len()),
                     None => texts.push(scan.text_of(string).ok_or_else(|| half_a_pair(column))?.as_bytes()),
                 }
                 Ok(())
             }
             (Self::Text(texts), b'n') => {
                 scan.literal()?;
-                texts.ends.null();
+                texts.null();
                 Ok(())
             }
             (Self::Text(_), b'{' | b'[') => Err(wrong(column, "one value", scan)),
             (Self::Text(texts), _) => {
                 let place = scan.literal()?;
-                texts.push_from(scan, place);
+                texts.push_front(scan.bytes_from(place.start), place.len());
                 Ok(())
             }
             (Self::Object(node), b'{') => {
@@ -310,88 +294,27 @@ impl Kind<'_> {
 
     fn null(&mut self) {
         match self {
-            Self::Text(texts) => texts.ends.null(),
+            Self::Text(texts) => texts.null(),
             Self::Object(node) => node.null(),
         }
     }
 
     fn len(&self) -> usize {
         match self {
-            Self::Text(texts) => texts.ends.len(),
+            Self::Text(texts) => texts.len(),
             Self::Object(node) => node.count,
         }
     }
 
     fn finish(self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
-            Self::Text(Texts { bytes, ends }) => {
-                let (offsets, nulls) = ends.finish();
-                Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls)?)
-            }
+            Self::Text(texts) => Arc::new(texts.finish()?),
             Self::Object(mut node) => {
                 let fields = node.fields.iter().map(|values| values.column.field()).collect();
                 let columns = node.fields.into_iter().map(Values::finish).collect::<Result<Vec<ArrayRef>, _>>()?;
                 Arc::new(StructArray::try_new(fields, columns, node.nulls.finish())?)
             }
         })
-    }
-}
-
-/// Bytes of a value, about.
-const TEXT_BYTES: usize = 12;
-
-/// Most texts are no longer, and are then copied with what is behind them: a copy of a length that is known is a few instructions.
-const SHORT: usize = 32;
-
-impl Texts {
-    #[inline]
-    fn push(&mut self, text: &[u8]) {
-        self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len());
-    }
-
-    /// Adds the text at a place.
-    #[inline]
-    fn push_from(&mut self, scan: &Scan<'_>, place: Range<usize>) {
-        let (bytes, length) = (scan.bytes_from(place.start), place.len());
-        match bytes.first_chunk::<SHORT>() {
-            Some(chunk) if length <= SHORT => {
-                let end = self.bytes.len() + length;
-                self.bytes.extend_from_slice(chunk);
-                self.bytes.truncate(end);
-                self.ends.push(end);
-            }
-            _ => self.push(bytes.get(..length).unwrap_or_default()),
-        }
-    }
-}
-
-impl Ends {
-    fn new(count: usize) -> Self {
-        let mut offsets = Vec::with_capacity(count + 1);
-        offsets.push(0);
-        Self { offsets, nulls: NullBufferBuilder::new(count) }
-    }
-
-    fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// As [`MOST_TOGETHER`] says, 32 bits hold what is in a text, and the number of its values.
-    #[inline]
-    fn push(&mut self, end: usize) {
-        self.offsets.push(end as i32);
-        self.nulls.append_non_null();
-    }
-
-    #[inline]
-    fn null(&mut self) {
-        self.offsets.push(self.offsets.last().copied().unwrap_or(0));
-        self.nulls.append_null();
-    }
-
-    fn finish(mut self) -> (OffsetBuffer<i32>, Option<arrow::buffer::NullBuffer>) {
-        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), self.nulls.finish())
     }
 }
 

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::read::sixteen;
+
 /// A place in a text that is JSON, or is found not to be.
 pub(super) struct Scan<'t> {
     text: &'t str,
@@ -22,6 +24,29 @@ pub(super) struct Quoted {
     start: usize,
     end: usize,
     has_escapes: bool,
+}
+
+/// Bytes that are expected, to be compared with others sixteen at once.
+pub(super) struct Known {
+    bytes: Box<[u8]>,
+    /// The first ones, and which bits of sixteen bytes are theirs.
+    first: u128,
+    mask: u128,
+}
+
+impl Known {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        let (mut first, mut mask) = ([0; 16], [0; 16]);
+        first.iter_mut().zip(bytes).for_each(|(byte, from)| *byte = *from);
+        mask.iter_mut().zip(bytes).for_each(|(byte, _)| *byte = 0xFF);
+        Self { bytes: bytes.into(), first: u128::from_le_bytes(first), mask: u128::from_le_bytes(mask) }
+    }
+
+    /// Whether a text that begins as these bytes do goes on as they do.
+    #[inline]
+    fn is_continued(&self, text: &[u8]) -> bool {
+        self.bytes.get(16..).is_none_or(|more| text.get(16..).is_some_and(|text| text.starts_with(more)))
+    }
 }
 
 /// The text is not JSON; where and why is found out elsewhere, once.
@@ -101,9 +126,13 @@ impl<'t> Scan<'t> {
 
     /// Passes bytes that come next as they are; false where others do.
     #[inline]
-    pub(super) fn pass_if(&mut self, bytes: &[u8]) -> bool {
-        let is = self.text.as_bytes().get(self.place..).is_some_and(|rest| rest.starts_with(bytes));
-        self.place += if is { bytes.len() } else { 0 };
+    pub(super) fn pass_if(&mut self, known: &Known) -> bool {
+        let rest = self.bytes_from(self.place);
+        let is = match rest.first_chunk() {
+            Some(first) => u128::from_le_bytes(*first) & known.mask == known.first && known.is_continued(rest),
+            None => rest.starts_with(&known.bytes),
+        };
+        self.place += if is { known.bytes.len() } else { 0 };
         is
     }
 
@@ -266,96 +295,6 @@ fn plain_end(bytes: &[u8], mut place: usize) -> usize {
     place
 }
 
-/// Sixteen bytes at once: a bit for each of which something holds, the first byte's lowest.
-#[cfg(target_arch = "x86_64")]
-mod sixteen {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm_setzero_si128,
-        _mm_sub_epi8, _mm_subs_epu8,
-    };
-
-    /// Quotes, backslashes and control characters.
-    #[inline]
-    pub(super) fn no_plain_text(bytes: &[u8; 16]) -> u32 {
-        // SAFETY: SSE2 is part of every processor of this architecture.
-        unsafe { marked_text(bytes) }
-    }
-
-    /// What is no digit.
-    #[inline]
-    pub(super) fn no_digits(bytes: &[u8; 16]) -> u32 {
-        // SAFETY: SSE2 is part of every processor of this architecture.
-        unsafe { marked_digits(bytes) ^ 0xFFFF }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn marked_text(bytes: &[u8; 16]) -> u32 {
-        let bytes = load(bytes);
-        let (quotes, escapes) = (equal(bytes, b'"'), equal(bytes, b'\\'));
-        mask(_mm_or_si128(_mm_or_si128(quotes, escapes), at_most(bytes, 0x1f)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn marked_digits(bytes: &[u8; 16]) -> u32 {
-        mask(at_most(_mm_sub_epi8(load(bytes), all(b'0')), 9))
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn load(bytes: &[u8; 16]) -> __m128i {
-        let both = u128::from_le_bytes(*bytes);
-        _mm_set_epi64x((both >> 64) as i64, both as i64)
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn all(byte: u8) -> __m128i {
-        _mm_set1_epi8(byte.cast_signed())
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn equal(bytes: __m128i, byte: u8) -> __m128i {
-        _mm_cmpeq_epi8(bytes, all(byte))
-    }
-
-    /// Whether each is at most so much: subtraction that ends at 0 leaves nothing of it.
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn at_most(bytes: __m128i, most: u8) -> __m128i {
-        _mm_cmpeq_epi8(_mm_subs_epu8(bytes, all(most)), _mm_setzero_si128())
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn mask(found: __m128i) -> u32 {
-        _mm_movemask_epi8(found).cast_unsigned()
-    }
-}
-
-/// As for other processors; whoever compiles for one that has more gets it by the compiler.
-#[cfg(not(target_arch = "x86_64"))]
-mod sixteen {
-    #[inline]
-    fn mask(bytes: &[u8; 16], holds: impl Fn(u8) -> bool) -> u32 {
-        (0..).zip(bytes).fold(0, |bits, (place, &byte)| bits | u32::from(holds(byte)) << place)
-    }
-
-    /// Quotes, backslashes and control characters.
-    #[inline]
-    pub(super) fn no_plain_text(bytes: &[u8; 16]) -> u32 {
-        mask(bytes, |byte| matches!(byte, b'"' | b'\\' | ..b' '))
-    }
-
-    /// What is no digit.
-    #[inline]
-    pub(super) fn no_digits(bytes: &[u8; 16]) -> u32 {
-        mask(bytes, |byte| !byte.is_ascii_digit())
-    }
-}
-
 /// The end of the escape that begins at a place.
 fn escape_end(bytes: &[u8], place: usize) -> Option<usize> {
     match bytes.get(place + 1)? {
@@ -373,6 +312,14 @@ fn word_length(text: &[u8]) -> Option<usize> {
 /// The length of the number at the start of a text.
 #[inline]
 fn number_length(text: &[u8]) -> Option<usize> {
+    // Most numbers are whole, and few have sixteen digits.
+    if let Some(first) = text.first_chunk() {
+        let digits = sixteen::no_digits(first).trailing_zeros() as usize;
+        let behind = first.get(digits);
+        if first[0] != b'0' && digits > 0 && behind.is_some_and(|byte| !matches!(byte, b'.' | b'e' | b'E')) {
+            return Some(digits);
+        }
+    }
     let start = usize::from(text.first() == Some(&b'-'));
     let mut end = digits_end(text, start)?;
     if end > start + 1 && text.get(start) == Some(&b'0') {
