@@ -55,7 +55,7 @@ packed: ## The completions and man pages that are packed with the Python package
 	$(PROGRAM) completions zsh > $(SHARE)/zsh/site-functions/_shardback
 	$(PROGRAM) completions fish > $(SHARE)/fish/vendor_completions.d/shardback.fish
 	$(PROGRAM) man > $(SHARE)/man/man1/shardback.1
-	for command in build check inspect report verify generate demo completions man; do \
+	for command in build check inspect report verify clean generate demo completions man; do \
 		$(PROGRAM) man $$command > $(SHARE)/man/man1/shardback-$$command.1 || exit 1; \
 	done
 

@@ -40,6 +40,8 @@ pub mod manifest;
 
 pub mod open;
 
+pub mod remote;
+
 pub mod load;
 
 pub mod pipeline;

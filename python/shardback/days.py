@@ -14,6 +14,7 @@ import numpy.typing as npt
 from shardback import _native
 from shardback.errors import CorruptError, OptionError
 from shardback.manifest import Manifest, Statistics
+from shardback.options import StoreOptions, on_disk
 
 Array = npt.NDArray[Any]
 """A numpy array; each function says its shape and dtype."""
@@ -280,22 +281,36 @@ class Days(Sequence[Day]):
         return Days([known[date] for date in wanted])
 
 
-def open(path: str | os.PathLike[str], *, verify: bool = False, mmap: bool | None = None) -> Day | Days:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    verify: bool = False,
+    mmap: bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_limit: int | str | None = None,
+    store_options: StoreOptions | None = None,
+) -> Day | Days:
     """Opens a day's folder as a `Day`; the folder of a format, or an output, as `Days`, jagged ones where there are any.
 
     Manifests are checked, and that files have the sizes and shards the rows that they say.
 
     Args:
-        path: `out/jagged/dt=2025-08-16`, `out/jagged`, or `out`.
+        path: `out/jagged/dt=2025-08-16`, `out/jagged`, or `out`; or its address in an object store, as `s3://bucket/out`: its days are
+            fetched first, all that are not kept from an earlier time.
         verify: also read every byte: hashes, structure and the rules of the content.
         mmap: true to map files, false to read them into memory; if not given, files on network file systems are read as far as
             memory goes, and others mapped.
+        cache_dir: where days that lie in an object store are kept on this machine; `shardback` in the user's cache if not given.
+        cache_limit: the most bytes that the days of one output may take there, as a number or as `"100GiB"`; no limit if not given. All
+            days that are asked for have to fit; others that were fetched before make room, those fetched longest ago first.
+        store_options: settings of object stores, as {"aws_region": "eu-west-1"}, beside those of the environment.
 
     Raises:
         IoError: something cannot be read.
         CorruptError: a day is not what its manifest says, or there is none.
+        OptionError: the days take more than `cache_limit`.
     """
-    is_day, folders = _native.find_days(os.path.expanduser(path))
+    is_day, folders = _native.find_days(on_disk(path, cache_dir, cache_limit, store_options))
     if is_day:
         return Day(folders[0], verify=verify, mmap=mmap)
     return Days([Day(folder, verify=verify, mmap=mmap) for folder in folders])

@@ -11,6 +11,7 @@ from typing import Any
 
 from shardback import _native
 from shardback.errors import OptionError
+from shardback.options import StoreOptions, on_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,21 @@ class Verified:
         return not self.faults
 
 
-def verify(path: str | os.PathLike[str]) -> Verified:
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_limit: int | str | None = None,
+    store_options: StoreOptions | None = None,
+) -> Verified:
     """Checks days in full: hashes, structure, order, counts, and whether the formats of a day come from one build.
 
     Args:
-        path: a day's folder, the folder of a format, or an output.
+        path: a day's folder, the folder of a format, or an output; or the address of one in an object store.
+        cache_dir: where days that lie in an object store are kept on this machine; `shardback` in the user's cache if not given.
+        cache_limit: the most bytes that the days of one output may take there, as a number or as `"100GiB"`; no limit if not given. All
+            days that are asked for have to fit; others that were fetched before make room, those fetched longest ago first.
+        store_options: settings of object stores, as {"aws_region": "eu-west-1"}, beside those of the environment.
 
     Returns:
         What was checked, and every fault. A fault is no exception.
@@ -63,20 +74,29 @@ def verify(path: str | os.PathLike[str]) -> Verified:
         IoError: a folder cannot be read.
         CorruptError: the path is none of the three.
     """
-    text, faults = _native.verify(os.path.expanduser(path))
+    text, faults = _native.verify(on_disk(path, cache_dir, cache_limit, store_options))
     fields: dict[str, Any] = json.loads(text)
     fields["faults"] = tuple(Fault(place, problem) for place, problem in faults)
     fields["notes"] = tuple(fields["notes"])
     return Verified(**fields)
 
 
-def inspect(path: str | os.PathLike[str], *, rows: int = 5, customer: int | None = None) -> dict[str, Any]:
+def inspect(
+    path: str | os.PathLike[str],
+    *,
+    rows: int = 5,
+    customer: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_limit: int | str | None = None,
+    store_options: StoreOptions | None = None,
+) -> dict[str, Any]:
     """Shows what a path holds: figures, the first rows, one customer's samples and whole history.
 
     Args:
-        path: a shard or part, a day's folder, the folder of a format, or an output.
+        path: a shard or part, a day's folder, the folder of a format, or an output; or the address of one but the first in an object store.
         rows: how many samples.
         customer: the customer to show.
+        cache_dir, cache_limit, store_options: as of `verify`.
 
     Returns:
         What `shardback inspect --json` prints.
@@ -91,5 +111,5 @@ def inspect(path: str | os.PathLike[str], *, rows: int = 5, customer: int | None
     if customer is not None and not (isinstance(customer, numbers.Integral) and -(1 << 63) <= customer < 1 << 63):
         raise OptionError(f"customer: expected a whole number of 64 bits, found {customer!r}")
     whole = None if customer is None else int(customer)
-    shown: dict[str, Any] = json.loads(_native.inspect(os.path.expanduser(path), int(rows), whole))
+    shown: dict[str, Any] = json.loads(_native.inspect(on_disk(path, cache_dir, cache_limit, store_options), int(rows), whole))
     return shown

@@ -76,6 +76,21 @@ def store_settings(options: StoreOptions | None) -> list[tuple[str, str]]:
     return [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in (options or {}).items()]
 
 
+def on_disk(
+    path: str | os.PathLike[str],
+    cache_dir: str | os.PathLike[str] | None,
+    cache_limit: int | str | None,
+    store_options: StoreOptions | None,
+) -> str | os.PathLike[str]:
+    """The days at a path, on this machine: those at an address in an object store are fetched."""
+    path = os.path.expanduser(path)
+    if not _native.is_in_store(path):
+        return path
+    folder = None if cache_dir is None else os.path.expanduser(cache_dir)
+    limit = None if cache_limit is None else str(cache_limit)
+    return _native.fetch(path, folder, limit, store_settings(store_options))
+
+
 def description(config: Config | None) -> dict[str, str | None] | None:
     """A description as Rust takes it: its text, and the file that it was in; tasks on other machines need not have that."""
     if config is None:
@@ -123,6 +138,12 @@ def manifests(given: dict[str, object]) -> list[Manifest]:
     days = [first + datetime.timedelta(day) for day in range((last - first).days + 1)]
     names, out = given["formats"], str(given["out"])
     assert isinstance(names, list), "a list is what `arguments` makes of it"
+    if _native.is_in_store(out):
+        settings = given["store_options"]
+        assert isinstance(settings, list), "a list is what `arguments` makes of it"
+        texts = _native.remote_manifests(out, [name for name in FORMATS if name in names], [str(day) for day in days], settings)
+        found = [Manifest.parse(Path(out), text) for text in texts]
+        return sorted(found, key=lambda manifest: manifest.date)
     folders = [Path(out, name, f"dt={day}") for day in days for name in FORMATS if name in names]
     return [Manifest.parse(folder, _native.manifest(folder)) for folder in folders]
 

@@ -13,6 +13,7 @@ mod error;
 mod late;
 mod look;
 mod memory;
+mod remote;
 mod resident;
 mod streams;
 
@@ -45,6 +46,8 @@ mod _native {
     use super::memory::Memory;
     #[pymodule_export]
     use super::processors;
+    #[pymodule_export]
+    use super::remote::{fetch, is_in_store, remote_manifests};
     #[pymodule_export]
     use super::resident::{Device, Resident, device_bytes, layout};
     #[pymodule_export]

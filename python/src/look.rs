@@ -81,7 +81,7 @@ pub(crate) fn generate(py: Python<'_>, out: PathBuf, arguments: Arguments) -> Py
 }
 
 /// Works in a thread of its own, so that Ctrl-C is heeded, however long it takes; what is left of the work then goes on until it ends.
-fn apart<T: Send + 'static>(
+pub(crate) fn apart<T: Send + 'static>(
     py: Python<'_>,
     name: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,

@@ -17,7 +17,7 @@ use super::{interrupt, places, print, text};
 /// Build a day, or a range of days in one pass.
 ///
 /// A table is a file, a folder, a hive-partitioned folder, or a pattern of names, in Parquet, JSON or CSV (the last two also
-/// as .gz or .zst), on a disk or at an address in a store, as s3://bucket/folder. Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY.
+/// as .gz or .zst), on a disk or at an address in a store, as s3://bucket/folder. Each day is published whole, by one rename per format, under OUT/FORMAT/dt=DAY; in a store, by one write of its manifest.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -84,7 +84,7 @@ pub(super) struct Arguments {
     /// The most memory to use, as 8GiB or 512MiB; three quarters of what the machine, or its control group, has if not given
     #[arg(long, value_name = "SIZE", value_parser = config::parse_size)]
     memory: Option<u64>,
-    /// A folder for what memory has no room for; inside OUT if not given
+    /// A folder for what memory has no room for; inside OUT if not given. Where OUT is an address, days are made there first, or among the system's temporary files
     #[arg(long, value_name = "DIR")]
     spill_dir: Option<PathBuf>,
     /// Say nothing but errors

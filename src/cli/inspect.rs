@@ -6,11 +6,12 @@ use shardback::inspect::{Wanted, inspect};
 
 use super::exit::Exit;
 use super::print;
+use super::stores::StoreArguments;
 
 /// Show what a shard, a day or an output holds: figures, history lengths, the first samples.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A shard, a day's folder, a format's folder, or an output
+    /// A shard, a day's folder, a format's folder, or an output; or the address of one but the first in an object store
     path: PathBuf,
     /// How many samples to show
     #[arg(long, value_name = "N", default_value_t = ROWS)]
@@ -21,13 +22,16 @@ pub(super) struct Arguments {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stores: StoreArguments,
 }
 
 /// Samples that are shown if nothing else is said.
 const ROWS: usize = 5;
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let inspection = inspect(&arguments.path, Wanted { rows: arguments.rows, customer: arguments.customer })?;
+    let path = arguments.stores.on_disk(&arguments.path)?;
+    let inspection = inspect(&path, Wanted { rows: arguments.rows, customer: arguments.customer })?;
     if arguments.json {
         print::out(&format!("{}\n", serde_json::to_string_pretty(&inspection)?))?;
     } else {

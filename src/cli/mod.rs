@@ -4,6 +4,7 @@
 
 mod build;
 mod check;
+mod clean;
 mod demo;
 mod exit;
 mod generate;
@@ -14,6 +15,7 @@ mod print;
 mod progress;
 mod report;
 mod shell;
+mod stores;
 mod tables;
 mod text;
 mod verify;
@@ -40,6 +42,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Report(report::Arguments),
     Verify(verify::Arguments),
+    Clean(clean::Arguments),
     Generate(generate::Arguments),
     Demo(demo::Arguments),
     Completions(shell::CompletionsArguments),
@@ -71,6 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Clean(arguments) => clean::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),

@@ -6,8 +6,10 @@ use shardback::error::{Error, path_text};
 use shardback::fsio;
 use shardback::open::PlaceKind;
 use shardback::report::{Report, report};
+use shardback::store::is_in_store;
 
 use super::exit::Exit;
+use super::stores::StoreArguments;
 use super::{print, text};
 
 /// Write a page about the days of an output: one HTML file for a browser or a printer, without scripts.
@@ -16,7 +18,7 @@ use super::{print, text};
 /// stand out, such as one with half of the usual samples. Reads the manifests and no shards.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// An output, a format's folder, or a day's folder
+    /// An output, a format's folder, or a day's folder; or its address in an object store
     path: PathBuf,
     /// The file to write, or - for stdout; report.html in the output if not given
     #[arg(long, value_name = "FILE")]
@@ -27,13 +29,16 @@ pub(super) struct Arguments {
     /// Print what the page says as JSON, and write no page
     #[arg(long, conflicts_with = "to")]
     json: bool,
+    #[command(flatten)]
+    stores: StoreArguments,
 }
 
 /// The name of the page in an output.
 const PAGE: &str = "report.html";
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let report = report(&arguments.path)?;
+    let path = arguments.stores.on_disk(&arguments.path)?;
+    let report = report(&path)?;
     if arguments.json {
         print::out(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
         return Ok(Exit::Done);
@@ -44,9 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
         (Some(to), _) => to.clone(),
-        (None, PlaceKind::Output) => arguments.path.join(PAGE),
+        (None, PlaceKind::Output) if !is_in_store(&arguments.path) => arguments.path.join(PAGE),
         // A file there would be none that belongs there.
-        (None, PlaceKind::Format | PlaceKind::Day) => {
+        (None, _) => {
             let problem = "name the file to write, as `--to report.html`".to_owned();
             return Err(Error::Option { option: "--to", problem }.into());
         }

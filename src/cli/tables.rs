@@ -10,6 +10,8 @@ use shardback::pipeline::{Input, Tables};
 use shardback::schema::{self, Schema};
 use shardback::store::StoreOptions;
 
+use super::stores::{StoreSetting, store_options};
+
 /// The tables: the built-in ones, or those of a description.
 #[derive(clap::Args)]
 pub(super) struct TableArguments {
@@ -50,9 +52,7 @@ impl TableArguments {
 
     /// What is said of object stores, beside what the description says.
     pub(super) fn store(&self) -> StoreOptions {
-        let mut store = StoreOptions::default();
-        self.store_option.iter().for_each(|setting| store.set(&setting.name, &setting.value));
-        store
+        store_options(&self.store_option)
     }
 
     /// The tables of that description.
@@ -98,24 +98,6 @@ impl ValueArguments {
             Item::I32 => ItemDtype::I32,
             Item::I64 => ItemDtype::I64,
         })
-    }
-}
-
-/// A setting of object stores. Its value may be a secret: it is not shown.
-#[derive(Clone)]
-struct StoreSetting {
-    name: String,
-    value: String,
-}
-
-impl FromStr for StoreSetting {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
-            _ => Err("write it as KEY=VALUE, as aws_region=eu-west-1".to_owned()),
-        }
     }
 }
 

@@ -7,12 +7,13 @@ use shardback::error::path_text;
 use shardback::verify::{Report, verify};
 
 use super::exit::Exit;
+use super::stores::StoreArguments;
 use super::{print, text};
 
 /// Check days: hashes, structure, invariants; exits with 1 and every fault named where there is any.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Days' folders, formats' folders, or outputs
+    /// Days' folders, formats' folders, or outputs; or their addresses in an object store
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Say nothing but faults
@@ -21,6 +22,8 @@ pub(super) struct Arguments {
     /// Print the reports as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stores: StoreArguments,
 }
 
 /// What is printed of a path with `--json`.
@@ -33,7 +36,7 @@ struct Json<'a> {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (mut reports, mut unread) = (Vec::new(), None);
     for path in &arguments.paths {
-        match verify(path) {
+        match arguments.stores.on_disk(path).and_then(|path| verify(&path)) {
             Ok(report) => reports.push((path, report)),
             // What was found until here is told first.
             Err(error) => {

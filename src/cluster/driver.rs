@@ -17,6 +17,7 @@ use crate::manifest::record::{Record, Seen, TOOL};
 use crate::manifest::statistics::{Figures, hidden_late};
 use crate::manifest::{Rejected, Shard};
 use crate::pipeline;
+use crate::store::is_in_store;
 use crate::unify::{self, Actions, Impressions};
 
 /// What all tasks have found and done.
@@ -63,8 +64,12 @@ impl Driver {
     /// Everything for which a build on a single machine would not start.
     pub fn open(plan: &Plan, tables: Vec<String>, run: &str) -> Result<Self> {
         pipeline::refuse_no_actions(tables.len())?;
+        if is_in_store(&plan.options().out) {
+            let problem = "the tasks of a cluster hand over their files in a folder: name one that all machines see, and copy the days from there";
+            return Err(Error::Option { option: "--out", problem: problem.to_owned() });
+        }
         let output = Output::open(&plan.options().out)?;
-        let (missing, _) = pipeline::missing_days(plan, &output)?;
+        let (missing, _) = pipeline::missing_days(plan, &output, None)?;
         let plan = plan.for_days(missing);
         pipeline::check_replace(&plan, &output)?;
         let run = output.cluster_run(run)?;

@@ -11,7 +11,7 @@ pub use cutoff::{CutoffOptions, TimeCutoff};
 use crate::error::{Error, Result, quoted};
 use crate::event::{Day, ItemDtype};
 use crate::schema::{self, ActionTable, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
-use crate::store::{StoreOptions, is_address};
+use crate::store::{Place, Protocol, StoreOptions, on_disk};
 use crate::zone::Zone;
 
 /// A form in which a day is written.
@@ -215,8 +215,10 @@ impl Plan {
         if options.formats.is_empty() {
             return Err(invalid("--format", "name at least one of parquet, dense, jagged".to_owned()));
         }
-        if is_address(&options.out) {
-            let problem = "days are written to a folder on a disk, and to no address: name a folder, and copy the days when they are there";
+        options.out = on_disk(&options.out)?.into_owned();
+        if matches!(Place::of(&options.out)?, Place::Store(address) if address.protocol == Protocol::Web) {
+            let problem =
+                "nothing can be written to an address of the web: name a folder, or an address of an object store";
             return Err(invalid("--out", problem.to_owned()));
         }
         options.formats.sort_unstable();

@@ -271,6 +271,12 @@ pub enum Error {
         /// The output folder.
         path: PathBuf,
     },
+    /// A day in a store that another run has published in the meantime.
+    #[error("`{}`: another run has published this day since this one began, and it is left as it is; run again to replace it", path.display())]
+    Raced {
+        /// The day.
+        path: PathBuf,
+    },
     /// A file system that cannot exchange two folders in one step.
     #[error("the file system of `{}` cannot replace a day in one step; pass `--replace-non-atomic` to replace it in two, or choose another `--out`", path.display())]
     NoExchange {

@@ -215,6 +215,29 @@ impl Output {
         self.root.remove(STAGING_FOLDER)
     }
 
+    /// Removes a published day; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`Error::Io`] names what cannot be removed.
+    pub fn remove_day(&self, format: Format, day: Day) -> Result<()> {
+        if self.root.look_at(format.name())?.is_none() {
+            return Ok(());
+        }
+        self.root.folder(format.name())?.remove(day_name(day))
+    }
+
+    /// Removes the output, with all that is in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] names what cannot be removed.
+    pub fn remove(self) -> Result<()> {
+        let path = self.path().to_owned();
+        let name = path.file_name().ok_or_else(|| Error::internal("the folder of a run has a name"))?;
+        let parent = FolderHandle::open(super::parent(&path))?;
+        drop(self);
+        parent.remove(name)
+    }
+
     fn can_exchange(&self) -> Result<bool> {
         let staging = self.staging()?;
         for name in PROBE_FOLDERS {

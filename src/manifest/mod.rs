@@ -65,6 +65,9 @@ pub struct Manifest {
     pub day_zone: Option<String>,
     /// The hash of the day's content and options, the same in all formats of one build.
     pub build: String,
+    /// Of a day in an object store: the folder beside the manifest that has its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// The shards, in order.
     pub shards: Vec<Shard>,
     /// For each table the rows that this day sees.

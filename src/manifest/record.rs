@@ -166,6 +166,7 @@ impl<'a> Record<'a> {
             schema: canonical(self.plan)?,
             day_zone: self.plan.day_zone().map(|zone| zone.name().to_owned()),
             build: self.build.clone(),
+            folder: None,
             shards,
             tables: self.seen.tables.clone(),
             rejected: self.seen.rejected.entry(),

@@ -172,6 +172,12 @@ impl DayFolder {
         if let Some(named) = day_of_name(folder).filter(|&named| named != day) {
             return Err(corrupt(&path, format!("it is of {day}, in the folder of {named}")));
         }
+        if let Some(files) = &manifest.folder {
+            let problem = format!(
+                "it is the manifest of a day in an object store, with its files in `{files}`: open it at its address"
+            );
+            return Err(corrupt(&path, problem));
+        }
         for (index, shard) in (0..).zip(&manifest.shards) {
             if shard.file != format.shard_file(index) {
                 return Err(corrupt(&path, wrong_file_name(index, &shard.file, format)));

@@ -18,6 +18,7 @@ use crate::manifest::record::{Record, Seen, TOOL, description_hash, numbers};
 use crate::manifest::statistics::{Figures, hidden_late, of_shard};
 use crate::manifest::{FORMAT_VERSION, Manifest, Shard};
 use crate::open::DayFolder;
+use crate::remote::RemoteOutput;
 use crate::unify::{Actions, Impressions, Progress};
 use crate::write::{self, DayLayout};
 use crate::zone::Zone;
@@ -121,15 +122,28 @@ impl<'a, I: ItemId> Content<'a, I> {
 
 impl Staged<'_> {
     /// Waits until the shards are on disk, writes the small files, the manifest last, and puts the day in place.
-    pub(super) fn finish(self, output: &Output, run_record: &[u8]) -> Result<DaySummary> {
+    pub(super) fn finish(
+        self,
+        output: &Output,
+        remote: Option<&RemoteOutput>,
+        run_record: &[u8],
+    ) -> Result<DaySummary> {
         fsio::sync_all(self.unsynced)?;
         let (mut formats, mut staged) = (Vec::new(), Vec::new());
         for (&format, shards) in self.plan.options().formats.iter().zip(self.shards) {
             let (files, bytes) = (shards.len(), shards.iter().map(|shard| shard.bytes).sum());
             staged.push(self.record.write(self.folders.folder(format)?, format, shards, run_record)?);
-            formats.push(FormatSummary { format, path: output.day_folder(format, self.day), files, bytes });
+            let path =
+                remote.map_or_else(|| output.day_folder(format, self.day), |remote| remote.day_path(format, self.day));
+            formats.push(FormatSummary { format, path, files, bytes });
         }
         output.publish(self.folders, &staged, self.plan.options().replace_non_atomic)?;
+        if let Some(remote) = remote {
+            for format in formats.iter().map(|format| format.format) {
+                remote.publish(format, self.day, &output.day_folder(format, self.day))?;
+                output.remove_day(format, self.day)?;
+            }
+        }
         let statistics = self.record.statistics();
         let late = self.record.late();
         let late = late.map(|(table, last)| LateTable { table: table.to_owned(), last: last.to_owned() }).collect();
@@ -178,10 +192,15 @@ pub(super) fn run_record(summary: &Summary, staged: &Staged<'_>) -> Result<Vec<u
 ///
 /// # Errors
 /// [`Error::Io`] where the system does not say.
-pub(super) fn exists(plan: &Plan, output: &Output, day: Day) -> Result<bool> {
+pub(super) fn exists(plan: &Plan, output: &Output, remote: Option<&RemoteOutput>, day: Day) -> Result<bool> {
     let options = plan.options();
     let mut manifests = Vec::new();
     for &format in &options.formats {
+        if let Some(remote) = remote {
+            let Some(manifest) = remote.whole(format, day)? else { return Ok(false) };
+            manifests.push(manifest);
+            continue;
+        }
         match published(&output.day_folder(format, day)) {
             Ok(manifest) => manifests.push(manifest),
             Err(error @ Error::Io { .. }) if !is_no_day(&error) => return Err(error),

@@ -30,6 +30,7 @@ use crate::histories::{self, Budget, Customers, Histories, Samples, Spool, bucke
 use crate::machine;
 use crate::pack::Packed;
 use crate::read::{self, Room, Source};
+use crate::remote::RemoteOutput;
 use crate::schema;
 use crate::schema::ActionTable;
 use crate::store::{Stores, is_in_store};
@@ -81,7 +82,9 @@ impl Tables {
 /// The first fault; the days that [`Observer::published`] was told of stay published, whole.
 pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Summary> {
     refuse_no_actions(tables.actions.len())?;
-    let are_in_stores = tables.inputs().any(|input| input.paths().iter().any(|path| is_in_store(path)));
+    let out = plan.options().out.as_path();
+    let are_in_stores =
+        is_in_store(out) || tables.inputs().any(|input| input.paths().iter().any(|path| is_in_store(path)));
     tables.actions.iter().try_for_each(|(table, _)| refuse_unknown_type(plan, table))?;
     places::check(plan, &tables)?;
     let threads = plan.options().threads.unwrap_or_else(|| machine::processors().min(MAX_THREADS));
@@ -123,11 +126,14 @@ fn build_items<I: ItemId>(
     observer: &dyn Observer,
 ) -> Result<Summary> {
     let (gather, device) = gather::choose::<I>(plan.options().device)?;
-    let output = pool.install(|| Output::open(&plan.options().out))?;
-    let run = Run { pool, plan, output: &output, stores, observer, gather: gather.as_ref(), started: Instant::now() };
+    let remote = RemoteOutput::of(&plan.options().out, stores)?;
+    let folder = remote.as_ref().map_or_else(|| plan.options().out.clone(), |_| places::made_before_upload(plan));
+    let output = pool.install(|| Output::open(&folder))?;
+    let (gather, started, remote) = (gather.as_ref(), Instant::now(), remote.as_ref());
+    let run = Run { pool, plan, output: &output, remote, stores, observer, gather, started };
     let result = run.build(tables, device);
     // A fault of the run says more than one of the cleaning; what is left is removed by the next run.
-    let cleaned = output.clean();
+    let cleaned = if remote.is_some() { output.remove() } else { output.clean() };
     let summary = result?;
     cleaned.map(|()| summary)
 }
@@ -153,10 +159,17 @@ fn refuse_unknown_type(plan: &Plan, table: &ActionTable) -> Result<()> {
 ///
 /// # Errors
 /// What the system refuses where a day may be: whether it is there cannot be told, so it is neither skipped nor built over.
-pub(crate) fn missing_days(plan: &Plan, output: &Output) -> Result<(Vec<Day>, Vec<Day>)> {
+pub(crate) fn missing_days(
+    plan: &Plan,
+    output: &Output,
+    remote: Option<&RemoteOutput>,
+) -> Result<(Vec<Day>, Vec<Day>)> {
+    if let Some(remote) = remote {
+        remote.look(&plan.options().formats, plan.days())?;
+    }
     let (mut missing, mut existing) = (Vec::new(), Vec::new());
     for &day in plan.days() {
-        let exists = plan.options().skip_existing && day::exists(plan, output, day)?;
+        let exists = plan.options().skip_existing && day::exists(plan, output, remote, day)?;
         (if exists { &mut existing } else { &mut missing }).push(day);
     }
     Ok((missing, existing))
@@ -172,6 +185,8 @@ struct Run<'a, I> {
     pool: &'a Arc<ThreadPool>,
     plan: &'a Plan,
     output: &'a Output,
+    /// Where days go from there, where they do.
+    remote: Option<&'a RemoteOutput>,
     stores: &'a Stores,
     observer: &'a dyn Observer,
     gather: &'a dyn Gather<I>,
@@ -184,7 +199,7 @@ type OpenTable = (ActionTable, Box<dyn Source>);
 impl<I: ItemId> Run<'_, I> {
     fn build(&self, tables: Tables, device: Chosen) -> Result<Summary> {
         let mut summary = Summary::new(self.pool.current_num_threads(), device);
-        let (missing, existing) = missing_days(self.plan, self.output)?;
+        let (missing, existing) = missing_days(self.plan, self.output, self.remote)?;
         summary.skipped = existing;
         if missing.is_empty() {
             return Ok(summary.finish(self.started.elapsed()));
@@ -369,7 +384,7 @@ impl<I: ItemId> Run<'_, I> {
                     return Err(Error::Interrupted);
                 }
                 let record = day::run_record(summary, &staged)?;
-                let finish = move || staged.finish(self.output, &record);
+                let finish = move || staged.finish(self.output, self.remote, &record);
                 let thread = Builder::new().name("publish".to_owned()).spawn_scoped(scope, finish);
                 finishing = Some(thread.map_err(Error::io("start a thread to publish to", self.output.path()))?);
             }

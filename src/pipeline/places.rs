@@ -1,6 +1,7 @@
 //! Where a build reads and where it writes: the two must not mix.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Tables;
 use crate::config::{Format, Plan};
@@ -16,6 +17,9 @@ pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
     let whole_out = absolute(out);
     let inputs = std::iter::once((samples, &tables.impressions)).chain(named);
     let paths = inputs.flat_map(|(name, input)| input.paths().iter().map(move |path| (name, path)));
+    if is_in_store(out) {
+        return check_addresses(out, paths.filter(|(_, path)| is_in_store(path)));
+    }
     for (name, path) in paths.filter(|(_, path)| !is_in_store(path)) {
         let table = absolute(path);
         let is_below = whole_out.strip_prefix(&table).is_ok_and(|below| !below.iter().any(is_hidden));
@@ -29,6 +33,27 @@ pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
         return Err(Error::Option { option: "--out", problem: format!("{problem}; choose a folder of its own") });
     }
     Ok(())
+}
+
+/// As [`check`], of an output and tables in stores, by their names.
+fn check_addresses<'a>(out: &Path, paths: impl Iterator<Item = (&'a str, &'a PathBuf)>) -> Result<()> {
+    for (name, path) in paths {
+        let is_written = Format::ALL.iter().any(|format| path.starts_with(out.join(format.name())));
+        let problem = match (out.starts_with(path), is_written) {
+            (true, _) => format!("`{}` is in the table {name}, `{}`", out.display(), path.display()),
+            (_, true) => format!("the table {name}, `{}`, is among the results in `{}`", path.display(), out.display()),
+            _ => continue,
+        };
+        return Err(Error::Option { option: "--out", problem: format!("{problem}; choose a folder of its own") });
+    }
+    Ok(())
+}
+
+/// Where days that go to a store are made: in a folder of their own, among a run's temporary files.
+pub(super) fn made_before_upload(plan: &Plan) -> PathBuf {
+    let folder = plan.options().spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    folder.join(format!("shardback-{}-{since}", std::process::id()))
 }
 
 /// Names of which nothing is read.

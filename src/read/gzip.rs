@@ -28,14 +28,14 @@ pub(super) struct Members<R: Read>(Place<R>);
 
 /// How far a file has been read.
 enum Place<R: Read> {
-    Within(GzDecoder<BufReader<R>>),
+    Within(Box<GzDecoder<BufReader<R>>>),
     Behind(BufReader<R>),
     AtTheEnd,
 }
 
 impl<R: Read> Members<R> {
     pub(super) fn new(packed: R) -> Self {
-        Self(Place::Within(GzDecoder::new(BufReader::with_capacity(BUFFER, packed))))
+        Self(Place::Within(Box::new(GzDecoder::new(BufReader::with_capacity(BUFFER, packed)))))
     }
 
     /// What is left of a file behind a member.
@@ -59,7 +59,7 @@ impl<R: Read> Read for Members<R> {
                 Place::AtTheEnd => return Ok(0),
             };
             if another(&mut packed)? {
-                self.0 = Place::Within(GzDecoder::new(packed));
+                self.0 = Place::Within(Box::new(GzDecoder::new(packed)));
             }
         }
     }

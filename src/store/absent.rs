@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -83,12 +84,43 @@ impl Bucket {
     pub(crate) fn object(&self, _: &Found) -> Result<Object, Fault> {
         absent()
     }
+
+    pub(crate) fn small(&self, _: &str) -> Result<Request<Option<(Bytes, Mark)>>, Fault> {
+        absent()
+    }
+
+    pub(crate) fn put(&self, _: &str, _: Bytes, _: Condition) -> Result<(), Fault> {
+        absent()
+    }
+
+    pub(crate) fn put_file(&self, _: &str, _: &Path) -> Result<Request<()>, Fault> {
+        absent()
+    }
+
+    pub(crate) fn delete(&self, _: &[String]) -> Result<(), Fault> {
+        absent()
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Object(Stores);
 
 pub(crate) struct Request<T>(PhantomData<T>);
+
+impl<T> Request<T> {
+    pub(crate) fn wait(self) -> Result<T, Fault> {
+        absent()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Mark(());
+
+#[derive(Clone, Debug)]
+pub(crate) enum Condition {
+    Absent,
+    Is(Mark),
+}
 
 impl Object {
     pub(crate) fn size(&self) -> u64 {

@@ -147,7 +147,7 @@ impl Stores {
     }
 
     /// Starts a request, which is made again where the connection breaks, as long as a request may be tried.
-    fn start<T, F>(&self, ask: impl Fn() -> F + Send + 'static) -> Result<Request<T>, Fault>
+    pub(super) fn start<T, F>(&self, ask: impl Fn() -> F + Send + 'static) -> Result<Request<T>, Fault>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send,
@@ -244,8 +244,21 @@ impl From<ObjectMeta> for Found {
 }
 
 impl Bucket {
+    pub(super) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    pub(super) fn client(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.client)
+    }
+
+    /// The bucket's address.
+    pub(super) fn root(&self) -> Arc<str> {
+        Arc::clone(&self.root)
+    }
+
     /// The name of an object in the form in which the client wants it.
-    fn key(&self, key: &str) -> Result<Key, Fault> {
+    pub(super) fn key(&self, key: &str) -> Result<Key, Fault> {
         // What stands in an address of the web is escaped; names in buckets are as they are.
         let parsed = if self.protocol == Protocol::Web { Key::from_url_path(key) } else { Key::parse(key) };
         parsed.map_err(|_| {

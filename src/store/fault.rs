@@ -16,7 +16,9 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
         Fault::Refused(format!("{problem}{code}"))
     };
     match code.as_str() {
-        "NoSuchBucket" | "ContainerNotFound" => return Fault::Missing(format!("there is no bucket `{root}` ({code})")),
+        "NoSuchBucket" | "ContainerNotFound" => {
+            return Fault::NoBucket(format!("there is no bucket `{root}` ({code})"));
+        }
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             return refused("the credentials have expired: get new ones");
         }
@@ -31,7 +33,7 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
     }
     match error {
         Error::NotFound { .. } => Fault::Missing("nothing in the store has this name".to_owned()),
-        Error::Precondition { .. } | Error::NotModified { .. } => Fault::Changed,
+        Error::Precondition { .. } | Error::NotModified { .. } | Error::AlreadyExists { .. } => Fault::Changed,
         Error::PermissionDenied { .. } => {
             match refused("the store does not permit it: the credentials lack the right, or there are none") {
                 Fault::Refused(problem) => Fault::Forbidden(problem),

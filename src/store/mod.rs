@@ -23,6 +23,8 @@ mod client;
 mod fault;
 #[cfg(feature = "store")]
 mod profile;
+#[cfg(feature = "store")]
+mod writes;
 
 #[cfg(not(feature = "store"))]
 #[path = "absent.rs"]
@@ -30,10 +32,14 @@ mod bucket;
 
 pub use bucket::Stores;
 pub(crate) use bucket::{Bucket, Found, Listing, Lists, Object, Request};
+#[cfg(not(feature = "store"))]
+pub(crate) use bucket::{Condition, Mark};
 pub use options::StoreOptions;
 pub(crate) use reader::{Loaded, Positioned, Sequential};
 pub(crate) use url::{Address, Place, Protocol, percent_decode};
 pub use url::{is_address, is_in_store, on_disk};
+#[cfg(feature = "store")]
+pub(crate) use writes::{Condition, Mark};
 
 /// Why an object could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +51,9 @@ pub(crate) enum Fault {
     /// The run was told to stop.
     #[error("interrupted")]
     Interrupted,
+    /// There is no such bucket.
+    #[error("{0}")]
+    NoBucket(String),
     /// There is none of that name.
     #[error("{0}")]
     Missing(String),
@@ -63,7 +72,7 @@ impl From<Fault> for std::io::Error {
     fn from(fault: Fault) -> Self {
         use std::io::ErrorKind;
         let kind = match fault {
-            Fault::Missing(_) => ErrorKind::NotFound,
+            Fault::NoBucket(_) | Fault::Missing(_) => ErrorKind::NotFound,
             Fault::Forbidden(_) => ErrorKind::PermissionDenied,
             // Not the kind of what is interrupted: whoever reads would read again.
             Fault::Changed | Fault::Interrupted | Fault::Broken(_) | Fault::Refused(_) => ErrorKind::Other,

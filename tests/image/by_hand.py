@@ -72,6 +72,12 @@ def copy_context(folder):
             shutil.copy2(ROOT / name, folder / name)
 
 
+def as_tests_are_compiled(stage):
+    """The instructions of a stage, without optimization."""
+    assert any("--release" in rest for _, rest in stage)
+    return [(word, rest.replace("--release", "--profile dev")) for word, rest in stage]
+
+
 def run(command, user=None, **options):
     """A command's exit code and what it said."""
     switch = {"user": user, "group": user, "extra_groups": []} if user and os.getuid() == 0 else {}
@@ -117,11 +123,9 @@ def main():
         folder.chmod(0o755)
         tools = environment(folder / "tools", sys.executable)
         do(parsed["tools"], folder, tools)
-        # What is looked at here is not how fast the program is; compiling it without optimization takes half as long. In a folder of
-        # its own, so that nobody takes this for the program.
-        made = target / "image-build"
-        do(parsed["build"], build, tools, CARGO_TARGET_DIR=str(made), CARGO_PROFILE_RELEASE_OPT_LEVEL="0")
-        use(parsed["last"], folder, {"/build/target": made, "/build": build})
+        # What is looked at here is not how fast the program is: it is made of the libraries that the tests have compiled already.
+        do(as_tests_are_compiled(parsed["build"]), build, tools, CARGO_TARGET_DIR=str(target))
+        use(parsed["last"], folder, {"/build/target/release": target / "debug", "/build": build})
     print("Dockerfile.cuda: linted, its steps done by hand; the program and the package run as its user without CUDA")
 
 

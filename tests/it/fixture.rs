@@ -387,6 +387,7 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
         schema: serde_json::from_str(r#"{"tables":"none"}"#).unwrap(),
         day_zone: None,
         build: hex(b"a build"),
+        folder: None,
         shards,
         tables,
         rejected,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "error",
     "machine",
     "store",
@@ -25,6 +25,7 @@ const ORDER: [&str; 28] = [
     "write",
     "manifest",
     "open",
+    "remote",
     "load",
     "pipeline",
     "check",

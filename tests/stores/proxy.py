@@ -1,4 +1,4 @@
-"""A proxy between the program and a server: it delays answers, cuts them in the middle, and says 503, by turns; and counts."""
+"""A proxy between the program and a server: it delays answers, cuts them in the middle, and says 503, by turns; holds some; and counts."""
 
 import http.client
 import http.server
@@ -25,11 +25,11 @@ class Proxy:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
-    def reset(self, *, delay=0.0, refuse_every=0, cut_every=0, refuse_all=False, hang=False):
-        """What becomes of requests from now on; every n-th of them where a number says so."""
+    def reset(self, *, delay=0.0, refuse_every=0, cut_every=0, refuse_all=False, hang=False, hold=None):
+        """What becomes of requests from now on; every n-th of them where a number says so. What is written to a name that ends with `hold` waits."""
         with self.lock:
             self.delay, self.refuse_every, self.cut_every = delay, refuse_every, cut_every
-            self.refuse_all, self.hang = refuse_all, hang
+            self.refuse_all, self.hang, self.hold = refuse_all, hang, hold
             self.requests, self.most_under_way, self.refused, self.cut = [], 0, 0, 0
 
     def close(self):
@@ -63,7 +63,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, body, number):
         settings = self.settings
-        while settings.hang:
+        while settings.hang or settings.hold and self.command == "PUT" and self.path.endswith(settings.hold):
             time.sleep(0.05)
         time.sleep(settings.delay)
         if settings.refuse_all or settings.refuse_every and number % settings.refuse_every == 0:

@@ -20,6 +20,7 @@ fn help() {
         ("help_inspect", &["inspect", "--help"]),
         ("help_report", &["report", "--help"]),
         ("help_verify", &["verify", "--help"]),
+        ("help_clean", &["clean", "--help"]),
         ("help_generate", &["generate", "--help"]),
         ("help_demo", &["demo", "--help"]),
         ("help_completions", &["completions", "--help"]),

@@ -31,6 +31,7 @@ complete -c shardback -n "__fish_shardback_needs_command" -f -a "check" -d 'Show
 complete -c shardback -n "__fish_shardback_needs_command" -f -a "inspect" -d 'Show what a shard, a day or an output holds: figures, history lengths, the first samples'
 complete -c shardback -n "__fish_shardback_needs_command" -f -a "report" -d 'Write a page about the days of an output: one HTML file for a browser or a printer, without scripts'
 complete -c shardback -n "__fish_shardback_needs_command" -f -a "verify" -d 'Check days: hashes, structure, invariants; exits with 1 and every fault named where there is any'
+complete -c shardback -n "__fish_shardback_needs_command" -f -a "clean" -d 'Remove what runs that were killed have left in an output; on a disk the next run does that too'
 complete -c shardback -n "__fish_shardback_needs_command" -f -a "generate" -d 'Make synthetic tables of any size: heavy-tailed, seeded, the same bytes each time'
 complete -c shardback -n "__fish_shardback_needs_command" -f -a "demo" -d 'Build the bundled sample in all formats and show what came out'
 complete -c shardback -n "__fish_shardback_needs_command" -f -a "completions" -d 'Print a script that completes this command line in a shell'
@@ -68,7 +69,7 @@ cpu\t''
 cuda\t''"
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l threads -d 'How many threads work, at most 1024; one for each processor that the process may use if not given' -r
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l memory -d 'The most memory to use, as 8GiB or 512MiB; three quarters of what the machine, or its control group, has if not given' -r
-complete -c shardback -n "__fish_shardback_using_subcommand build" -l spill-dir -d 'A folder for what memory has no room for; inside OUT if not given' -r -F
+complete -c shardback -n "__fish_shardback_using_subcommand build" -l spill-dir -d 'A folder for what memory has no room for; inside OUT if not given. Where OUT is an address, days are made there first, or among the system\'s temporary files' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l skip-existing -d 'Leave days alone that an earlier run with the same options has published'
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l allow-empty-days -d 'Write days without impressions, with no rows, instead of failing'
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l require-fresh -d 'Fail, before anything is published, if a table of actions has no row on the day before a built day but has some before that'
@@ -92,15 +93,27 @@ complete -c shardback -n "__fish_shardback_using_subcommand check" -l json -d 'P
 complete -c shardback -n "__fish_shardback_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c shardback -n "__fish_shardback_using_subcommand inspect" -l rows -d 'How many samples to show' -r
 complete -c shardback -n "__fish_shardback_using_subcommand inspect" -l customer -d 'Show this customer\'s samples and whole history' -r
+complete -c shardback -n "__fish_shardback_using_subcommand inspect" -l cache-dir -d 'Where days that lie in an object store are kept on this machine; shardback in the user\'s cache if not given' -r -F
+complete -c shardback -n "__fish_shardback_using_subcommand inspect" -l cache-limit -d 'The most that the days of one output may take there, as 100GiB; no limit if not given' -r
+complete -c shardback -n "__fish_shardback_using_subcommand inspect" -l store-option -d 'A setting of object stores, as aws_region=eu-west-1; may be repeated' -r
 complete -c shardback -n "__fish_shardback_using_subcommand inspect" -l json -d 'Print the answer as JSON'
 complete -c shardback -n "__fish_shardback_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c shardback -n "__fish_shardback_using_subcommand report" -l to -d 'The file to write, or - for stdout; report.html in the output if not given' -r -F
+complete -c shardback -n "__fish_shardback_using_subcommand report" -l cache-dir -d 'Where days that lie in an object store are kept on this machine; shardback in the user\'s cache if not given' -r -F
+complete -c shardback -n "__fish_shardback_using_subcommand report" -l cache-limit -d 'The most that the days of one output may take there, as 100GiB; no limit if not given' -r
+complete -c shardback -n "__fish_shardback_using_subcommand report" -l store-option -d 'A setting of object stores, as aws_region=eu-west-1; may be repeated' -r
 complete -c shardback -n "__fish_shardback_using_subcommand report" -s q -l quiet -d 'Say nothing but errors'
 complete -c shardback -n "__fish_shardback_using_subcommand report" -l json -d 'Print what the page says as JSON, and write no page'
 complete -c shardback -n "__fish_shardback_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c shardback -n "__fish_shardback_using_subcommand verify" -l cache-dir -d 'Where days that lie in an object store are kept on this machine; shardback in the user\'s cache if not given' -r -F
+complete -c shardback -n "__fish_shardback_using_subcommand verify" -l cache-limit -d 'The most that the days of one output may take there, as 100GiB; no limit if not given' -r
+complete -c shardback -n "__fish_shardback_using_subcommand verify" -l store-option -d 'A setting of object stores, as aws_region=eu-west-1; may be repeated' -r
 complete -c shardback -n "__fish_shardback_using_subcommand verify" -s q -l quiet -d 'Say nothing but faults'
 complete -c shardback -n "__fish_shardback_using_subcommand verify" -l json -d 'Print the reports as JSON'
 complete -c shardback -n "__fish_shardback_using_subcommand verify" -s h -l help -d 'Print help'
+complete -c shardback -n "__fish_shardback_using_subcommand clean" -l older-than -d 'In an object store: only what is older, as 24h or 30m, as younger files may be of a run that is still at work' -r
+complete -c shardback -n "__fish_shardback_using_subcommand clean" -l store-option -d 'A setting of object stores, as aws_region=eu-west-1; may be repeated' -r
+complete -c shardback -n "__fish_shardback_using_subcommand clean" -s h -l help -d 'Print help'
 complete -c shardback -n "__fish_shardback_using_subcommand generate" -l customers -d 'Customers that may act' -r
 complete -c shardback -n "__fish_shardback_using_subcommand generate" -l mean-actions -d 'Actions of a customer, on average' -r
 complete -c shardback -n "__fish_shardback_using_subcommand generate" -l sigma -d 'How unevenly customers act: 0 makes them alike, 1.6 gives a heavy tail' -r
