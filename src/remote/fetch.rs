@@ -84,7 +84,7 @@ pub fn fetch(path: &Path, cache: &Cache, options: &StoreOptions) -> Result<PathB
     for (day, manifest) in with_manifests(&bucket, &address, place.days)? {
         wanted.push((day, manifest));
     }
-    make_room(&output, &wanted, cache.limit)?;
+    make_room(&output, &wanted, &place.asked, cache.limit)?;
     for (day, manifest) in wanted {
         fetch_day(&bucket, &address, &output, &day, manifest)?;
     }
@@ -202,8 +202,8 @@ fn with_manifests(bucket: &Bucket, address: &Address, days: Vec<RemoteDay>) -> R
     Ok(found)
 }
 
-/// Removes what the store no longer has there, and, beyond the limit, what was fetched longest ago.
-fn make_room(output: &Output, wanted: &[(RemoteDay, Manifest)], limit: Option<u64>) -> Result<()> {
+/// Removes what the store no longer has of what was asked for, and, beyond the limit, what was fetched longest ago.
+fn make_room(output: &Output, wanted: &[(RemoteDay, Manifest)], asked: &Path, limit: Option<u64>) -> Result<()> {
     let needed: u64 = wanted.iter().map(|(_, manifest)| bytes_of(manifest)).sum();
     if limit.is_some_and(|limit| needed > limit) {
         let limit = limit.unwrap_or_default();
@@ -216,6 +216,11 @@ fn make_room(output: &Output, wanted: &[(RemoteDay, Manifest)], limit: Option<u6
     for place in find_days(output.path()).map(|found| found.days).unwrap_or_default() {
         let Some((format, day)) = place.format.zip(crate::open::day_of_name(&place.folder)) else { continue };
         if wanted.iter().any(|(wanted, _)| (wanted.format, wanted.day) == (format, day)) {
+            continue;
+        }
+        // Of an output all days are wanted that are there, and so of a format; of a day, no other one.
+        if asked.as_os_str().is_empty() || asked == Path::new(format.name()) {
+            output.remove_day(format, day)?;
             continue;
         }
         let fetched = fs::metadata(&place.folder).and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -289,7 +294,9 @@ fn fetch_files(
     let mut files = Vec::with_capacity(objects.len() + 1);
     for object in &objects {
         let name = split(&object.key).1.to_owned();
-        let hash = manifest.shards.iter().find(|shard| shard.file == name).map(|shard| shard.hash.as_str());
+        let shards = manifest.shards.iter().map(|shard| (&shard.file, &shard.hash));
+        let rejected = manifest.rejected.iter().map(|rejected| (&rejected.file, &rejected.hash));
+        let hash = shards.chain(rejected).find(|(file, _)| **file == name).map(|(_, hash)| hash.as_str());
         let bytes = match copy(bucket, object, target, &name, hash) {
             Ok(bytes) => bytes,
             Err(error) => {

@@ -77,12 +77,14 @@ impl RemoteOutput {
         Ok(())
     }
 
+    /// Something of what was seen in the place of a day.
+    fn seen_at<T>(&self, format: Format, day: Day, what: impl FnOnce(&Seen) -> Option<T>) -> Option<T> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&(format, day)).and_then(what)
+    }
+
     /// The manifest of a day that was there, where all of its files are.
     pub(crate) fn whole(&self, format: Format, day: Day) -> Result<Option<Manifest>> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let manifest = seen.get(&(format, day)).and_then(|seen| seen.manifest.clone());
-        drop(seen);
-        let Some(manifest) = manifest else { return Ok(None) };
+        let Some(manifest) = self.seen_at(format, day, |seen| seen.manifest.clone()) else { return Ok(None) };
         let Some(folder) = &manifest.folder else { return Ok(None) };
         let listing = self.list(&below(&self.key(format, day), folder));
         let listing = listing.map_err(|fault| refused("list", self.day_path(format, day), fault))?;
@@ -107,8 +109,7 @@ impl RemoteOutput {
         let in_store = Manifest { folder: Some(name.clone()), ..manifest }.to_bytes()?;
         let key = self.key(format, day);
         let put_in_place = self.upload(folder, &below(&key, &name)).and_then(|()| {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let mark = seen.get(&(format, day)).and_then(|seen| seen.mark.clone());
+            let mark = self.seen_at(format, day, |seen| seen.mark.clone());
             let condition = mark.map_or(Condition::Absent, Condition::Is);
             self.put_manifest(&below(&key, MANIFEST_FILE), &in_store, condition)
         });

@@ -144,6 +144,16 @@ def test_the_cache_keeps_to_its_limit(build, program, store, out, tmp_path):
     assert refused.returncode != 0 and "raise it, or open fewer days" in refused.stderr
 
 
+def test_a_day_that_is_deleted_in_the_store_is_not_shown_from_the_cache(build, program, store, out, tmp_path):
+    build(out, PLACES, env=environment(store))
+    run(program, store, "verify", out, "--cache-dir", tmp_path)
+    prefix = out.removeprefix(f"s3://{OUT}/")
+    for key in keys(store, out):
+        if key.startswith("jagged/dt=2025-08-15/"):
+            client(store).delete_object(Bucket=OUT, Key=f"{prefix}/{key}")
+    assert "no fault in 8 days" in run(program, store, "verify", out, "--cache-dir", tmp_path).stdout
+
+
 def test_a_file_that_is_not_what_the_manifest_says_is_not_kept(build, program, store, out, tmp_path):
     build(out, PLACES, env=environment(store))
     place = "jagged/dt=2025-08-14"
