@@ -20,6 +20,12 @@ pub const NULL_TIME: i64 = i64::MIN;
 pub const PADDING: u8 = 0;
 
 /// A calendar day, as days since 1970-01-01 (proleptic Gregorian, UTC).
+///
+/// ```
+/// let day: shardback::Day = "2025-08-16".parse()?;
+/// assert_eq!((day.0, day.to_string()), (20316, "2025-08-16".to_owned()));
+/// # Ok::<(), shardback::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Day(pub i32);
 

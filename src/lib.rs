@@ -1,4 +1,10 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # The library
+//!
+//! [`Build`] makes days, [`open`](fn@open) opens them, [`verify`](fn@verify) checks them, [`inspect`](fn@inspect) and [`report`](fn@report)
+//! show what they hold, and [`generate`](fn@generate) makes tables to try it with. [`load`] draws batches from days; `examples/` has a program for
+//! each of the three main uses. The other modules are the stages, in the order in which data passes them.
 
 pub mod error;
 
@@ -46,6 +52,8 @@ pub mod load;
 
 pub mod pipeline;
 
+mod build;
+
 pub mod check;
 
 pub mod cluster;
@@ -57,6 +65,16 @@ pub mod inspect;
 pub mod report;
 
 pub mod generate;
+
+pub use build::Build;
+pub use config::{Format, Options};
+pub use error::{Error, Result};
+pub use event::Day;
+pub use generate::generate;
+pub use inspect::inspect;
+pub use open::open;
+pub use report::report;
+pub use verify::verify;
 
 // The command line is written as anyone would write it who uses this library: by its public names, under the library's own name.
 extern crate self as shardback;

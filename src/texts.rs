@@ -8,6 +8,13 @@ use crate::zone::{Zone, parse_offset};
 /// Takes RFC 3339 (<https://www.rfc-editor.org/rfc/rfc3339>), and beyond it: a space or a `T` in any case between date and
 /// time, any number of fraction digits, no zone (then UTC), the offsets `±HH` and `±HHMM`, and ` UTC`. A leap second is the first
 /// instant of the next minute. Anything else is `None`.
+///
+/// ```
+/// use shardback::unify::{format_time, parse_time};
+///
+/// let time = parse_time(b"2025-08-16 12:30:00+02:00").unwrap();
+/// assert_eq!(format_time(time), "2025-08-16T10:30:00.000000Z");
+/// ```
 #[must_use]
 pub fn parse_time(text: &[u8]) -> Option<i64> {
     parse_near(text, &mut LastDate::default())

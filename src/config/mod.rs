@@ -370,6 +370,10 @@ fn invalid(option: &'static str, problem: String) -> Error {
 
 /// Reads a length of time as `90d`, `12h`, `30m`, `45s` or `500ms`, in microseconds.
 ///
+/// ```
+/// assert_eq!(shardback::config::parse_duration("12h"), Ok(43_200_000_000));
+/// ```
+///
 /// # Errors
 /// Says how to write one.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
@@ -378,6 +382,12 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
 }
 
 /// Reads a size as `8GiB`, `512M`, `2GB` or plain bytes: a whole number and a unit, where a lone letter is a power of 1024.
+///
+/// ```
+/// use shardback::config::parse_size;
+///
+/// assert_eq!((parse_size("8GiB"), parse_size("2GB")), (Ok(8 << 30), Ok(2_000_000_000)));
+/// ```
 ///
 /// # Errors
 /// Says how to write one.

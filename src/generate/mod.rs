@@ -170,6 +170,17 @@ pub struct Summary {
 
 /// Writes the four tables under `out`; `progress` is told how many rows of all tables are done so far.
 ///
+/// ```
+/// use shardback::generate::Options;
+///
+/// let folder = tempfile::tempdir()?;
+/// let out = folder.path().join("tables");
+/// let options = Options { customers: 20, rows_per_day: 10, ..Options::default() };
+/// let made = shardback::generate(&out, &options, &|_| ())?;
+/// assert!(made.actions > 0 && out.join("clicks").is_dir());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// The work runs in the current rayon pool, a partition per task; a few hundred thousand rows per thread are in memory
 /// at a time. The same options give the same bytes, whatever the number of threads.
 ///

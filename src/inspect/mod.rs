@@ -150,6 +150,20 @@ pub struct Sample {
 
 /// Looks into a shard or part, a day's folder, the folder of a format, or an output.
 ///
+/// ```
+/// # use shardback::{Build, Format};
+/// # let out = tempfile::tempdir()?;
+/// # let build = Build::day("2025-08-16".parse()?, out.path()).formats([Format::Jagged]);
+/// # build.table("impressions", "data/sample/impressions").table("clicks", "data/sample/clicks").run()?;
+/// use shardback::inspect::Wanted;
+///
+/// let day = out.path().join("jagged/dt=2025-08-16");
+/// let shown = shardback::inspect(&day, Wanted { rows: 2, customer: None })?;
+/// assert_eq!(shown.rows.len(), 2);
+/// println!("{shown}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`] when something cannot be read, [`Error::Corrupt`] when it is not what it should be.
 pub fn inspect(path: &Path, wanted: Wanted) -> Result<Inspection> {

@@ -14,6 +14,16 @@ const ROUNDS_OF_MANY: usize = 8;
 const MANY: u64 = 1 << 16;
 
 /// The order of one epoch of one day.
+///
+/// ```
+/// use shardback::load::Order;
+///
+/// let order = Order::shuffled(42, "2025-08-16".parse()?, 0, 5);
+/// let mut rows: Vec<u64> = (0..5).filter_map(|position| order.row(position)).collect();
+/// rows.sort_unstable();
+/// assert_eq!(rows, [0, 1, 2, 3, 4]);
+/// # Ok::<(), shardback::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Order {
     rows: u64,

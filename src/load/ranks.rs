@@ -18,6 +18,15 @@ pub enum Last {
 }
 
 /// A rank among others, and how large its batches are.
+///
+/// ```
+/// use shardback::load::{Last, Ranks};
+///
+/// let second = Ranks::new(1, 2, 3, Last::Uneven).unwrap();
+/// let steps: Vec<Vec<u64>> =
+///     (0..second.steps(8, 0)).filter_map(|step| Some(second.step(8, 0, step)?.positions(8).collect())).collect();
+/// assert_eq!(steps, [vec![3, 4, 5], vec![7]]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ranks {
     rank: u64,

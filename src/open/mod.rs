@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What is opened has been checked for its form: a manifest's hash, file sizes, a shard's header, a part's columns. What
-//! the rows hold is the business of [`crate::verify`].
+//! the rows hold is the business of [`verify`](mod@crate::verify).
 
 mod files;
 mod header;
@@ -97,6 +97,26 @@ pub fn find_days(path: &Path) -> Result<Found> {
     found.kind = PlaceKind::Format;
     days_of_format(path, format, &mut found)?;
     Ok(found)
+}
+
+/// Opens all days at or below a path: by format, then by day.
+///
+/// ```
+/// # use shardback::{Build, Format};
+/// # let out = tempfile::tempdir()?;
+/// # let build = Build::day("2025-08-16".parse()?, out.path()).formats([Format::Jagged]);
+/// # build.table("impressions", "data/sample/impressions").table("clicks", "data/sample/clicks").run()?;
+/// for day in shardback::open(out.path())? {
+///     println!("{} of {}: {} samples", day.format().name(), day.day(), day.manifest().statistics.samples);
+/// #   assert_eq!(day.manifest().statistics.samples, 190);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Those of [`find_days`] and [`DayFolder::open`].
+pub fn open(path: &Path) -> Result<Vec<DayFolder>> {
+    find_days(path)?.days.iter().map(|place| DayFolder::open(&place.folder)).collect()
 }
 
 /// What [`find_days`] takes.

@@ -39,16 +39,21 @@ impl fmt::Display for Stage {
 /// What is told of a run while it works; several threads call it.
 pub trait Observer: Sync {
     /// A stage begins that has `total` units to do.
-    fn begin(&self, stage: Stage, total: u64);
+    fn begin(&self, _stage: Stage, _total: u64) {}
     /// Some more units are done.
-    fn advance(&self, stage: Stage, units: u64);
+    fn advance(&self, _stage: Stage, _units: u64) {}
     /// A stage is done.
-    fn end(&self, time: &StageTime);
+    fn end(&self, _time: &StageTime) {}
     /// A day is in place.
-    fn published(&self, day: &DaySummary);
+    fn published(&self, _day: &DaySummary) {}
     /// Whether the run should stop as soon as it can, with [`Error::Interrupted`](crate::error::Error::Interrupted).
-    fn cancelled(&self) -> bool;
+    fn cancelled(&self) -> bool {
+        false
+    }
 }
+
+/// Nobody watches.
+impl Observer for () {}
 
 /// How long a stage took.
 #[derive(Clone, Copy, Debug)]

@@ -109,6 +109,16 @@ impl ReportedDay {
 
 /// Looks at the days at a path: an output, the folder of a format, or a single day.
 ///
+/// ```
+/// # use shardback::{Build, Format};
+/// # let out = tempfile::tempdir()?;
+/// # let build = Build::day("2025-08-16".parse()?, out.path()).formats([Format::Jagged]);
+/// # build.table("impressions", "data/sample/impressions").table("clicks", "data/sample/clicks").run()?;
+/// let report = shardback::report(out.path())?;
+/// assert!(report.page().starts_with("<!doctype html>"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A day that cannot be opened is a mark, so that a damaged day does not hide the others.
 ///
 /// # Errors

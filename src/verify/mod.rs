@@ -56,6 +56,16 @@ pub struct Report {
 
 /// Checks the days at or below a path: a day's folder, the folder of a format, or an output.
 ///
+/// ```
+/// # use shardback::{Build, Format};
+/// # let out = tempfile::tempdir()?;
+/// # let build = Build::day("2025-08-16".parse()?, out.path()).formats([Format::Jagged]);
+/// # build.table("impressions", "data/sample/impressions").table("clicks", "data/sample/clicks").run()?;
+/// let report = shardback::verify(out.path())?;
+/// assert!(report.faults.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A fault does not stop the check. Files are mapped and read in parallel, in the pool of the caller; memory holds some
 /// thousand rows of Parquet per thread.
 ///

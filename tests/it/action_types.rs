@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::fixture;
 use crate::reference::{Action, Impression};
-use crate::tables::{Folder, Silent, options, read_day};
+use crate::tables::{Folder, options, read_day};
 
 const DAY: i32 = 20_000;
 const HOUR: i64 = 3_600_000_000;
@@ -44,7 +44,7 @@ fn build(folder: &Folder, types: ActionTypes, kinds: &[u8], out: &Path) -> shard
     let clicks = || Input::Path(folder.0.join("clicks"));
     let actions = kinds.iter().map(|kind| (table(kind), clicks())).collect();
     let tables = Tables { impressions: Input::Path(folder.0.join("impressions")), actions };
-    pipeline::build(&Plan::new(options)?, tables, &Silent).map(drop)
+    pipeline::build(&Plan::new(options)?, tables, &()).map(drop)
 }
 
 fn manifest(out: &Path) -> Manifest {

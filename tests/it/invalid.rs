@@ -19,7 +19,7 @@ use shardback::pipeline::{self, Input, Tables};
 use tempfile::TempDir;
 
 use crate::sheet::{Sheet, Stored};
-use crate::tables::{Silent, published};
+use crate::tables::published;
 
 /// The days that are built, of August 2025.
 const DAYS: std::ops::RangeInclusive<i32> = 15..=17;
@@ -80,7 +80,7 @@ fn build(folder: &Path, options: Options) -> Result<()> {
     let path = |name: &str| Input::Path(folder.join(name));
     let actions = [crate::tables::clicks(), crate::tables::add_to_carts(), crate::tables::previous_orders()];
     let actions = actions.map(|table| (table.clone(), path(&table.name))).into();
-    pipeline::build(&Plan::new(options)?, Tables { impressions: path("impressions"), actions }, &Silent).map(|_| ())
+    pipeline::build(&Plan::new(options)?, Tables { impressions: path("impressions"), actions }, &()).map(|_| ())
 }
 
 /// Builds the days from some content, as NDJSON, and gives the folder with the output.

@@ -11,7 +11,7 @@ use shardback::error::Result;
 use shardback::manifest::{MANIFEST_FILE, Manifest, REJECTED_FILE};
 use shardback::pipeline::{self, Input, Tables};
 
-use crate::tables::{Silent, message, published, read_day};
+use crate::tables::{message, published, read_day};
 
 /// 2025-08-16.
 const DAY: i32 = 20_316;
@@ -57,7 +57,7 @@ fn build(folder: &Path, out: &Path, invalid: InvalidRows) -> Result<()> {
     let options = Options { history: 5, invalid, ..crate::tables::options(out, DAY, DAY) };
     let actions = vec![(crate::tables::clicks(), Input::Path(folder.join("clicks")))];
     let tables = Tables { impressions: Input::Path(folder.join("impressions")), actions };
-    pipeline::build(&Plan::new(options)?, tables, &Silent).map(|_| ())
+    pipeline::build(&Plan::new(options)?, tables, &()).map(|_| ())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which data passes them, as ARCHITECTURE.md walks through them.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "error",
     "machine",
     "store",
@@ -28,6 +28,7 @@ const ORDER: [&str; 29] = [
     "remote",
     "load",
     "pipeline",
+    "build",
     "check",
     "cluster",
     "verify",

@@ -13,7 +13,6 @@ use shardback::fsio::Attempt;
 use shardback::schema::ActionTable;
 
 use crate::streams;
-use crate::tables::Silent;
 
 /// A row of the shuffle.
 pub(crate) type Row = (i32, i32, Vec<u8>);
@@ -54,7 +53,7 @@ impl Tables {
                 })
                 .collect(),
         };
-        build(&Plan::new(options.clone())?, tables, &Silent).map(|_| ())
+        build(&Plan::new(options.clone())?, tables, &()).map(|_| ())
     }
 }
 

@@ -21,7 +21,7 @@ use shardback::schema::{ActionTable, Schema};
 use shardback::unify;
 
 use crate::sheet::Sheet;
-use crate::tables::{Silent, options, published};
+use crate::tables::{options, published};
 
 /// The first of two days that are built.
 pub(crate) const FIRST: i32 = 20_000;
@@ -98,7 +98,7 @@ fn stream(wanted: Wanted, batch: &RecordBatch, rows: usize) -> Input {
 }
 
 fn build(options: &Options, tables: Tables) -> Result<()> {
-    pipeline::build(&Plan::new(options.clone())?, tables, &Silent).map(|_| ())
+    pipeline::build(&Plan::new(options.clone())?, tables, &()).map(|_| ())
 }
 
 #[test]

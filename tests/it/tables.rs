@@ -11,23 +11,10 @@ use safetensors::{Dtype, SafeTensors};
 use shardback::config::{Format, Options, Plan};
 use shardback::error::Result;
 use shardback::event::Day;
-use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
+use shardback::pipeline::{self, Input, Summary, Tables};
 use shardback::schema::{ActionTable, Schema};
 
 use crate::reference::{Action, Impression, Row};
-
-/// An observer that has nothing to say.
-pub(crate) struct Silent;
-
-impl Observer for Silent {
-    fn begin(&self, _: Stage, _: u64) {}
-    fn advance(&self, _: Stage, _: u64) {}
-    fn end(&self, _: &StageTime) {}
-    fn published(&self, _: &DaySummary) {}
-    fn cancelled(&self) -> bool {
-        false
-    }
-}
 
 /// The folders of four tables.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -84,7 +71,7 @@ impl Folder {
     }
 
     pub(crate) fn build(&self, options: Options) -> Result<Summary> {
-        pipeline::build(&Plan::new(options)?, self.tables(), &Silent)
+        pipeline::build(&Plan::new(options)?, self.tables(), &())
     }
 }
 

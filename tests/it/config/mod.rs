@@ -21,8 +21,6 @@ use shardback::pipeline::{self, Input, Tables};
 use shardback::schema::{Schema, from_toml};
 use tempfile::TempDir;
 
-use crate::tables::Silent;
-
 /// 2025-08-16, the day that is built.
 const DAY: &str = "2025-08-16";
 
@@ -57,7 +55,7 @@ impl World {
         let options = Options { formats: vec![Format::Parquet], invalid, ..defaults };
         let actions = self.schema.actions.iter().map(|table| (table.clone(), self.input(&table.name)));
         let tables = Tables { impressions: self.input("samples"), actions: actions.collect() };
-        pipeline::build(&Plan::new(options)?, tables, &Silent).map(drop)
+        pipeline::build(&Plan::new(options)?, tables, &()).map(drop)
     }
 
     /// The rows of the day as JSON, sorted.

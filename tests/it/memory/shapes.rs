@@ -27,7 +27,7 @@ use shardback::verify::verify;
 use tempfile::TempDir;
 
 use super::{MEBIBYTE, peak_memory};
-use crate::tables::{Silent, published};
+use crate::tables::published;
 
 /// The day that is built, and the one of all actions.
 const DAY: i32 = 20_316;
@@ -309,7 +309,7 @@ fn a_stream_in_a_process_of_its_own() {
         impressions: Input::Source(Box::new(Batches::foreign(unify::wanted_samples(&Schema::built_in()), shown))),
         actions: vec![(table.clone(), Input::Source(Box::new(Batches::foreign(unify::wanted_actions(&table), done))))],
     };
-    pipeline::build(&plan, tables, &Silent).unwrap();
+    pipeline::build(&plan, tables, &()).unwrap();
 }
 
 fn plain() -> WriterProperties {
