@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use shardback::cluster::Driver;
 use shardback::config::{Options, Plan};
 use shardback::event::Day;
 use shardback::pipeline::{Input, Tables};
@@ -88,11 +89,21 @@ fn unknown_settings_are_refused() {
     assert!(Stores::new(&options).is_ok());
 }
 
-/// Days are not written to an address: neither to one nor to a folder of that name.
+/// Nothing is written to the web; an address of a file is the file, and one of a store stays what it is.
 #[test]
-fn no_day_is_written_to_an_address() {
-    for out in ["s3://bucket/out", "file:///tmp/out"] {
-        let error = Plan::new(Options::new(out, Day(0), Day(0))).unwrap_err();
-        assert!(message(&error).starts_with("--out: "), "{}", message(&error));
+fn days_are_written_to_disks_and_to_stores() {
+    let plan = |out: &str| Plan::new(Options::new(out, Day(0), Day(0)));
+    let error = message(&plan("https://example.org/out").unwrap_err());
+    assert!(error.starts_with("--out: nothing can be written to an address of the web"), "{error}");
+    for (out, written) in [("file:///tmp/out", "/tmp/out"), ("s3://bucket/out", "s3://bucket/out"), ("out", "out")] {
+        assert_eq!(plan(out).unwrap().options().out.as_path(), Path::new(written));
     }
+}
+
+/// The tasks of a cluster hand over their files in a folder.
+#[test]
+fn a_cluster_does_not_write_to_a_store() {
+    let plan = Plan::new(Options::new("s3://bucket/out", Day(0), Day(0))).unwrap();
+    let error = message(&Driver::open(&plan, vec!["clicks".to_owned()], "run").unwrap_err());
+    assert!(error.starts_with("--out: the tasks of a cluster hand over their files in a folder"), "{error}");
 }
