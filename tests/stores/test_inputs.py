@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import SAMPLE, TABLES, addresses, contents, environment
-from servers import BUCKET, KEY, SECRET, client
+from servers import BUCKET, KEY, S3_SERVERS, SECRET, client, fill
 
 QUICK = ["--store-option", "retry_timeout=2s"]
 
@@ -203,16 +203,10 @@ def test_settings_that_are_not_known(build, s3, tmp_path):
         assert run.returncode == 2 and "--store-option" in run.stderr and said in run.stderr
 
 
-def test_no_day_is_written_to_an_address(build, tmp_path):
-    run = build(f"s3://{BUCKET}/out", {table: SAMPLE / table for table in TABLES}, check=False, cwd=tmp_path)
-    assert "--out" in error(run) and not list(tmp_path.iterdir())
-
-
-def test_wrong_credentials(build, tmp_path, request):
+@pytest.mark.parametrize("server", ["s3s-fs"])
+def test_wrong_credentials(build, tmp_path, server):
     """Of the two servers one looks at signatures."""
-    from servers import fill, s3s_fs
-
-    with s3s_fs(tmp_path) as url:
+    with S3_SERVERS[server](tmp_path) as url:
         fill(url, SAMPLE)
         wrong = environment(url, AWS_SECRET_ACCESS_KEY="another")
         run = build(tmp_path / "out", addresses(), *QUICK, check=False, env=wrong)
