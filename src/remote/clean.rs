@@ -43,7 +43,7 @@ pub fn clean(out: &Path, age: Duration, options: &StoreOptions) -> Result<Option
 
 /// The files below the days of a format that no manifest names, of runs whose files are all older.
 fn left_behind(bucket: &Bucket, folder: &str, before: Duration) -> Result<Vec<Found>, Fault> {
-    let all = bucket.list_all(&[folder.to_owned()]).wait().pop().unwrap_or_else(|| Ok(Default::default()))?;
+    let all = bucket.list_all(&[folder.to_owned()]).only()?;
     // By day, and the folder below it.
     let mut runs: BTreeMap<(String, String), Vec<Found>> = BTreeMap::new();
     for found in all.objects {

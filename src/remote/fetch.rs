@@ -80,10 +80,7 @@ pub fn fetch(path: &Path, cache: &Cache, options: &StoreOptions) -> Result<PathB
     let place = find(&bucket, &address)?;
     let mirror = cache.folder.join(mirror_name(&address, &place.out));
     let output = open_in_turn(&mirror)?;
-    let mut wanted = Vec::with_capacity(place.days.len());
-    for (day, manifest) in with_manifests(&bucket, &address, place.days)? {
-        wanted.push((day, manifest));
-    }
+    let wanted = with_manifests(&bucket, &address, place.days)?;
     make_room(&output, &wanted, &place.asked, cache.limit)?;
     for (day, manifest) in wanted {
         fetch_day(&bucket, &address, &output, &day, manifest)?;
@@ -145,7 +142,7 @@ impl Names<'_> {
 
     /// The names of the folders and of the objects directly below a folder.
     fn in_folder(&self, folder: &str) -> Result<(Vec<String>, Vec<String>)> {
-        let listing = self.bucket.list(&[folder.to_owned()]).wait().pop().unwrap_or_else(|| Ok(Default::default()));
+        let listing = self.bucket.list(&[folder.to_owned()]).only();
         let listing = listing.map_err(|fault| refused("list", self.address.path(folder), fault))?;
         let last = |key: &str| split(key).1.to_owned();
         Ok((
@@ -287,7 +284,7 @@ fn fetch_files(
     let path = address.path(&day.key);
     let corrupt = |problem: &str| Error::Corrupt { path: path.clone(), problem: problem.to_owned() };
     let folder = manifest.folder.as_ref().ok_or_else(|| corrupt("its manifest names no folder of its files"))?;
-    let listing = bucket.list_all(&[below(&day.key, folder)]).wait().pop().unwrap_or_else(|| Ok(Default::default()));
+    let listing = bucket.list_all(&[below(&day.key, folder)]).only();
     let objects = listing.map_err(|fault| refused("list", path.clone(), fault))?.objects;
     let staged = output.stage(day.day, &[day.format])?;
     let target = staged.folder(day.format)?;

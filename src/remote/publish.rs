@@ -155,8 +155,7 @@ impl RemoteOutput {
     }
 
     fn list(&self, folder: &str) -> Result<Listing, Fault> {
-        let mut listings = self.bucket.list_all(&[folder.to_owned()]).wait();
-        listings.pop().unwrap_or_else(|| Ok(Listing::default()))
+        self.bucket.list_all(&[folder.to_owned()]).only()
     }
 
     fn delete_folder(&self, folder: &str) -> Result<(), Fault> {

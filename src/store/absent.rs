@@ -56,6 +56,10 @@ impl Lists {
     pub(crate) fn wait(self) -> Vec<Result<Listing, Fault>> {
         vec![absent()]
     }
+
+    pub(crate) fn only(self) -> Result<Listing, Fault> {
+        absent()
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -227,6 +227,11 @@ impl Lists {
     pub(crate) fn wait(self) -> Vec<Result<Listing, Fault>> {
         self.0.into_iter().map(|request| request?.wait()).collect()
     }
+
+    /// Waits for the list of the only folder that was asked for.
+    pub(crate) fn only(self) -> Result<Listing, Fault> {
+        self.wait().pop().unwrap_or_else(|| Ok(Listing::default()))
+    }
 }
 
 /// An object that was found.
