@@ -3,7 +3,7 @@
     python benches/stores.py PROGRAM WORK [--actions N] [--delay SECONDS]
 
 WORK keeps the tables. The server is s3s-fs, which the tests of tests/stores install; the engines are Polars and DuckDB, where they are
-installed. Each takes its turn three times, and the middle one counts. The server's own speed is that of all bytes that the build asks for, fetched by
+installed (DuckDB's httpfs from PyPI: duckdb-ext-httpfs, with the duckdb that it is for). Each takes its turn three times, and the middle one counts. The server's own speed is that of all bytes that the build asks for, fetched by
 as many threads as a build has requests.
 """
 
@@ -34,9 +34,15 @@ print(frame.select("customer_id", "item_id", "click_time", "dt").collect().heigh
 """
 DUCKDB = """
 import duckdb
-duckdb.sql("INSTALL httpfs; LOAD httpfs")
-duckdb.sql("CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', ENDPOINT '{host}', REGION 'us-east-1', URL_STYLE 'path', USE_SSL false)")
-print(duckdb.sql("SELECT count(customer_id), count(item_id), count(click_time), count(dt) FROM 's3://{bucket}/clicks/*/*.parquet'").fetchall())
+try:
+    import duckdb_ext
+    connection = duckdb_ext.init(duckdb.connect())
+except ImportError:
+    connection = duckdb.connect()
+    connection.sql("INSTALL httpfs")
+connection.sql("LOAD httpfs")
+connection.sql("CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', ENDPOINT '{host}', REGION 'us-east-1', URL_STYLE 'path', USE_SSL false)")
+print(connection.sql("SELECT count(customer_id), count(item_id), count(click_time), count(dt) FROM 's3://{bucket}/clicks/*/*.parquet'").fetchall())
 """
 
 
@@ -82,7 +88,7 @@ def measure(given, bucket, proxy):
 
 def build(given, place, **settings):
     out = given.work / "out"
-    command = [given.program, "build", "--date", "2025-08-16", "--format", "jagged", "--out", out, "--quiet"]
+    command = [given.program, "build", "--date", "2025-08-16", "--formats", "jagged", "--out", out, "--quiet"]
     for table in TABLES:
         command += [f"--{table.replace('_', '-')}", f"{place}/{table}/"]
     return run(command, **settings)

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
-use shardback::load::{Last, Order, Out, Ranks, fill};
+use shardback::load::{Order, Out, Ranks, Remainder, fill};
 use shardback::open::MappedDay;
 
 /// Rows of a batch, and the width of their histories.
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let day = MappedDay::open(path.as_ref())?;
     let rows = day.rows() as u64;
     let order = Order::shuffled(42, day.folder().day(), 0, day.rows());
-    let rank = Ranks::new(0, 2, BATCH, Last::Repeat).ok_or("there is a rank 0 of 2")?;
+    let rank = Ranks::new(0, 2, BATCH, Remainder::Repeat).ok_or("there is a rank 0 of 2")?;
     for number in 0..rank.steps(rows, 0) {
         let step = rank.step(rows, 0, number).ok_or("a step that is counted is there")?;
         let drawn: Vec<u64> = step.positions(rows).filter_map(|position| order.row(position)).collect();

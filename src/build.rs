@@ -44,8 +44,8 @@ impl Build<'static> {
 
     /// The days from one to another, both included, in one pass.
     #[must_use]
-    pub fn days(from: Day, to: Day, out: impl Into<PathBuf>) -> Self {
-        Self { options: Options::new(out, from, to), folder: None, tables: Vec::new(), observer: &() }
+    pub fn days(start: Day, end: Day, out: impl Into<PathBuf>) -> Self {
+        Self { options: Options::new(out, start, end), folder: None, tables: Vec::new(), observer: &() }
     }
 }
 
@@ -58,8 +58,8 @@ impl<'a> Build<'a> {
     /// sense.
     pub fn described(self, file: impl AsRef<Path>) -> Result<Self> {
         let file = file.as_ref();
-        let Options { out, from, to, .. } = self.options;
-        let options = Options::described(schema::from_file(file)?, out, from, to);
+        let Options { out, start, end, .. } = self.options;
+        let options = Options::described(schema::from_file(file)?, out, start, end);
         let folder = file.parent().unwrap_or(Path::new("")).to_owned();
         Ok(Self { options, folder: Some(folder), ..self })
     }

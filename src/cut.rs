@@ -23,19 +23,19 @@ pub struct ShardRows<'a, I> {
     pub actions: u64,
     histories: &'a Histories<'a, I>,
     day: usize,
-    parts: Vec<Part>,
+    parts: Vec<RequestSpan>,
 }
 
 /// Some neighbouring requests of a piece.
 #[derive(Clone, Debug)]
-struct Part {
+struct RequestSpan {
     piece: usize,
     requests: Range<usize>,
 }
 
 /// Some neighbouring rows of a shard: requests of one piece, with their samples and histories.
 #[derive(Clone)]
-pub struct Block<I> {
+pub struct RowBlock<I> {
     piece: Arc<Piece<I>>,
     requests: Range<usize>,
     /// Rows of the piece; the first and the last request may have more.
@@ -46,12 +46,12 @@ pub struct Block<I> {
 
 impl<I: ItemId> ShardRows<'_, I> {
     /// The rows, in order, a block at a time; pieces that were spilled are read as they come.
-    pub fn blocks(&self) -> impl Iterator<Item = Result<Block<I>>> {
+    pub fn blocks(&self) -> impl Iterator<Item = Result<RowBlock<I>>> {
         self.parts.iter().map(|part| {
             let piece = self.histories.piece(self.day, part.piece)?;
             let rows = first_row(&piece.requests, part.requests.start)..first_row(&piece.requests, part.requests.end);
             let is_read_back = self.histories.is_spilled(self.day, part.piece);
-            Ok(Block { piece, requests: part.requests.clone(), rows, is_read_back })
+            Ok(RowBlock { piece, requests: part.requests.clone(), rows, is_read_back })
         })
     }
 
@@ -62,7 +62,7 @@ impl<I: ItemId> ShardRows<'_, I> {
     }
 }
 
-impl<I: ItemId> Block<I> {
+impl<I: ItemId> RowBlock<I> {
     /// All rows of a piece.
     #[must_use]
     pub fn whole(piece: Arc<Piece<I>>) -> Self {
@@ -185,7 +185,7 @@ pub fn cut<'a, I: ItemId>(histories: &'a Histories<'a, I>, day: usize, shards: u
             rows.requests += (end - start) as u64;
             rows.customers += requests[start..end].chunk_by(|a, b| a.customer == b.customer).count() as u64;
             rows.actions += stretches(&requests[start..end]).map(|stretch| stretch.length).sum::<u64>();
-            rows.parts.push(Part { piece, requests: start..end });
+            rows.parts.push(RequestSpan { piece, requests: start..end });
             start = end;
         }
     }

@@ -4,18 +4,22 @@
 //!
 //! [`Build`] makes days, [`open`](fn@open) opens them, [`verify`](fn@verify) checks them, [`inspect`](fn@inspect) and [`report`](fn@report)
 //! show what they hold, and [`generate`](fn@generate) makes tables to try it with. [`load`] draws batches from days; `examples/` has a program for
-//! each of the three main uses. The other modules are the stages, in the order in which data passes them.
+//! each of the three main uses. The modules stand in the order in which data passes them; those that only this package's own
+//! tests and benchmarks need are hidden, and may change with any version.
 
 pub mod error;
 
+#[doc(hidden)]
 pub mod machine;
 
 pub mod store;
 
 pub mod event;
 
+#[doc(hidden)]
 pub mod pack;
 
+#[doc(hidden)]
 pub mod zone;
 
 mod texts;
@@ -24,6 +28,7 @@ pub mod schema;
 
 pub mod config;
 
+#[doc(hidden)]
 pub mod fsio;
 
 pub mod layout;
@@ -32,14 +37,19 @@ mod parquet_file;
 
 pub mod read;
 
+#[doc(hidden)]
 pub mod unify;
 
+#[doc(hidden)]
 pub mod histories;
 
+#[doc(hidden)]
 pub mod cut;
 
+#[doc(hidden)]
 pub mod gather;
 
+#[doc(hidden)]
 pub mod write;
 
 pub mod manifest;

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use shardback::cut::Block;
+use shardback::cut::RowBlock;
 use shardback::error::Result;
 use shardback::event::{ItemDtype, NULL_TIME};
 use shardback::gather::cuda::raw::{Context, DeviceBuffer, Event, Stream, copy_on_device, copy_to_device};
@@ -349,7 +349,7 @@ fn pieces(rows: &Rows, rows_per_customer: usize, count: usize) -> Vec<Arc<Piece<
 
 fn pad_all(gather: &dyn Gather<i32>, pieces: &[Arc<Piece<i32>>], history: usize) -> Result<()> {
     pieces.into_par_iter().try_for_each(|piece| {
-        let blocks = || std::iter::once(Ok(Block::whole(Arc::clone(piece))));
+        let blocks = || std::iter::once(Ok(RowBlock::whole(Arc::clone(piece))));
         gather.items(&mut blocks(), history, &mut |_| Ok(()))?;
         gather.types(&mut blocks(), history, &mut |_| Ok(()))
     })

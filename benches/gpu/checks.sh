@@ -67,7 +67,7 @@ files() {
             rm -rf "$work/files-$device"
             # shellcheck disable=SC2086 -- options are words
             shardback build --impressions "$tables/impressions" --clicks "$tables/clicks" --add-to-carts "$tables/add_to_carts" \
-                --previous-orders "$tables/previous_orders" --date 2025-08-16 --format dense --device "$device" --out "$work/files-$device" $more |
+                --previous-orders "$tables/previous_orders" --date 2025-08-16 --formats dense --device "$device" --out "$work/files-$device" $more |
                 grep '^device' || return 1
         done
         diff -r -x _run.json "$work/files-cpu" "$work/files-cuda" || return 1

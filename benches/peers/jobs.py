@@ -120,8 +120,8 @@ def command(contestant, job, settings, tables, out):
 
 def options(contestant, wanted, threads, settings, out):
     """What a build is asked for beside its tables."""
-    given = ["--out", str(out), "--from", wanted[0], "--to", wanted[-1], "--threads", threads, "--quiet"]
-    given += ["--format", output_format(contestant)]
+    given = ["--out", str(out), "--start", wanted[0], "--end", wanted[-1], "--threads", threads, "--quiet"]
+    given += ["--formats", output_format(contestant)]
     return given + (["--memory", settings.memory] if settings.memory else [])
 
 

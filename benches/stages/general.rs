@@ -9,14 +9,14 @@ use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use shardback::cut::{Block, ShardRows};
+use shardback::cut::{RowBlock, ShardRows};
 use shardback::fsio::FileWriter;
 use shardback::gather::Cpu;
 use shardback::histories::Window;
 
 /// The padded histories of a shard, block by block; what it costs to pad them is not part of the measurement.
 pub(crate) fn padded(rows: &ShardRows<'_, i32>, history: usize) -> Vec<RecordBatch> {
-    let batch = |block: Block<i32>| {
+    let batch = |block: RowBlock<i32>| {
         let windows: Vec<Window> = block.windows().collect();
         let mut items = vec![0i32; windows.len() * history];
         let mut types = vec![0u8; windows.len() * history];

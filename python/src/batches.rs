@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::buffer::PyBuffer;
 use pyo3::{Bound, Py, PyAny, PyRef, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::error::Error;
-use shardback::load::{self, Ahead, Batch, Block, Content, Dtypes, Epoch, Index, Last, Ranks};
+use shardback::load::{self, Batch, BatchBuffer, Content, Dtypes, Epoch, IndexDtype, Prefetcher, Ranks, Remainder};
 
 use crate::build::choose;
 use crate::day::Day;
@@ -16,7 +16,7 @@ use crate::memory::{Lender, Memory};
 /// The batches that are left of an epoch, made ahead by threads of Rust.
 #[pyclass(frozen, module = "shardback._native")]
 pub(crate) struct Batches {
-    ahead: Mutex<Option<Ahead>>,
+    ahead: Mutex<Option<Prefetcher>>,
     /// The threads are this process's: one that is forked from it has none of them, and would wait for ever.
     process: u32,
 }
@@ -62,7 +62,7 @@ impl Batches {
             threads,
             allocate: allocate.map(pinned),
         };
-        let ahead = Ahead::new(epoch).map_err(|error| to_python(py, &error))?;
+        let ahead = Prefetcher::new(epoch).map_err(|error| to_python(py, &error))?;
         Ok(Self { ahead: Mutex::new(Some(ahead)), process: std::process::id() })
     }
 
@@ -112,12 +112,19 @@ fn parts(batch: Batch) -> Parts {
 }
 
 pub(crate) fn dtypes(py: Python<'_>, (items, types): &(String, String)) -> PyResult<Dtypes> {
-    let index = |name: &str| choose(py, "dtypes", name, &[("u8", Index::U8), ("i32", Index::I32), ("i64", Index::I64)]);
+    let index = |name: &str| {
+        choose(py, "dtypes", name, &[("u8", IndexDtype::U8), ("i32", IndexDtype::I32), ("i64", IndexDtype::I64)])
+    };
     Ok(Dtypes { items: index(items)?, types: index(types)? })
 }
 
 fn ranks(py: Python<'_>, rank: u32, world_size: u32, batch_size: usize, last: &str) -> PyResult<Ranks> {
-    let last = choose(py, "last", last, &[("drop", Last::Drop), ("uneven", Last::Uneven), ("repeat", Last::Repeat)])?;
+    let last = choose(
+        py,
+        "last",
+        last,
+        &[("drop", Remainder::Drop), ("uneven", Remainder::Uneven), ("repeat", Remainder::Repeat)],
+    )?;
     let problem = || format!("rank: there is no rank {rank} among {world_size} with batches of {batch_size}");
     Ranks::new(rank, world_size, batch_size, last).ok_or_else(|| raise(py, "OptionError", problem()))
 }
@@ -141,11 +148,11 @@ pub(crate) fn steps(
 struct Lent {
     start: usize,
     bytes: usize,
-    _block: Block,
+    _block: BatchBuffer,
 }
 
 impl Lent {
-    fn new(mut block: Block, bytes: usize) -> Self {
+    fn new(mut block: BatchBuffer, bytes: usize) -> Self {
         let memory = block.bytes();
         Self { start: memory.as_mut_ptr() as usize, bytes: bytes.min(memory.len()), _block: block }
     }

@@ -13,7 +13,7 @@ use shardback::config::{self, CutoffOptions, Device, Format, InvalidRows, Option
 use shardback::error::{Error, Result};
 use shardback::event::{Day, ItemDtype};
 use shardback::pipeline::{self, DaySummary, Input, Observer, Stage, StageTime, Summary, Tables};
-use shardback::read::{Batches, Wanted};
+use shardback::read::{Batches, Projection};
 use shardback::schema::{self, Cutoff, Schema};
 use shardback::store::StoreOptions;
 use shardback::unify;
@@ -178,7 +178,7 @@ pub(crate) fn described(
 }
 
 /// A path, or a stream that is taken over: now, or when it is read.
-fn input(source: &Bound<'_, PyAny>, wanted: Wanted) -> PyResult<Input> {
+fn input(source: &Bound<'_, PyAny>, wanted: Projection) -> PyResult<Input> {
     if let Ok(path) = source.extract::<PathBuf>() {
         return Ok(Input::Path(path));
     }

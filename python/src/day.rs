@@ -8,7 +8,7 @@ use pyo3::{PyErr, PyResult, Python, pyclass, pyfunction, pymethods};
 use shardback::config::Format;
 use shardback::error::Result;
 use shardback::layout::{self, Extent, Role, Tensor};
-use shardback::load::{self, Dtypes, Index, Item, Out};
+use shardback::load::{self, Dtypes, IndexDtype, Item, Out};
 use shardback::open::{self, Access, MappedDay, PlaceKind, ShardView};
 use shardback::pack::Dtype;
 
@@ -162,7 +162,7 @@ impl Day {
             // and to share nothing; the caller leaves them alone meanwhile.
             let types = unsafe { std::slice::from_raw_parts_mut(types_at as *mut u8, wide) };
             pool.install(|| match dtypes.items {
-                Index::I64 => {
+                IndexDtype::I64 => {
                     // SAFETY: as above.
                     let actions = unsafe { std::slice::from_raw_parts_mut(actions_at as *mut i64, wide) };
                     gather(&self.0, &rows, actions, types)

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyType};
 use pyo3::{Bound, Py, PyErr, PyResult, Python};
-use shardback::error::Error;
+use shardback::error::{Error, OptionName};
 
 /// The exception of an error. Raises another one where the package itself cannot be imported.
 pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
@@ -36,7 +36,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | Error::Task { .. } => "InputError",
         _ => "ShardbackError",
     };
-    let raised = raise(py, class, in_python(&chain(error)));
+    let raised = raise(py, class, chain(error));
     if let Error::DeviceMemory { needed, free } = error {
         let exception = raised.value(py);
         // Attributes that the class declares.
@@ -73,33 +73,17 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// Options as arguments: `--shard-rows` is `shard_rows`, and `--from` is `start`, as `from` is a word of Python; where a value
-/// follows within the same quotes, `--device cpu` is `device="cpu"`. What stands inside a word, such as a path, stays as it is.
-fn in_python(text: &str) -> String {
-    let mut parts = text.split("--");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        if !out.is_empty() && !out.ends_with(['`', ' ']) {
-            out.push_str("--");
-            out.push_str(part);
-            continue;
+/// An option as an argument: `shard_rows`, or `invalid="skip"`.
+pub(crate) fn argument(option: OptionName, value: Option<&str>) -> String {
+    let name = option.name();
+    match (option, value) {
+        (_, None) => name.to_owned(),
+        (OptionName::Tables | OptionName::StoreOptions, Some(pair)) => {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, "…"));
+            let value = if option == OptionName::Tables { value.to_owned() } else { format!("{value:?}") };
+            format!("{name}={{{key:?}: {value}}}")
         }
-        let is_quoted = out.ends_with('`');
-        let end = part.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-').unwrap_or(part.len());
-        let (name, rest) = part.split_at(end);
-        match name {
-            "from" => out.push_str("start"),
-            "to" => out.push_str("end"),
-            "format" => out.push_str("formats"),
-            name => out.push_str(&name.replace('-', "_")),
-        }
-        match rest.strip_prefix(' ').and_then(|rest| rest.split_once('`')) {
-            Some((value, rest)) if is_quoted && !value.contains(char::is_whitespace) => {
-                let quote = if value.parse::<u64>().is_ok() { "" } else { "\"" };
-                out.extend(["=", quote, value, quote, "`", rest]);
-            }
-            _ => out.push_str(rest),
-        }
+        (_, Some(value)) if value.parse::<u64>().is_ok() => format!("{name}={value}"),
+        (_, Some(value)) => format!("{name}={value:?}"),
     }
-    out
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 use pyo3::types::{PyAnyMethods, PyStringMethods, PyTypeMethods};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use shardback::error::{Error, Result};
-use shardback::read::{Batches, Source, Visitor, Wanted};
+use shardback::read::{Batches, Projection, Source, Visitor};
 
 use crate::streams;
 
 /// A relation, and what is wanted of it.
 pub(crate) struct Late {
     source: Py<PyAny>,
-    wanted: Wanted,
+    wanted: Projection,
 }
 
 /// Whether a source is one of those.
@@ -24,7 +24,7 @@ pub(crate) fn belongs(source: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 impl Late {
-    pub(crate) fn new(source: &Bound<'_, PyAny>, wanted: Wanted) -> Self {
+    pub(crate) fn new(source: &Bound<'_, PyAny>, wanted: Projection) -> Self {
         Self { source: source.clone().unbind(), wanted }
     }
 

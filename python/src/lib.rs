@@ -28,6 +28,13 @@ fn processors() -> usize {
 mod _native {
     use shardback::layout as tensors;
 
+    /// Messages name options as Python's users write them.
+    #[pymodule_init]
+    fn spell_options(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        shardback::error::spell_options(super::error::argument);
+        Ok(())
+    }
+
     #[pymodule_export]
     use super::batches::{Batches, steps};
     #[pymodule_export]

@@ -9,7 +9,7 @@ use pyo3::{FromPyObject, PyResult, Python, pyfunction};
 use shardback::error::Result;
 use shardback::event::Day;
 use shardback::generate::{Options, TableFormat, generate as make};
-use shardback::inspect::Wanted;
+use shardback::inspect::Selection;
 
 use crate::build::{TICK, choose};
 use crate::error::{raise, to_python};
@@ -28,7 +28,7 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<(String, Faults)
 /// What a path holds, as `shardback inspect --json` prints it.
 #[pyfunction]
 pub(crate) fn inspect(py: Python<'_>, path: PathBuf, rows: usize, customer: Option<i64>) -> PyResult<String> {
-    let inspection = apart(py, "inspect", move || shardback::inspect::inspect(&path, Wanted { rows, customer }))?;
+    let inspection = apart(py, "inspect", move || shardback::inspect::inspect(&path, Selection { rows, customer }))?;
     json(py, &inspection)
 }
 

@@ -9,7 +9,7 @@ use shardback::event::ItemDtype;
 use shardback::gather::cuda::{
     BatchColumns, CudaDevice, JaggedArrays, ResidentRows, RowNumbers, TypeDtype, resident_bytes,
 };
-use shardback::load::{self, Index, Layout};
+use shardback::load::{self, IndexDtype, Layout};
 use shardback::open::{Items, JaggedShard, MappedDay, ShardView};
 
 use crate::batches;
@@ -106,8 +106,8 @@ impl Resident {
         let at = Layout { rows: numbers.len(), width, dtypes }.offsets();
         let place = |offset: usize| Some(address + offset as u64);
         let batch = BatchColumns {
-            item_dtype: if dtypes.items == Index::I64 { ItemDtype::I64 } else { ItemDtype::I32 },
-            type_dtype: if dtypes.types == Index::U8 { TypeDtype::U8 } else { TypeDtype::AsItems },
+            item_dtype: if dtypes.items == IndexDtype::I64 { ItemDtype::I64 } else { ItemDtype::I32 },
+            type_dtype: if dtypes.types == IndexDtype::U8 { TypeDtype::U8 } else { TypeDtype::AsItems },
             history: width,
             items: place(at.actions),
             types: place(at.action_types),

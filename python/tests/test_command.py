@@ -32,7 +32,7 @@ def test_one_install_brings_the_package_and_the_command():
 
 
 def test_it_builds_and_exits_as_the_program_does(tables, tmp_path):
-    words = ["build", "--impressions", tables["impressions"], "--clicks", tables["clicks"], "--format", "jagged"]
+    words = ["build", "--impressions", tables["impressions"], "--clicks", tables["clicks"], "--formats", "jagged"]
     done = run(*words, "--date", "2025-08-16", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert f"wrote  {tmp_path}/out/jagged/dt=2025-08-16" in done.stdout
@@ -68,7 +68,7 @@ def test_a_closed_pipe_is_no_fault(out):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_build_that_is_told_to_stop_cleans_up_and_says_130(number, tmp_path):
     shardback.generate(tmp_path / "tables", customers=4000, rows_per_day=5000, days=30, impression_days=10)
-    words = ["build", "--out", tmp_path / "out", "--from", "2025-08-07", "--to", "2025-08-16", "--format", "dense", "--threads", "1"]
+    words = ["build", "--out", tmp_path / "out", "--start", "2025-08-07", "--end", "2025-08-16", "--formats", "dense", "--threads", "1"]
     for table in ("impressions", "clicks", "add-to-carts", "previous-orders"):
         words += [f"--{table}", tmp_path / "tables" / table.replace("-", "_")]
     process = subprocess.Popen([SCRIPT, *words], stderr=subprocess.PIPE, text=True)

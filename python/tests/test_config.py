@@ -157,7 +157,7 @@ def test_wrong_descriptions_say_where(tmp_path: pathlib.Path) -> None:
         ({"tables": tables}, "give `config` too"),
         ({"config": CONFIG, "impressions": SHOWN}, "impressions: it is a built-in table"),
         ({"config": CONFIG, "tables": {"samples": SHOWN}}, "`events`|events=PATH"),
-        ({"config": CONFIG, "tables": {**tables, "clicks": SHOWN.slice(0)}}, "`clicks` is no table of the description"),
+        ({"config": CONFIG, "tables": {**tables, "clicks": SHOWN.slice(0)}}, "`clicks` is not a table of the description"),
         ({}, "impressions: name the table"),
     ]
     for arguments, message in cases:

@@ -140,7 +140,7 @@ def test_options_go_over_the_description(tmp_path: pathlib.Path) -> None:
     # Exactly a minute before noon is not yet seen at noon.
     first = day.column("request_time").tolist().index(NOON * 1_000_000)
     assert day.history(first)[0].tolist() == [] and day.statistics.at_cutoff == 1
-    with pytest.raises(shardback.OptionError, match="delay: `5x` is no length of time; write it as 90d"):
+    with pytest.raises(shardback.OptionError, match="delay: `5x` is not a length of time; write it as 90d"):
         build(tmp_path / "no", delay="5x", formats="jagged")
     with pytest.raises(shardback.OptionError, match="belongs to a cut-off at the time"):
         build(tmp_path / "no", cutoff="day", delay="5m", formats="jagged")

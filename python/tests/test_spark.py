@@ -280,7 +280,7 @@ def test_the_script_builds_a_day(tmp_path: pathlib.Path) -> None:
     words = [word for name, path in tables.items() for word in (f"--{name.replace('_', '-')}", str(path))]
 
     def build(out: pathlib.Path) -> None:
-        options = ["--process-date", str(DAYS[0]), "--out", str(out), "--format", "parquet,jagged", "--shards", "3", "--history", "12"]
+        options = ["--process-date", str(DAYS[0]), "--out", str(out), "--formats", "parquet,jagged", "--shards", "3", "--history", "12"]
         done = run_script(*words, *options)
         assert done.returncode == 0, done.stderr[-2000:]
         assert f"wrote  {out}/jagged/dt={DAYS[0]}  " in done.stdout and ", 3 shards, " in done.stdout

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Map, Value};
 
-use super::report::{Bad, Days, FirstRow, MissingValues, PassedOver, Table, Times, TypeRows, time_text};
+use super::report::{Bad, Days, FirstRow, MissingValues, PassedOver, TableReport, Times, TypeRows, time_text};
 use super::shifted::Shifted;
 use super::values::{ValueOf, shown};
 use crate::error::{BadRow, Reason};
@@ -237,7 +237,7 @@ impl<'a> Collected<'a> {
     }
 
     /// What is to be shown of it.
-    pub(super) fn report(self, schema: &Schema) -> Table {
+    pub(super) fn report(self, schema: &Schema) -> TableReport {
         let days = self.first_and_last_day().map(|(first, last)| Days {
             first: first.to_string(),
             last: last.to_string(),
@@ -262,7 +262,7 @@ impl<'a> Collected<'a> {
         let own = self.values.iter().filter(|value| value.is_of_rows);
         let mut first = self.first.iter().collect::<Vec<_>>();
         first.sort_by_key(|(part, ..)| *part);
-        Table {
+        TableReport {
             table: self.name.to_owned(),
             is_of_actions: self.actions.is_some(),
             files: self.files,

@@ -23,12 +23,12 @@ use collected::Collected;
 use reading::Limits;
 
 pub use report::{
-    Bad, Customers, Days, FirstRow, KeptValue, MissingValues, PassedOver, Report, Shifts, Table, Times, TypeRows,
+    Bad, Customers, Days, FirstRow, KeptValue, MissingValues, PassedOver, Report, Shifts, TableReport, Times, TypeRows,
 };
-pub use warnings::{Kind, Warning};
+pub use warnings::{Warning, WarningKind};
 
 use crate::config::{self, MAX_THREADS, Plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::event::{Day, ItemDtype};
 use crate::machine;
 use crate::pipeline::{self, Input, Tables};
@@ -74,7 +74,7 @@ pub type Cancelled<'a> = dyn Fn() -> bool + Sync + 'a;
 pub fn check(options: Options, tables: Tables, cancelled: &Cancelled<'_>) -> Result<Report> {
     let (rows, now) = (options.rows, options.now);
     if rows == 0 {
-        return Err(Error::Option { option: "--rows", problem: "use 1 or more".to_owned() });
+        return Err(Error::Option { option: OptionName::Rows, problem: "use 1 or more".to_owned() });
     }
     let plan = options.plan()?;
     let schema = &plan.options().schema;

@@ -13,9 +13,10 @@ use crate::unify::format_time;
 
 /// What was understood of the tables of a description.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The tables, that of samples first.
-    pub tables: Vec<Table>,
+    pub tables: Vec<TableReport>,
     /// The customers of samples and those of actions.
     pub customers: Customers,
     /// What looks wrong.
@@ -24,7 +25,8 @@ pub struct Report {
 
 /// A table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Table {
+#[non_exhaustive]
+pub struct TableReport {
     /// Its name.
     pub table: String,
     /// Whether it is one of actions, and not that of samples.
@@ -74,6 +76,7 @@ pub struct Table {
 
 /// The days of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Days {
     /// The first.
     pub first: String,
@@ -89,6 +92,7 @@ pub struct Days {
 
 /// How the days of rows differ from those of their times, in UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Shifts {
     /// Rows with another day than that of their time.
     pub rows: u64,
@@ -106,6 +110,7 @@ pub struct Shifts {
 
 /// Rows, or elements of lists, that a filter leaves out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PassedOver {
     /// `where`, or `other` for types that are ignored.
     pub by: &'static str,
@@ -121,6 +126,7 @@ pub struct PassedOver {
 
 /// Rows that are bad for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Bad {
     /// The reason.
     pub reason: &'static str,
@@ -143,6 +149,7 @@ pub struct Bad {
 
 /// How often a type is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TypeRows {
     /// The type.
     #[serde(rename = "type")]
@@ -153,6 +160,7 @@ pub struct TypeRows {
 
 /// The times of a table, also those of bad rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Times {
     /// The first.
     pub first: String,
@@ -164,6 +172,7 @@ pub struct Times {
 
 /// A label, what is kept of a sample, or a feature.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct KeptValue {
     /// Its name.
     pub name: String,
@@ -179,6 +188,7 @@ pub struct KeptValue {
 
 /// The nulls of a column.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct MissingValues {
     /// `time`, or the name of what is kept.
     pub name: String,
@@ -192,6 +202,7 @@ pub struct MissingValues {
 
 /// A sample or an action as it is understood.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FirstRow {
     /// Its file, where the source is made of files.
     #[serde(serialize_with = "as_text::option")]
@@ -218,6 +229,7 @@ pub struct FirstRow {
 
 /// The customers of samples and those of actions, as far as they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Customers {
     /// Those of samples.
     pub of_samples: u64,

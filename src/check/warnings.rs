@@ -11,9 +11,10 @@ use crate::schema::{Cutoff, Schema, Unit, ValueType};
 
 /// Something that looks wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Warning {
     /// What kind of thing it is.
-    pub kind: Kind,
+    pub kind: WarningKind,
     /// The table, where it is about one.
     pub table: Option<String>,
     /// What it is, and what to do.
@@ -23,7 +24,8 @@ pub struct Warning {
 /// The kinds of what looks wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+#[non_exhaustive]
+pub enum WarningKind {
     /// Times that are long ago or to come.
     OddTimes,
     /// The times of a table are far from those of samples.
@@ -44,7 +46,7 @@ pub enum Kind {
     ActionsTooLate,
 }
 
-impl Kind {
+impl WarningKind {
     /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::OddTimes,
@@ -83,23 +85,23 @@ pub(super) fn all(found: &[Collected<'_>], customers: Customers, schema: &Schema
         let mut add = |kind, problem: Option<String>| {
             warnings.extend(problem.map(|problem| Warning { kind, table: Some(table.name.to_owned()), problem }));
         };
-        table.passed.iter().for_each(|passed| add(Kind::NothingLeft, nothing_left(passed)));
-        add(Kind::NothingShown, nothing_shown(table));
+        table.passed.iter().for_each(|passed| add(WarningKind::NothingLeft, nothing_left(passed)));
+        add(WarningKind::NothingShown, nothing_shown(table));
         let odd = OddTimes::of(table, now);
         // Where times are misread, days cannot be theirs.
         let are_misread = odd.as_ref().is_some_and(|odd| odd.count > table.times.len() / 2);
-        add(Kind::OddTimes, odd.map(|odd| odd.problem).or_else(|| numbers_too_large(table, now)));
-        add(Kind::DaysOfOtherTimes, days_of_other_times(table).filter(|_| !are_misread));
+        add(WarningKind::OddTimes, odd.map(|odd| odd.problem).or_else(|| numbers_too_large(table, now)));
+        add(WarningKind::DaysOfOtherTimes, days_of_other_times(table).filter(|_| !are_misread));
         if table.actions.is_some() {
-            add(Kind::TimesApart, times_apart(table, samples));
-            add(Kind::ActionsTooLate, actions_too_late(table, samples, schema));
+            add(WarningKind::TimesApart, times_apart(table, samples));
+            add(WarningKind::ActionsTooLate, actions_too_late(table, samples, schema));
         }
-        constant_labels(table).for_each(|problem| add(Kind::ConstantLabel, Some(problem)));
+        constant_labels(table).for_each(|problem| add(WarningKind::ConstantLabel, Some(problem)));
     }
     let mut add = |kind, problem| warnings.push(Warning { kind, table: None, problem });
-    types_without_actions(actions, schema).for_each(|problem| add(Kind::TypeWithoutActions, problem));
+    types_without_actions(actions, schema).for_each(|problem| add(WarningKind::TypeWithoutActions, problem));
     let whole = found.iter().all(|table| table.whole);
-    unknown_customers(customers, whole).into_iter().for_each(|problem| add(Kind::UnknownCustomers, problem));
+    unknown_customers(customers, whole).into_iter().for_each(|problem| add(WarningKind::UnknownCustomers, problem));
     warnings
 }
 
@@ -111,10 +113,10 @@ fn nothing_left(passed: &crate::unify::Passed) -> Option<String> {
     }
     Some(if passed.is_of_types {
         format!(
-            "`other = \"ignore\"` passes over all of {rows} {of}: what `{column}` holds is never one of the `values` of the type"
+            "`other = \"ignore\"` ignores all of {rows} {of}: what `{column}` holds is never one of the `values` of the type"
         )
     } else {
-        format!("`where` passes over all of {rows} {of}: `{column}` never has one of its values")
+        format!("`where` ignores all of {rows} {of}: `{column}` never has one of its values")
     })
 }
 

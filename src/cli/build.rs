@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use shardback::config::{self, CutoffOptions, InvalidRows, Options, Plan, Sharding};
-use shardback::error::{Error, Result};
+use shardback::error::{Error, OptionName, Result};
 use shardback::event::Day;
 use shardback::pipeline::{self, LateTable, Summary};
 use shardback::schema::{self, Schema};
@@ -26,17 +26,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The day to build, as YYYY-MM-DD
-    #[arg(long, alias = "process-date", value_name = "DAY", conflicts_with_all = ["from", "to"], help_heading = "Days")]
+    #[arg(long, alias = "process-date", value_name = "DAY", conflicts_with_all = ["start", "end"], help_heading = "Days")]
     date: Option<Day>,
     /// The first day to build
-    #[arg(long, value_name = "DAY", requires = "to", help_heading = "Days")]
-    from: Option<Day>,
+    #[arg(long, alias = "from", value_name = "DAY", requires = "end", help_heading = "Days")]
+    start: Option<Day>,
     /// The last day to build, inclusive
-    #[arg(long, value_name = "DAY", requires = "from", help_heading = "Days")]
-    to: Option<Day>,
+    #[arg(long, alias = "to", value_name = "DAY", requires = "start", help_heading = "Days")]
+    end: Option<Day>,
     /// What to write
-    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "parquet,dense")]
-    format: Vec<Format>,
+    #[arg(long, alias = "format", value_name = "FORMATS", value_delimiter = ',', default_value = "parquet,dense")]
+    formats: Vec<Format>,
     /// K: how many actions a row has, newest first, zero-padded; 1000, or what the description says, if not given
     #[arg(long, value_name = "K")]
     history: Option<usize>,
@@ -142,11 +142,15 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 
 impl Arguments {
     fn options(&self, schema: Schema) -> Result<Options> {
-        let (Some(from), Some(to)) = (self.date.or(self.from), self.date.or(self.to)) else {
-            let problem = "name the day to build, or the first and the last with --from and --to".to_owned();
-            return Err(Error::Option { option: "--date", problem });
+        let (Some(start), Some(end)) = (self.date.or(self.start), self.date.or(self.end)) else {
+            let problem = format!(
+                "name the day to build, or the first and the last with {} and {}",
+                OptionName::Start,
+                OptionName::End
+            );
+            return Err(Error::Option { option: OptionName::Date, problem });
         };
-        let defaults = Options::described(schema, &self.out, from, to);
+        let defaults = Options::described(schema, &self.out, start, end);
         let defaults = defaults.with_cutoff(CutoffOptions {
             cutoff: self.cutoff.map(Into::into),
             lookback_days: self.lookback_days,
@@ -154,7 +158,7 @@ impl Arguments {
             delay_micros: self.delay,
         })?;
         Ok(Options {
-            formats: self.format.iter().map(|&format| format.into()).collect(),
+            formats: self.formats.iter().map(|&format| format.into()).collect(),
             history: self.history.unwrap_or(defaults.history),
             item_dtype: self.values.item_dtype(),
             invalid: match self.invalid {

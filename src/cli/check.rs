@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use serde_json::Value;
-use shardback::check::{self, FirstRow, KeptValue, Options, Report, Table};
+use shardback::check::{self, FirstRow, KeptValue, Options, Report, TableReport};
 use shardback::error::path_text;
 
 use super::exit::Exit;
@@ -72,7 +72,7 @@ fn describe(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn describe_table(table: &Table, lines: &mut Vec<String>) {
+fn describe_table(table: &TableReport, lines: &mut Vec<String>) {
     let paths: Vec<String> = table.paths.iter().map(|path| format!("`{}`", path_text(path))).collect();
     let place = if paths.is_empty() { "handed over as rows".to_owned() } else { paths.join(", ") };
     lines.push(format!("{}: {place}", table.table));
@@ -135,7 +135,7 @@ fn describe_table(table: &Table, lines: &mut Vec<String>) {
 /// The most characters of a value that are shown.
 const MOST_OF_A_VALUE: usize = 60;
 
-fn rows(table: &Table) -> String {
+fn rows(table: &TableReport) -> String {
     let read = match table.rows_of {
         Some(of) if of != table.rows => format!("{} of {} rows read", text::count(table.rows), text::count(of)),
         _ if table.is_whole => format!("all of {} read", text::counted(table.rows, "row")),

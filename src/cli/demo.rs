@@ -31,13 +31,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     interrupt::listen()?;
     let tables = arguments.out.join("tables");
     unpack(&SAMPLE, &tables)?;
-    let (from, to) = ("2025-08-14".parse::<Day>()?, "2025-08-16".parse::<Day>()?);
+    let (start, end) = ("2025-08-14".parse::<Day>()?, "2025-08-16".parse::<Day>()?);
     let (out, shown) = (arguments.out.display(), tables.display());
     say(format!("The sample's tables are in {shown}. This builds three days of them in all formats:\n"))?;
     say(format!("  shardback build --impressions {shown}/impressions --clicks {shown}/clicks \\"))?;
     say(format!("    --add-to-carts {shown}/add_to_carts --previous-orders {shown}/previous_orders \\"))?;
-    say(format!("    --from {from} --to {to} --format parquet,dense,jagged --out {out}\n"))?;
-    let plan = Plan::new(Options { formats: Format::ALL.to_vec(), ..Options::new(&arguments.out, from, to) })?;
+    say(format!("    --start {start} --end {end} --formats parquet,dense,jagged --out {out}\n"))?;
+    let plan = Plan::new(Options { formats: Format::ALL.to_vec(), ..Options::new(&arguments.out, start, end) })?;
     let table = |name: &str| Input::Path(tables.join(name));
     let inputs = Tables {
         impressions: table("impressions"),
@@ -49,10 +49,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let summary = pipeline::build(&plan, inputs, &Progress::new(false))?;
     say(build::describe(&summary))?;
-    say(format!("What a day holds:\n\n  shardback inspect {out}/jagged/dt={to}\n"))?;
-    inspect::show(&arguments.out.join(format!("jagged/dt={to}")))?;
+    say(format!("What a day holds:\n\n  shardback inspect {out}/jagged/dt={end}\n"))?;
+    inspect::show(&arguments.out.join(format!("jagged/dt={end}")))?;
     say("\nTry next:\n")?;
-    say(format!("  shardback inspect {out}/jagged/dt={to} --customer 1003    one customer's history"))?;
+    say(format!("  shardback inspect {out}/jagged/dt={end} --customer 1003    one customer's history"))?;
     say(format!("  shardback verify {out}                                    every hash, count and rule"))?;
     say("  shardback generate tables && shardback build --help       your own tables, any size")?;
     Ok(Exit::Done)

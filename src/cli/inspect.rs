@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shardback::inspect::{Wanted, inspect};
+use shardback::inspect::{Selection, inspect};
 
 use super::exit::Exit;
 use super::print;
@@ -31,7 +31,7 @@ const ROWS: usize = 5;
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let path = arguments.stores.on_disk(&arguments.path)?;
-    let inspection = inspect(&path, Wanted { rows: arguments.rows, customer: arguments.customer })?;
+    let inspection = inspect(&path, Selection { rows: arguments.rows, customer: arguments.customer })?;
     if arguments.json {
         print::out(&format!("{}\n", serde_json::to_string_pretty(&inspection)?))?;
     } else {
@@ -42,5 +42,5 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 /// Shows a path as the command does with its defaults.
 pub(super) fn show(path: &Path) -> anyhow::Result<()> {
-    print::out(&inspect(path, Wanted { rows: ROWS, customer: None })?.to_string())
+    print::out(&inspect(path, Selection { rows: ROWS, customer: None })?.to_string())
 }

@@ -24,6 +24,8 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+use shardback::error::spell_options;
+
 use exit::Exit;
 
 /// Turns event logs into training tensors: for every impression, the customer's last actions as they stood when its day
@@ -51,8 +53,9 @@ enum Command {
 
 /// Runs a command line, the name of the program first: prints what it has to say, and gives the exit code.
 ///
-/// For a program that does nothing else: it changes how panics are told, and some commands take over Ctrl-C and `SIGTERM`.
+/// For a program that does nothing else: it changes how panics are told and options are spelled, and some commands take over Ctrl-C and `SIGTERM`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    spell_options(text::flag);
     // The Parquet reader panics over some damaged files. The library makes errors of that, which say it all.
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

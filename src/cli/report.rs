@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use shardback::error::{Error, path_text};
+use shardback::error::{Error, OptionName, path_text};
 use shardback::fsio;
 use shardback::open::PlaceKind;
 use shardback::report::{Report, report};
@@ -52,8 +52,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         (None, PlaceKind::Output) if !is_in_store(&arguments.path) => arguments.path.join(PAGE),
         // A file there would be none that belongs there.
         (None, _) => {
-            let problem = "name the file to write, as `--to report.html`".to_owned();
-            return Err(Error::Option { option: "--to", problem }.into());
+            let problem = format!("name the file to write, as `{}`", OptionName::To.set_to("report.html"));
+            return Err(Error::Option { option: OptionName::To, problem }.into());
         }
     };
     fsio::replace_file(&to, report.page().as_bytes())?;

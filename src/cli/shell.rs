@@ -3,9 +3,8 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use shardback::error::Error;
 
-use super::exit::Exit;
+use super::exit::{Exit, WrongArgument};
 use super::{Arguments, print};
 
 /// Print a script that completes this command line in a shell.
@@ -55,8 +54,8 @@ pub(super) fn man(arguments: &ManArguments) -> anyhow::Result<Exit> {
             Some(command) => command.clone().display_name(format!("shardback-{name}")),
             None => {
                 let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
-                let problem = format!("`{name}` is no command; the commands are {}", names.join(", "));
-                return Err(Error::Option { option: "COMMAND", problem }.into());
+                let problem = format!("COMMAND: `{name}` is not a command; the commands are {}", names.join(", "));
+                return Err(WrongArgument(problem).into());
             }
         },
     };

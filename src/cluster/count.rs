@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use parquet::bloom_filter::Sbbf;
 
 use super::reduce::unreadable;
-use super::rows::{Kind, Outbox, Rows, compare};
+use super::rows::{Outbox, RecordKind, Rows, compare};
 use super::{Job, REPORTS_ROUTE};
 use crate::error::{Error, Result};
 use crate::unify::Impressions;
@@ -67,20 +67,20 @@ impl Filter {
 /// # Errors
 /// Faults of the batches.
 pub fn count(job: &Job, batches: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<Vec<RecordBatch>> {
-    let mut out = Outbox::new(Kind::Filter, 0);
+    let mut out = Outbox::new(RecordKind::Filter, 0);
     let mut impressions = Impressions::none(&job.plan);
     let mut filter = Filter::with_room(FILTER_BYTES);
     let (mut sent, mut failed) = (Vec::new(), false);
     let mut rows = Rows::new(batches);
     rows.visit_all(|kind, records| {
-        if kind == Kind::Fault as i32 {
-            out.row(Kind::Fault, REPORTS_ROUTE, records);
+        if kind == RecordKind::Fault as i32 {
+            out.row(RecordKind::Fault, REPORTS_ROUTE, records);
             failed = true;
-        } else if kind == Kind::Impressions as i32 {
+        } else if kind == RecordKind::Impressions as i32 {
             impressions.merge(serde_json::from_slice(records).map_err(unreadable)?)?;
-        } else if kind == Kind::Sent as i32 {
+        } else if kind == RecordKind::Sent as i32 {
             sent.push(serde_json::from_slice(records).map_err(unreadable)?);
-        } else if let (true, (customers, [])) = (kind == Kind::Customers as i32, records.as_chunks()) {
+        } else if let (true, (customers, [])) = (kind == RecordKind::Customers as i32, records.as_chunks()) {
             customers.iter().for_each(|&customer| filter.insert(i64::from_le_bytes(customer)));
         } else {
             return Err(Error::Tasks { problem: format!("a row of kind {kind} and {} bytes", records.len()) });
@@ -91,9 +91,9 @@ pub fn count(job: &Job, batches: &mut dyn Iterator<Item = Result<RecordBatch>>) 
     if !failed {
         compare(sent, rows.take_tally())?;
     }
-    out.report(Kind::Impressions, REPORTS_ROUTE, &impressions);
+    out.report(RecordKind::Impressions, REPORTS_ROUTE, &impressions);
     if let Some(bytes) = filter.into_bytes() {
-        out.row(Kind::Filter, REPORTS_ROUTE, &bytes);
+        out.row(RecordKind::Filter, REPORTS_ROUTE, &bytes);
     }
     out.close(&[]);
     out.take()

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::reduce::{DayFiles, unreadable};
-use super::rows::{Kind, Tally, compare};
+use super::rows::{RecordKind, Tally, compare};
 use super::{Report, changed};
 use crate::config::{Format, Plan};
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, OptionName, Result};
 use crate::event::{Day, TimeSpan};
 use crate::fsio::{ClusterRun, Output};
 use crate::manifest::record::{Record, Seen, TOOL};
@@ -66,7 +66,7 @@ impl Driver {
         pipeline::refuse_no_actions(tables.len())?;
         if is_in_store(&plan.options().out) {
             let problem = "the tasks of a cluster hand over their files in a folder: name one that all machines see, and copy the days from there";
-            return Err(Error::Option { option: "--out", problem: problem.to_owned() });
+            return Err(Error::Option { option: OptionName::Out, problem: problem.to_owned() });
         }
         let output = Output::open(&plan.options().out)?;
         let (missing, _) = pipeline::missing_days(plan, &output, None)?;
@@ -97,11 +97,11 @@ impl Driver {
         let mut customers = None;
         let mut faults = Vec::new();
         for (kind, records) in rows {
-            if kind == Kind::Fault as i32 {
+            if kind == RecordKind::Fault as i32 {
                 faults.push(String::from_utf8_lossy(records).into_owned());
-            } else if kind == Kind::Filter as i32 {
+            } else if kind == RecordKind::Filter as i32 {
                 customers = Some(records.to_vec());
-            } else if kind == Kind::Impressions as i32 {
+            } else if kind == RecordKind::Impressions as i32 {
                 impressions.merge(serde_json::from_slice(records).map_err(unreadable)?)?;
             } else {
                 return Err(Error::Tasks { problem: format!("counting gave a row of kind {kind}") });

@@ -10,21 +10,21 @@ use arrow::array::{RecordBatch, RecordBatchIterator};
 use bytemuck::bytes_of;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::rows::{Kind, Outbox, ROW_BYTES};
+use super::rows::{Outbox, ROW_BYTES, RecordKind};
 use super::{Job, MEMORY_PER_TASK, REPORTS_ROUTE, changed};
 use crate::error::{Error, Result};
 use crate::event::{Action, ItemDtype, ItemId, Sample};
 use crate::histories::{Asked, prune};
 use crate::pack::Packed;
-use crate::read::{Batches, Wanted};
+use crate::read::{Batches, Projection};
 use crate::schema::ActionTable;
 use crate::unify::{self, Actions, Impressions, Reject};
 
 /// Takes the batches of a task one after the other, and gives rows as they come.
 pub struct Mapper {
     job: Arc<Job>,
-    wanted: Wanted,
-    table: Box<dyn Table>,
+    wanted: Projection,
+    table: Box<dyn TableTask>,
     out: Outbox,
     /// The name of the table, and the task's number among its tasks.
     name: String,
@@ -34,7 +34,7 @@ pub struct Mapper {
 }
 
 /// What is made of the batches of a table.
-trait Table: Send + Sync {
+trait TableTask: Send + Sync {
     fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()>;
 
     /// Hands over what is left, and the report on the table.
@@ -56,11 +56,11 @@ impl Mapper {
         let name = actions.as_ref().map_or(&samples.name, |table| &table.name).to_owned();
         let wanted =
             actions.as_ref().map_or_else(|| unify::wanted_samples(&job.plan.options().schema), unify::wanted_actions);
-        let (table, kind): (Box<dyn Table>, Kind) = match (actions, job.plan.item_dtype()) {
-            (None, ItemDtype::I32) => (Box::new(Shown::<i32>::new(&job)), Kind::Samples),
-            (None, ItemDtype::I64) => (Box::new(Shown::<i64>::new(&job)), Kind::Samples),
-            (Some(table), ItemDtype::I32) => (Box::new(Done::<i32>::new(table, memory)), Kind::Histories),
-            (Some(table), ItemDtype::I64) => (Box::new(Done::<i64>::new(table, memory)), Kind::Histories),
+        let (table, kind): (Box<dyn TableTask>, RecordKind) = match (actions, job.plan.item_dtype()) {
+            (None, ItemDtype::I32) => (Box::new(ImpressionsTask::<i32>::new(&job)), RecordKind::Samples),
+            (None, ItemDtype::I64) => (Box::new(ImpressionsTask::<i64>::new(&job)), RecordKind::Samples),
+            (Some(table), ItemDtype::I32) => (Box::new(ActionsTask::<i32>::new(table, memory)), RecordKind::Histories),
+            (Some(table), ItemDtype::I64) => (Box::new(ActionsTask::<i64>::new(table, memory)), RecordKind::Histories),
         };
         Self { job, wanted, table, out: Outbox::new(kind, parts), name, task, failed: false, finished: false }
     }
@@ -95,7 +95,7 @@ impl Mapper {
                 let no_parts = [REPORTS_ROUTE];
                 let routes = if self.job.routes.is_empty() { &no_parts[..] } else { &self.job.routes };
                 for &route in routes {
-                    self.out.row(Kind::Fault, route, message.as_bytes());
+                    self.out.row(RecordKind::Fault, route, message.as_bytes());
                 }
                 self.failed = true;
                 Ok(false)
@@ -146,14 +146,14 @@ fn send_rejects(table: &str, rejects: &mut Vec<Reject>, job: &Job, out: &mut Out
             fits
         });
         let (now, later) = rest.split_at(fits.count());
-        out.report(Kind::Rejects, reports_route(job), &(table, now));
+        out.report(RecordKind::Rejects, reports_route(job), &(table, now));
         rest = later;
     }
     rejects.len() as u64
 }
 
 /// Impressions.
-struct Shown<I: ItemId> {
+struct ImpressionsTask<I: ItemId> {
     found: Impressions,
     samples: Mutex<(Vec<Sample<I>>, Vec<u8>)>,
     /// Where impressions are only counted, some of the customers.
@@ -163,7 +163,7 @@ struct Shown<I: ItemId> {
 /// Customers that are kept apart at a time, so that most are named once by a task.
 const CUSTOMERS_AT_A_TIME: usize = 1 << 18;
 
-impl<I: ItemId> Shown<I> {
+impl<I: ItemId> ImpressionsTask<I> {
     fn new(job: &Job) -> Self {
         Self { found: Impressions::none(&job.plan), samples: Mutex::default(), customers: FxHashSet::default() }
     }
@@ -171,12 +171,12 @@ impl<I: ItemId> Shown<I> {
     fn name_customers(&mut self, out: &mut Outbox) {
         let customers: Vec<i64> = self.customers.drain().collect();
         for customers in customers.chunks(ROW_BYTES / size_of::<i64>()) {
-            out.row(Kind::Customers, REPORTS_ROUTE, bytemuck::cast_slice(customers));
+            out.row(RecordKind::Customers, REPORTS_ROUTE, bytemuck::cast_slice(customers));
         }
     }
 }
 
-impl<I: ItemId> Table for Shown<I> {
+impl<I: ItemId> TableTask for ImpressionsTask<I> {
     fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()> {
         let sink = |samples: Packed<'_, Sample<I>>| {
             let mut kept = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,13 +214,13 @@ impl<I: ItemId> Table for Shown<I> {
 
     fn finish(&mut self, job: &Job, out: &mut Outbox) -> Result<()> {
         self.name_customers(out);
-        out.report(Kind::Impressions, reports_route(job), &self.found);
+        out.report(RecordKind::Impressions, reports_route(job), &self.found);
         Ok(())
     }
 }
 
 /// Actions.
-struct Done<I: ItemId> {
+struct ActionsTask<I: ItemId> {
     table: ActionTable,
     found: Actions,
     /// The most bytes of actions that are collected.
@@ -243,7 +243,7 @@ const BYTES_PER_CUSTOMER: usize = 40;
 /// A customer's actions that are packed at a time.
 const ACTIONS_PER_RECORD: usize = 200;
 
-impl<I: ItemId> Done<I> {
+impl<I: ItemId> ActionsTask<I> {
     fn new(table: ActionTable, memory: u64) -> Self {
         let collected =
             Collected { numbers: FxHashMap::default(), customers: Vec::new(), batches: Vec::new(), bytes: 0 };
@@ -286,7 +286,7 @@ impl<I: ItemId> Done<I> {
     }
 }
 
-impl<I: ItemId> Table for Done<I> {
+impl<I: ItemId> TableTask for ActionsTask<I> {
     fn read(&mut self, job: &Job, source: &Source, out: &mut Outbox) -> Result<()> {
         let collected = || self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         let pick = |customers: &[i64], rows: &mut Vec<(u32, u32)>| {
@@ -313,7 +313,7 @@ impl<I: ItemId> Table for Done<I> {
 
     fn finish(&mut self, job: &Job, out: &mut Outbox) -> Result<()> {
         self.flush(job, out)?;
-        out.report(Kind::Actions, reports_route(job), &(&self.table.name, &self.found));
+        out.report(RecordKind::Actions, reports_route(job), &(&self.table.name, &self.found));
         Ok(())
     }
 }

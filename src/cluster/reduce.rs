@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Kind, Rows, Sent, Tally};
+use super::rows::{RecordKind, Rows, Sent, Tally};
 use super::{Group, Job, MEMORY_PER_TASK};
 use crate::cut::cut;
 use crate::error::{Error, Invariant, Result};
@@ -144,7 +144,7 @@ impl<I: ItemId> Task<'_, I> {
         let customers = Customers::new(&samples, range, BUCKETS, self.budget)?;
         let samples = Samples::new(samples, &customers, &group.plan, self.budget)?;
         let actions = self.actions(group, range, &customers, route, rows)?;
-        rows.visit(route, Kind::Sent, |json| {
+        rows.visit(route, RecordKind::Sent, |json| {
             report.sent.push(serde_json::from_slice(json).map_err(unreadable)?);
             Ok(())
         })?;
@@ -182,12 +182,12 @@ impl<I: ItemId> Task<'_, I> {
             spilled: 0,
             peak_memory: None,
         };
-        rows.visit(route, Kind::Part, |_| Ok(()))?;
-        rows.visit(route, Kind::Fault, |text| {
+        rows.visit(route, RecordKind::Part, |_| Ok(()))?;
+        rows.visit(route, RecordKind::Fault, |text| {
             report.faults.push(String::from_utf8_lossy(text).into_owned());
             Ok(())
         })?;
-        rows.visit(route, Kind::Impressions, |json| {
+        rows.visit(route, RecordKind::Impressions, |json| {
             let found: Impressions = serde_json::from_slice(json).map_err(unreadable)?;
             match &mut report.impressions {
                 Some(known) => known.merge(found)?,
@@ -195,7 +195,7 @@ impl<I: ItemId> Task<'_, I> {
             }
             Ok(())
         })?;
-        rows.visit(route, Kind::Actions, |json| {
+        rows.visit(route, RecordKind::Actions, |json| {
             let (name, found): (String, Actions) = serde_json::from_slice(json).map_err(unreadable)?;
             match report.actions.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) => known.merge(found),
@@ -211,7 +211,7 @@ impl<I: ItemId> Task<'_, I> {
     fn seen(&self, report: &mut Report, route: i32, rows: &mut Rows<'_>) -> Result<()> {
         let plan = &self.job.plan;
         let mut kept: FxHashMap<String, KeptRejects> = FxHashMap::default();
-        rows.visit(route, Kind::Rejects, |json| {
+        rows.visit(route, RecordKind::Rejects, |json| {
             let (name, rejects): (String, Vec<Reject>) = serde_json::from_slice(json).map_err(unreadable)?;
             let kept = kept.entry(name).or_default();
             rejects.into_iter().try_for_each(|reject| kept.push(reject, Some(self.folder)))
@@ -265,7 +265,7 @@ impl<I: ItemId> Task<'_, I> {
             Ok(())
         };
         let (mut samples, mut packed): (Vec<Sample<I>>, Vec<u8>) = (Vec::new(), Vec::new());
-        rows.visit(route, Kind::Samples, |bytes| {
+        rows.visit(route, RecordKind::Samples, |bytes| {
             let records = bytes.chunks_exact(size_of::<Sample<I>>() + width);
             if !records.remainder().is_empty() {
                 return Err(Error::Tasks { problem: "a sample is cut off".to_owned() });
@@ -303,7 +303,7 @@ impl<I: ItemId> Task<'_, I> {
             Ok(())
         };
         let (mut actions, mut packed): (Vec<Action<I>>, Vec<u8>) = (Vec::new(), Vec::new());
-        rows.visit(route, Kind::Histories, |mut bytes| {
+        rows.visit(route, RecordKind::Histories, |mut bytes| {
             let cut_off = || Error::Tasks { problem: "a customer's actions are cut off".to_owned() };
             while !bytes.is_empty() {
                 let (customer, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;

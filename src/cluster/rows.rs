@@ -20,7 +20,7 @@ use crate::error::{Error, Invariant, Result};
 /// What a row holds, in the order in which a part's task needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     /// Nothing: that there is such a part. Every part has one, be it without any customer.
     Part = 0,
     /// The error of a map task, as text; every part hears of it.
@@ -54,7 +54,7 @@ pub(super) struct Tally {
 impl Tally {
     fn add(&mut self, route: i32, kind: i32, records: &[u8]) {
         // A part's first row comes from no map task, and the last row of one is about those before it.
-        if kind == Kind::Part as i32 || kind == Kind::Sent as i32 {
+        if kind == RecordKind::Part as i32 || kind == RecordKind::Sent as i32 {
             return;
         }
         let place = u64::from(route.cast_unsigned()) << 32 | u64::from(kind.cast_unsigned());
@@ -123,7 +123,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// Packs records into rows.
 pub(super) struct Outbox {
-    kind: Kind,
+    kind: RecordKind,
     /// For each part the row that is being filled.
     open: Vec<Vec<u8>>,
     batches: Vec<RecordBatch>,
@@ -138,7 +138,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// For records of one kind, and reports.
-    pub(super) fn new(kind: Kind, parts: usize) -> Self {
+    pub(super) fn new(kind: RecordKind, parts: usize) -> Self {
         Self {
             kind,
             open: vec![Vec::new(); parts],
@@ -169,7 +169,7 @@ impl Outbox {
     }
 
     /// Adds a whole row.
-    pub(super) fn row(&mut self, kind: Kind, route: i32, records: &[u8]) {
+    pub(super) fn row(&mut self, kind: RecordKind, route: i32, records: &[u8]) {
         self.routes.append_value(route);
         self.kinds.append_value(kind as i32);
         self.records.append_value(records);
@@ -181,7 +181,7 @@ impl Outbox {
     }
 
     /// Adds a report as a whole row.
-    pub(super) fn report(&mut self, kind: Kind, route: i32, content: &impl Serialize) {
+    pub(super) fn report(&mut self, kind: RecordKind, route: i32, content: &impl Serialize) {
         // Numbers, texts, lists and maps keyed by numbers: the printer has nothing to refuse.
         match serde_json::to_vec(content).invariant("a report can be printed") {
             Ok(bytes) => self.row(kind, route, &bytes),
@@ -194,7 +194,7 @@ impl Outbox {
         self.close(routes);
         let Tally { rows, hashes } = self.tally;
         let sent = Sent { table: table.to_owned(), task, rows, hashes };
-        self.report(Kind::Sent, reports_route, &sent);
+        self.report(RecordKind::Sent, reports_route, &sent);
         self.close_batch();
     }
 
@@ -266,7 +266,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes the next rows as long as they are of a route and of a kind.
-    pub(super) fn visit(&mut self, route: i32, kind: Kind, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub(super) fn visit(
+        &mut self,
+        route: i32,
+        kind: RecordKind,
+        mut visit: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         while let Some((columns, row)) = self.columns()? {
             if columns.routes.value(row) != route || columns.kinds.value(row) != kind as i32 {
                 break;

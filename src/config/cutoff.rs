@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Options, invalid};
-use crate::error::Result;
+use crate::error::{OptionName, Result};
 use crate::event::MICROS_PER_DAY;
 use crate::schema::Cutoff;
 
@@ -55,7 +55,8 @@ impl Options {
     }
 
     fn with_cutoff_at_day(self, given: CutoffOptions, described: Cutoff) -> Result<Self> {
-        for (option, value) in [("--lookback", given.lookback_micros), ("--delay", given.delay_micros)] {
+        for (option, value) in [(OptionName::Lookback, given.lookback_micros), (OptionName::Delay, given.delay_micros)]
+        {
             if value.is_some() {
                 return Err(invalid(option, "it belongs to a cut-off at the time".to_owned()));
             }
@@ -63,8 +64,9 @@ impl Options {
         let of_description = self.schema.history.lookback_micros;
         let is_whole = of_description.is_none_or(|micros| micros % MICROS_PER_DAY == 0);
         if described == Cutoff::Time && given.lookback_days.is_none() && !is_whole {
-            let problem = "the look-back of the description is not whole days; say --lookback-days".to_owned();
-            return Err(invalid("--cutoff", problem));
+            let problem =
+                format!("the look-back of the description is not whole days; say {}", OptionName::LookbackDays);
+            return Err(invalid(OptionName::Cutoff, problem));
         }
         let lookback_days = given.lookback_days.or(of_description.and_then(whole_days));
         Ok(Self { lookback_days, time_cutoff: None, ..self })
@@ -95,20 +97,27 @@ pub(super) fn check(options: &mut Options) -> Result<()> {
         return Ok(());
     };
     if options.lookback_days.is_some() {
-        return Err(invalid("--lookback-days", "it belongs to a cut-off at the day; use --lookback".to_owned()));
+        let problem = format!("it belongs to a cut-off at the day; use {}", OptionName::Lookback);
+        return Err(invalid(OptionName::LookbackDays, problem));
     }
     if options.schema.samples.time.is_none() {
         let problem = format!(
             "\"time\" is that of each sample, and none is known of the table {}; give `time` in a description's [samples]",
             options.schema.samples.name
         );
-        return Err(invalid("--cutoff", problem));
+        return Err(invalid(OptionName::Cutoff, problem));
     }
     if delay_micros < 0 || lookback_micros.is_some_and(|lookback| lookback <= 0) {
-        return Err(invalid("--cutoff", "a delay cannot be negative, and a look-back is longer than 0".to_owned()));
+        return Err(invalid(
+            OptionName::Cutoff,
+            "a delay cannot be negative, and a look-back is longer than 0".to_owned(),
+        ));
     }
     if lookback_micros.is_some_and(|lookback| delay_micros >= lookback) {
-        return Err(invalid("--delay", "it is no shorter than the look-back: every action would be hidden".to_owned()));
+        return Err(invalid(
+            OptionName::Delay,
+            "it is no shorter than the look-back: every action would be hidden".to_owned(),
+        ));
     }
     (history.cutoff, history.delay_micros) = (Cutoff::Time, delay_micros);
     Ok(())

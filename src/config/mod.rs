@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub use cutoff::{CutoffOptions, TimeCutoff};
 
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, OptionName, Result, quoted};
 use crate::event::{Day, ItemDtype};
 use crate::schema::{self, ActionTable, Contents, Cutoff, History, Ids, MAX_HISTORY, Schema};
 use crate::store::{Place, Protocol, StoreOptions, on_disk};
@@ -107,9 +107,9 @@ pub struct Options {
     /// The folder that holds the results.
     pub out: PathBuf,
     /// The first day to build.
-    pub from: Day,
+    pub start: Day,
     /// The last day to build, inclusive.
-    pub to: Day,
+    pub end: Day,
     /// What to write; the order and repetitions do not matter.
     pub formats: Vec<Format>,
     /// K, the length of a padded history.
@@ -153,23 +153,23 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for the built-in tables, for the days `from` to `to`.
+    /// The defaults for the built-in tables, for the days `start` to `end`.
     #[must_use]
-    pub fn new(out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
-        Self::described(Schema::built_in(), out, from, to)
+    pub fn new(out: impl Into<PathBuf>, start: Day, end: Day) -> Self {
+        Self::described(Schema::built_in(), out, start, end)
     }
 
-    /// The defaults for the tables of a description, for the days `from` to `to`: what it says of histories.
+    /// The defaults for the tables of a description, for the days `start` to `end`: what it says of histories.
     #[must_use]
-    pub fn described(schema: Schema, out: impl Into<PathBuf>, from: Day, to: Day) -> Self {
+    pub fn described(schema: Schema, out: impl Into<PathBuf>, start: Day, end: Day) -> Self {
         let History { length, cutoff, lookback_micros, delay_micros, .. } = schema.history;
         let lookback_days = lookback_micros.filter(|_| cutoff == Cutoff::Day).and_then(cutoff::whole_days);
         let time_cutoff = TimeCutoff { delay_micros, lookback_micros };
         let store = schema.store.clone();
         Self {
             out: out.into(),
-            from,
-            to,
+            start,
+            end,
             formats: vec![Format::Parquet, Format::Dense],
             history: length,
             lookback_days,
@@ -209,42 +209,51 @@ impl Plan {
     /// # Errors
     /// [`Error::Option`] names the option that makes no sense.
     pub fn new(mut options: Options) -> Result<Self> {
-        if options.to < options.from {
-            return Err(invalid("--to", format!("{} is before --from {}", options.to, options.from)));
+        if options.end < options.start {
+            return Err(invalid(
+                OptionName::End,
+                format!("{} is before {} {}", options.end, OptionName::Start, options.start),
+            ));
         }
         if options.formats.is_empty() {
-            return Err(invalid("--format", "name at least one of parquet, dense, jagged".to_owned()));
+            return Err(invalid(OptionName::Formats, "name at least one of parquet, dense, jagged".to_owned()));
         }
         options.out = on_disk(&options.out)?.into_owned();
         if matches!(Place::of(&options.out)?, Place::Store(address) if address.protocol == Protocol::Web) {
             let problem =
                 "nothing can be written to an address of the web: name a folder, or an address of an object store";
-            return Err(invalid("--out", problem.to_owned()));
+            return Err(invalid(OptionName::Out, problem.to_owned()));
         }
         options.formats.sort_unstable();
         options.formats.dedup();
         if !(1..=MAX_HISTORY).contains(&options.history) {
-            return Err(invalid("--history", format!("{} is not between 1 and {MAX_HISTORY}", options.history)));
+            return Err(invalid(
+                OptionName::History,
+                format!("{} is not between 1 and {MAX_HISTORY}", options.history),
+            ));
         }
         if options.lookback_days == Some(0) {
-            return Err(invalid("--lookback-days", "0 would hide every action; use 1 or more".to_owned()));
+            return Err(invalid(OptionName::LookbackDays, "0 would hide every action; use 1 or more".to_owned()));
         }
         match options.sharding {
-            Sharding::Rows(0) => return Err(invalid("--shard-rows", "use 1 or more".to_owned())),
+            Sharding::Rows(0) => return Err(invalid(OptionName::ShardRows, "use 1 or more".to_owned())),
             Sharding::Count(count) if !(1..=MAX_SHARDS).contains(&count) => {
-                return Err(invalid("--shards", format!("{count} is not between 1 and {MAX_SHARDS}")));
+                return Err(invalid(OptionName::Shards, format!("{count} is not between 1 and {MAX_SHARDS}")));
             }
             _ => {}
         }
         if let Some(threads) = options.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
             let problem = format!("{threads} is not between 1 and {MAX_THREADS}; leave it out for one per processor");
-            return Err(invalid("--threads", problem));
+            return Err(invalid(OptionName::Threads, problem));
         }
         let day_zone = options.day_zone.as_deref().map(day_zone).transpose()?;
         if options.csv_escape.is_some_and(|escape| !escape.is_ascii_graphic() || matches!(escape, '"' | ',')) {
-            return Err(invalid("--csv-escape", "use one ASCII character that is no quote and no comma".to_owned()));
+            return Err(invalid(
+                OptionName::CsvEscape,
+                "use one ASCII character other than a quote or a comma".to_owned(),
+            ));
         }
-        let days = (options.from.0..=options.to.0).map(Day).collect();
+        let days = (options.start.0..=options.end.0).map(Day).collect();
         cutoff::check(&mut options)?;
         let item_dtype = item_dtype(&options)?;
         let contents = Contents::new(&options.schema);
@@ -352,19 +361,19 @@ fn item_dtype(options: &Options) -> Result<ItemDtype> {
         let problem = format!(
             "i32 has no room for the items, whose ids take 64 bits where the description says `item = \"{ids}\"`; leave the option out, or say i64"
         );
-        return Err(invalid("--item-dtype", problem));
+        return Err(invalid(OptionName::ItemDtype, problem));
     }
     Ok(ItemDtype::I64)
 }
 
 fn day_zone(name: &str) -> Result<Zone> {
     Zone::new(name).ok_or_else(|| {
-        let problem = format!("{} is no time zone; name one as Europe/Berlin or UTC", quoted(name));
-        invalid("--day-zone", problem)
+        let problem = format!("{} is not a time zone; name one as Europe/Berlin or UTC", quoted(name));
+        invalid(OptionName::DayZone, problem)
     })
 }
 
-fn invalid(option: &'static str, problem: String) -> Error {
+fn invalid(option: OptionName, problem: String) -> Error {
     Error::Option { option, problem }
 }
 
@@ -378,7 +387,7 @@ fn invalid(option: &'static str, problem: String) -> Error {
 /// Says how to write one.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     schema::parse_duration(text)
-        .ok_or_else(|| format!("{} is no length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
+        .ok_or_else(|| format!("{} is not a length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
 }
 
 /// Reads a size as `8GiB`, `512M`, `2GB` or plain bytes: a whole number and a unit, where a lone letter is a power of 1024.

@@ -3,6 +3,7 @@
 //! Imports nothing of this crate.
 
 mod cuda;
+mod option;
 mod row;
 mod text;
 
@@ -17,6 +18,7 @@ use cuda::cuda_code;
 use text::{hand_over, in_row, known_days, list, mebibytes, no_folder, place};
 
 pub use cuda::NoCuda;
+pub use option::{OptionName, OptionSet, Spelling, spell_options};
 pub use row::{BadRow, Reason};
 pub use text::path_text;
 pub(crate) use text::{as_text, quoted};
@@ -41,8 +43,8 @@ pub enum Error {
     /// An option, or a combination of options, that makes no sense.
     #[error("{option}: {problem}")]
     Option {
-        /// The option, as the command line names it.
-        option: &'static str,
+        /// Which one.
+        option: OptionName,
         /// What is wrong and what to do.
         problem: String,
     },
@@ -77,7 +79,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file of which neither its name nor the description nor its first bytes say a known format.
-    #[error("{table}: `{}` is no table: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv (the text formats also as .gz or .zst); {problem}; move it away, or start its name with `_` to have it passed over", path.display())]
+    #[error("{table}: `{}` is not a table: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv (the text formats also as .gz or .zst); {problem}; move it away, or start its name with `_` to have it ignored", path.display())]
     UnknownFormat {
         /// The table.
         table: String,
@@ -87,7 +89,7 @@ pub enum Error {
         problem: &'static str,
     },
     /// A path that gives no day, where paths give the day.
-    #[error("{table}: `{}` has no day: nothing in this path is as `{pattern}` says; move the file away, start its name with `_` to have it passed over, or mend the pattern", path.display())]
+    #[error("{table}: `{}` has no day: nothing in this path is as `{pattern}` says; move the file away, start its name with `_` to have it ignored, or fix the pattern", path.display())]
     NoDayInPath {
         /// The table.
         table: String,
@@ -234,7 +236,7 @@ pub enum Error {
         keys: String,
     },
     /// A requested day without any valid sample.
-    #[error("no impressions on {day}{}; name other days, or pass `--allow-empty-days` to write empty ones", known_days(*rows, .first_and_last.as_ref()))]
+    #[error("no impressions on {day}{}; name other days, or write empty ones with `{}`", known_days(*rows, .first_and_last.as_ref()), OptionName::AllowEmptyDays)]
     EmptyDay {
         /// The day.
         day: String,
@@ -245,7 +247,8 @@ pub enum Error {
     },
     /// A table of actions that most likely is not complete yet, where fresh ones are asked for.
     #[error(
-        "{table}: no row on the day before {day}, though there are some up to {last}: the table may be late; build when it is complete, or without `--require-fresh`"
+        "{table}: no row on the day before {day}, though there are some up to {last}: the table may be late; build when it is complete, or without `{}`",
+        OptionName::RequireFresh
     )]
     Late {
         /// The table.
@@ -266,7 +269,7 @@ pub enum Error {
         limit: u64,
     },
     /// Another run holds the output.
-    #[error("another run is writing to `{}`; wait for it to end, or choose another `--out`", path.display())]
+    #[error("another run is writing to `{}`; wait for it to end, or choose another `{}`", path.display(), OptionName::Out)]
     Locked {
         /// The output folder.
         path: PathBuf,
@@ -278,7 +281,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file system that cannot exchange two folders in one step.
-    #[error("the file system of `{}` cannot replace a day in one step; pass `--replace-non-atomic` to replace it in two, or choose another `--out`", path.display())]
+    #[error("the file system of `{}` cannot replace a day in one step; replace it in two with `{}`, or choose another `{}`", path.display(), OptionName::ReplaceNonAtomic, OptionName::Out)]
     NoExchange {
         /// The folder that would be replaced.
         path: PathBuf,
@@ -300,7 +303,7 @@ pub enum Error {
         source: ParquetError,
     },
     /// Too little memory to work with.
-    #[error("the memory is too small: {}, and {} are needed; raise `--memory`, or build fewer days at a time", mebibytes(*given), mebibytes(*needed))]
+    #[error("the memory is too small: {}, and {} are needed; raise `{}`, or build fewer days at a time", mebibytes(*given), mebibytes(*needed), OptionName::Memory)]
     Memory {
         /// The bytes there are.
         given: u64,
@@ -308,7 +311,7 @@ pub enum Error {
         needed: u64,
     },
     /// No CUDA device can be used.
-    #[error("no CUDA device can be used: {0}; `--device cpu` does without")]
+    #[error("no CUDA device can be used: {0}; `{cpu}` does without", cpu = OptionName::Device.set_to("cpu"))]
     NoCuda(NoCuda),
     /// A CUDA device that failed at work.
     #[error("CUDA: {call} failed: {}", cuda_code(*code))]

@@ -1,14 +1,17 @@
 //! A row that breaks the contract: why, where it stands, and what it holds.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::option::OptionName;
 use super::text::{place, quoted};
 
 /// Why a row cannot be used, in the order in which a row is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Reason {
     /// The day is null.
     NullDay,
@@ -16,7 +19,7 @@ pub enum Reason {
     UnparsableDay,
     /// The customer is null.
     NullCustomer,
-    /// The customer id is no integer.
+    /// The customer id is not an integer.
     CustomerNoInteger,
     /// The customer id does not fit 64 bits.
     CustomerOutOfRange,
@@ -26,7 +29,7 @@ pub enum Reason {
     UnknownType,
     /// The item is null.
     NullItem,
-    /// The item id is no integer.
+    /// The item id is not an integer.
     ItemNoInteger,
     /// The item id does not fit the output's dtype.
     ItemOutOfRange,
@@ -99,12 +102,12 @@ impl Reason {
             Self::NullDay => "the day is null",
             Self::UnparsableDay => "not a day (YYYY-MM-DD)",
             Self::NullCustomer => "the customer is null",
-            Self::CustomerNoInteger => "the customer id is no integer",
+            Self::CustomerNoInteger => "the customer id is not an integer",
             Self::CustomerOutOfRange => "the customer id does not fit 64 bits",
             Self::UnequalLists => "the lists of the row are not as long as each other",
             Self::UnknownType => "the type of the action is none of those that are listed",
             Self::NullItem => "the item is null",
-            Self::ItemNoInteger => "the item id is no integer",
+            Self::ItemNoInteger => "the item id is not an integer",
             Self::ItemOutOfRange => "the item id does not fit the item dtype",
             Self::NullRequest => "the request is null",
             Self::NullLabel => "the label is null",
@@ -131,19 +134,21 @@ impl Reason {
         )
     }
 
-    fn advice(self) -> &'static str {
-        match self {
-            Self::ItemOutOfRange => "build with `--item-dtype i64`",
-            Self::CustomerNoInteger | Self::ItemNoInteger => "mend the row, or describe such ids with `hash`",
-            Self::UnknownType => "list it, or pass such rows over with `other = \"ignore\"`",
+    fn advice(self) -> Cow<'static, str> {
+        let advice = match self {
+            Self::ItemOutOfRange => return format!("build with `{}`", OptionName::ItemDtype.set_to("i64")).into(),
+            Self::CustomerNoInteger | Self::ItemNoInteger => "fix the row, or describe such ids with `hash`",
+            Self::UnknownType => "list it, or ignore such rows with `other = \"ignore\"`",
             Self::NullValue => "say with `null` what stands for it",
-            _ => "mend the row",
-        }
+            _ => "fix the row",
+        };
+        advice.into()
     }
 }
 
 /// A row that breaks the contract, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BadRow {
     /// The table, as the command line names it.
     pub table: String,
@@ -179,7 +184,7 @@ impl fmt::Display for BadRow {
         if !reason.is_null() {
             write!(f, ": {}", quoted(&self.value))?;
         }
-        let advice = if self.in_path { "rename the folder" } else { reason.advice() };
-        write!(f, "; {advice}, or leave such rows out with `--invalid skip`")
+        let advice = if self.in_path { "rename the folder".into() } else { reason.advice() };
+        write!(f, "; {advice}, or leave such rows out with `{}`", OptionName::Invalid.set_to("skip"))
     }
 }

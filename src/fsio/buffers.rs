@@ -17,12 +17,12 @@ const BUFFERS_PER_THREAD: usize = 6;
 /// As much as any disk's block, and aligned to it.
 #[derive(Clone, Copy)]
 #[repr(C, align(4096))]
-struct Block([u8; 4096]);
+struct DiskBlock([u8; 4096]);
 
 // SAFETY: bytes can be zero, and size and alignment agree, so there is no padding.
-unsafe impl Zeroable for Block {}
+unsafe impl Zeroable for DiskBlock {}
 // SAFETY: only bytes, and size and alignment agree, so there is no padding.
-unsafe impl Pod for Block {}
+unsafe impl Pod for DiskBlock {}
 
 /// The buffers of an output.
 #[derive(Clone)]
@@ -36,14 +36,14 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    spare: Vec<Vec<Block>>,
+    spare: Vec<Vec<DiskBlock>>,
     filling: usize,
     in_flight: usize,
 }
 
 /// Memory that is filled front to back and then handed to the disk; it goes back to the others when it is dropped.
 pub(super) struct Buffer {
-    blocks: Vec<Block>,
+    blocks: Vec<DiskBlock>,
     filled: usize,
     in_flight: bool,
     buffers: Buffers,
@@ -94,7 +94,7 @@ impl Buffer {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.filled == self.blocks.len() * size_of::<Block>()
+        self.filled == self.blocks.len() * size_of::<DiskBlock>()
     }
 
     /// Counts it as on its way to the disk.
@@ -109,7 +109,7 @@ impl Buffer {
 
     /// What was filled, in whole blocks; the last one is filled up with what it held before.
     pub(super) fn blocks(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.blocks)[..self.filled.next_multiple_of(size_of::<Block>())]
+        &bytemuck::cast_slice(&self.blocks)[..self.filled.next_multiple_of(size_of::<DiskBlock>())]
     }
 }
 

@@ -17,7 +17,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 
 /// A folder that is open.
 #[derive(Debug)]
@@ -54,10 +54,11 @@ impl FolderHandle {
         match self.open_folder(name) {
             Err(Errno::LOOP | Errno::NOTDIR) => Err(Error::Corrupt {
                 path: self.path.join(name),
-                problem:
-                    "it is no folder (links are not followed here, so that nothing outside of the output is touched); \
-                          move it away, or choose another `--out`"
-                        .to_owned(),
+                problem: format!(
+                    "it is not a folder (links are not followed here, so that nothing outside of the output is touched); move it \
+                     away, or choose another `{}`",
+                    OptionName::Out
+                ),
             }),
             opened => opened.map_err(|error| self.error("look at", name, error)),
         }

@@ -300,7 +300,7 @@ fn check_staged(day: &FolderHandle, format: Format, folder: &FolderHandle, files
             folder.look_at(name)?.filter(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
         let found = found.and_then(|found| u64::try_from(found.st_size).ok());
         if found != Some(*bytes) {
-            let found = found.map_or_else(|| "it is no file".to_owned(), |found| format!("it has {found} bytes"));
+            let found = found.map_or_else(|| "it is not a file".to_owned(), |found| format!("it has {found} bytes"));
             return Err(foreign(folder.path().join(name), format!("{found}, this run wrote {bytes} bytes")));
         }
     }

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::create_folders;
 use super::handle::FolderHandle;
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, OptionName, Result};
 
 /// The folder in which a run makes its temporary files.
 #[derive(Debug)]
@@ -161,8 +161,10 @@ impl SpillFile {
         if xxh3_64(bytes) != block.hash {
             let problem = format!(
                 "a temporary file in it gave back other bytes than were written to it (at {}, {} bytes): the disk or the \
-                 memory of this machine is faulty; run again with another `--spill-dir`",
-                block.start, block.bytes
+                 memory of this machine is faulty; run again with another `{}`",
+                block.start,
+                block.bytes,
+                OptionName::SpillDir
             );
             return Err(Error::Corrupt { path: self.folder.clone(), problem });
         }

@@ -10,12 +10,12 @@ mod device;
 pub use cpu::{Cpu, pad_row};
 pub use device::{Chosen, choose};
 
-use crate::cut::Block;
+use crate::cut::RowBlock;
 use crate::error::Result;
 use crate::event::ItemId;
 
 /// Rows to pad: blocks in order, each read as it comes.
-pub type Blocks<'a, I> = &'a mut dyn Iterator<Item = Result<Block<I>>>;
+pub type Blocks<'a, I> = &'a mut dyn Iterator<Item = Result<RowBlock<I>>>;
 
 /// What takes padded rows, in order and some whole rows at a time, and says whether to go on.
 pub type Take<'a, T> = &'a mut dyn FnMut(&[T]) -> Result<()>;

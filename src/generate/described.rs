@@ -21,7 +21,7 @@ const FILE: &str = "shop.toml";
 const CLICK_RATE: f64 = 0.12;
 const HIGHEST_PRICE: f32 = 200.0;
 
-const DESCRIPTION: &str = r##"# Tables made by `shardback generate --described`.
+const DESCRIPTION: &str = r##"# Tables with times, requests, labels and prices, made by `shardback generate`.
 version = 1
 
 [types]

@@ -26,7 +26,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::event::Day;
 use crate::fsio;
 
@@ -35,7 +35,7 @@ mod table;
 
 pub use table::TableFormat;
 
-use table::{Table, TableFile, UTC, slate_element, slate_fields};
+use table::{GeneratedTable, TableFile, UTC, slate_element, slate_fields};
 
 /// Known customers have ids below this, customers without any action from here on.
 const FIRST_COLD_CUSTOMER: i32 = 2_000_000_000;
@@ -131,21 +131,21 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        check_whole("--customers", self.customers, 1, MAX_CUSTOMERS)?;
-        check_number("--mean-actions", self.mean_actions, MAX_ROWS / self.customers as f64)?;
-        check_number("--sigma", self.sigma, 10.0)?;
-        check_whole("--days", u64::from(self.days), 1, 36_500)?;
-        check_whole("--impression-days", u64::from(self.impression_days), 1, u64::from(self.days))?;
-        check_whole("--rows-per-day", self.rows_per_day, 1, 1 << 40)?;
-        check_number("--slate", self.slate, MAX_SLATE)?;
-        check_whole("--items", self.items, 1, i32::MAX as u64)?;
-        check_number("--late-share", self.late_share, 1.0)?;
-        check_number("--giant-share", self.giant_share, 1.0)?;
-        check_number("--cold-share", self.cold_share, 1.0)?;
+        check_whole(OptionName::Customers, self.customers, 1, MAX_CUSTOMERS)?;
+        check_number(OptionName::MeanActions, self.mean_actions, MAX_ROWS / self.customers as f64)?;
+        check_number(OptionName::Sigma, self.sigma, 10.0)?;
+        check_whole(OptionName::Days, u64::from(self.days), 1, 36_500)?;
+        check_whole(OptionName::ImpressionDays, u64::from(self.impression_days), 1, u64::from(self.days))?;
+        check_whole(OptionName::RowsPerDay, self.rows_per_day, 1, 1 << 40)?;
+        check_number(OptionName::Slate, self.slate, MAX_SLATE)?;
+        check_whole(OptionName::Items, self.items, 1, i32::MAX as u64)?;
+        check_number(OptionName::LateShare, self.late_share, 1.0)?;
+        check_number(OptionName::GiantShare, self.giant_share, 1.0)?;
+        check_number(OptionName::ColdShare, self.cold_share, 1.0)?;
         let first = self.last_day.0.checked_sub(self.days as i32 - 1);
         if first.is_none_or(|first| Day(first).ymd().0 < 1) || self.last_day.ymd().0 > 9999 {
             return Err(invalid(
-                "--last-day",
+                OptionName::LastDay,
                 format!("{} days up to {} leave the calendar", self.days, self.last_day),
             ));
         }
@@ -155,6 +155,7 @@ impl Options {
 
 /// What was generated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The rows of the three action tables.
     pub actions: u64,
@@ -213,7 +214,7 @@ pub fn generate(out: &Path, options: &Options, progress: &(dyn Fn(u64) + Sync)) 
 
 /// One file: a table's rows of some days.
 struct Partition {
-    table: Table,
+    table: GeneratedTable,
     path: PathBuf,
     days: Vec<(Day, u64)>,
 }
@@ -228,21 +229,21 @@ fn partitions(out: &Path, options: &Options) -> Vec<Partition> {
     let orders = actions - clicks - add_to_carts;
 
     let mut partitions = Vec::new();
-    let mut by_day = |table: Table, days: &[Day], total: u64| {
+    let mut by_day = |table: GeneratedTable, days: &[Day], total: u64| {
         for (day, rows) in deal_out(days, total) {
             let path = path(out.join(table.name()).join(format!("dt={day}")), 0);
             partitions.push(Partition { table, path, days: vec![(day, rows)] });
         }
     };
     let impression_days = days.len() - options.impression_days as usize;
-    by_day(Table::Impressions, days.get(impression_days..).unwrap_or_default(), options.impression_rows());
-    by_day(Table::Clicks, &days, clicks);
-    by_day(Table::AddToCarts, &days, add_to_carts);
+    by_day(GeneratedTable::Impressions, days.get(impression_days..).unwrap_or_default(), options.impression_rows());
+    by_day(GeneratedTable::Clicks, &days, clicks);
+    by_day(GeneratedTable::AddToCarts, &days, add_to_carts);
     let parts = orders.div_ceil(ORDERS_IN_PART).clamp(1, days.len() as u64);
     let days_in_part = days.len().div_ceil(parts as usize);
     for (part, days) in deal_out(&days, orders).chunks(days_in_part).enumerate() {
-        let path = path(out.join(Table::PreviousOrders.name()), part);
-        partitions.push(Partition { table: Table::PreviousOrders, path, days: days.to_vec() });
+        let path = path(out.join(GeneratedTable::PreviousOrders.name()), part);
+        partitions.push(Partition { table: GeneratedTable::PreviousOrders, path, days: days.to_vec() });
     }
     partitions
 }
@@ -265,7 +266,8 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(options: &'a Options) -> Result<Self> {
-        let weight = LogNormal::new(0.0, options.sigma).map_err(|error| invalid("--sigma", error.to_string()))?;
+        let weight =
+            LogNormal::new(0.0, options.sigma).map_err(|error| invalid(OptionName::Sigma, error.to_string()))?;
         let mut random = random_stream(options.seed, "customers");
         // One id from each of as many equal ranges: distinct and ascending without a sort.
         let range = FIRST_COLD_CUSTOMER / options.customers as i32;
@@ -276,11 +278,13 @@ impl<'a> World<'a> {
         Ok(Self {
             options,
             customers,
-            weights: WeightedAliasIndex::new(weights).map_err(|error| invalid("--customers", error.to_string()))?,
+            weights: WeightedAliasIndex::new(weights)
+                .map_err(|error| invalid(OptionName::Customers, error.to_string()))?,
             items: Zipf::new(options.items as f64, ZIPF_EXPONENT)
-                .map_err(|error| invalid("--items", error.to_string()))?,
-            clock: Normal::new(CLOCK_MEAN, CLOCK_DEVIATION).map_err(|error| invalid("--seed", error.to_string()))?,
-            slate: slate.map_err(|error| invalid("--slate", error.to_string()))?,
+                .map_err(|error| invalid(OptionName::Items, error.to_string()))?,
+            clock: Normal::new(CLOCK_MEAN, CLOCK_DEVIATION)
+                .map_err(|error| invalid(OptionName::Seed, error.to_string()))?,
+            slate: slate.map_err(|error| invalid(OptionName::Slate, error.to_string()))?,
         })
     }
 
@@ -298,7 +302,7 @@ impl<'a> World<'a> {
             for first in (0..rows).step_by(batch_rows as usize) {
                 let count = batch_rows.min(rows - first) as usize;
                 let columns = match table {
-                    Table::Impressions => {
+                    GeneratedTable::Impressions => {
                         let (columns, samples) = self.draw_impressions(day, first, count, (&mut random, &mut further));
                         summary.impression_rows += count as u64;
                         summary.samples += samples;
@@ -322,21 +326,27 @@ impl<'a> World<'a> {
         Ok(summary)
     }
 
-    fn batch_rows(&self, table: Table) -> u64 {
+    fn batch_rows(&self, table: GeneratedTable) -> u64 {
         match table {
-            Table::Impressions => (BATCH / (self.options.slate as u64).max(1)).max(1),
+            GeneratedTable::Impressions => (BATCH / (self.options.slate as u64).max(1)).max(1),
             _ => BATCH,
         }
     }
 
-    fn draw_actions(&self, table: Table, day: Day, count: usize, random: &mut Xoshiro256PlusPlus) -> Vec<ArrayRef> {
+    fn draw_actions(
+        &self,
+        table: GeneratedTable,
+        day: Day,
+        count: usize,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Vec<ArrayRef> {
         let mut customers = Vec::with_capacity(count);
         let mut items = Vec::with_capacity(count);
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
             customers.push(self.draw_customer(self.options.giant_share, random));
             items.push(self.items.sample(random) as i32);
-            if table != Table::PreviousOrders {
+            if table != GeneratedTable::PreviousOrders {
                 times.push(self.draw_time(day, random));
             }
         }
@@ -344,16 +354,16 @@ impl<'a> World<'a> {
         let time_column = || Arc::new(TimestampMicrosecondArray::from(times).with_timezone(UTC)) as ArrayRef;
         let customer_column: ArrayRef = Arc::new(Int32Array::from(customers));
         match table {
-            Table::PreviousOrders => {
+            GeneratedTable::PreviousOrders => {
                 let day_column = Arc::new(Date32Array::from_value(day.0, count));
                 vec![day_column, customer_column, Arc::new(Int32Array::from(items))]
             }
-            Table::AddToCarts => {
+            GeneratedTable::AddToCarts => {
                 let simple_column = Arc::new(Int32Array::from(simple_ids()));
                 let item_column = Arc::new(Int32Array::from(items));
                 vec![day_column(day, count), customer_column, item_column, simple_column, time_column()]
             }
-            Table::Clicks | Table::Impressions => {
+            GeneratedTable::Clicks | GeneratedTable::Impressions => {
                 vec![day_column(day, count), customer_column, Arc::new(Int32Array::from(items)), time_column()]
             }
         }
@@ -447,27 +457,27 @@ fn check_empty(out: &Path) -> Result<()> {
     match std::fs::read_dir(out) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => Err(invalid("OUT", format!("`{}` is not empty; name a new folder", out.display()))),
+            Some(_) => Err(invalid(OptionName::NewOut, format!("`{}` is not empty; name a new folder", out.display()))),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::io("read", out)(error)),
     }
 }
 
-fn check_whole(option: &'static str, value: u64, least: u64, most: u64) -> Result<()> {
+fn check_whole(option: OptionName, value: u64, least: u64, most: u64) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
     Err(invalid(option, format!("{value} is not between {least} and {most}")))
 }
 
-fn check_number(option: &'static str, value: f64, most: f64) -> Result<()> {
+fn check_number(option: OptionName, value: f64, most: f64) -> Result<()> {
     if (0.0..=most).contains(&value) {
         return Ok(());
     }
     Err(invalid(option, format!("{value} is not between 0 and {most}")))
 }
 
-fn invalid(option: &'static str, problem: String) -> Error {
+fn invalid(option: OptionName, problem: String) -> Error {
     Error::Option { option, problem }
 }

@@ -38,14 +38,14 @@ impl TableFormat {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum GeneratedTable {
     Impressions,
     Clicks,
     AddToCarts,
     PreviousOrders,
 }
 
-impl Table {
+impl GeneratedTable {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Impressions => "impressions",
@@ -108,7 +108,7 @@ enum Encoder {
 impl TableFile {
     pub(super) fn create(
         path: &Path,
-        (table, is_described): (Table, bool),
+        (table, is_described): (GeneratedTable, bool),
         format: TableFormat,
         group_rows: u64,
     ) -> Result<Self> {

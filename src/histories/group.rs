@@ -50,6 +50,14 @@ pub(super) struct Features {
     width: usize,
 }
 
+#[cfg(test)]
+impl Features {
+    /// Those of actions that have none.
+    pub(super) fn none() -> Self {
+        Self { rows: Vec::new(), width: 0 }
+    }
+}
+
 /// The actions of a bucket, by customer, newest first.
 pub(super) struct Grouped<I: ItemId, R> {
     /// The place of the bucket's first customer.

@@ -1,7 +1,7 @@
 //! The times of actions as a column, in the unit that a description asks for.
 
 use super::piece::ActionColumn;
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::event::NULL_TIME;
 use crate::schema::Unit;
 
@@ -26,7 +26,7 @@ impl Times {
                 let seconds =
                     if micros == NULL_TIME { Ok(i32::MIN) } else { i32::try_from(micros.div_euclid(1_000_000)) };
                 let seconds = seconds.map_err(|_| Error::Option {
-                    option: "times",
+                    option: OptionName::Times,
                     problem: format!(
                         "an action {} seconds after 1970 does not fit 32 bits; ask for \"ms\"",
                         micros.div_euclid(1_000_000)

@@ -329,3 +329,102 @@ fn visible<I: ItemId, R: Row>(plan: &Plan, day: Day, actions: &[Entry<I, R>], in
         _ => Visible::Run(0..0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Options;
+    use crate::event::Action;
+    use crate::schema;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    const DESCRIPTION: &str = r#"
+        version = 1
+        types = { click = 1 }
+        history = { cutoff = "time" }
+        samples = { path = "shown", customer = "customer", item = "item", day = "day", time = "time" }
+        [actions.clicks]
+        path = "clicks"
+        type = "click"
+        customer = "customer"
+        item = "item"
+        day = "day"
+        time = "time"
+    "#;
+
+    /// An action of a day at an hour of it, or of an earlier day that became known only on this one.
+    fn action(day: i32, hour: i64, item: i32) -> Entry<i32, ()> {
+        Entry { key: Action::new(0, Day(day), hour * HOUR, item, 1).key(), row: () }
+    }
+
+    /// The items that are kept of a customer's actions, and for each day, the last one first, the start and length of each request's
+    /// window into them. `requests` are days with the hours of their requests.
+    fn kept(
+        options: Options,
+        actions: &[Entry<i32, ()>],
+        requests: &[(i32, &[i64])],
+    ) -> (Vec<i32>, Vec<Vec<(u64, u64)>>) {
+        let plan = Plan::new(options).unwrap();
+        let features = Features::none();
+        let mut cutter = Cutter::<i32>::new(&plan, &features);
+        let request = |&hour: &i64| DayRequest { place: 0, time: hour * HOUR, id: 0, end: 0 };
+        let days: Vec<(usize, Vec<DayRequest>)> = requests
+            .iter()
+            .map(|(day, hours)| (plan.day_index(Day(*day)).unwrap(), hours.iter().map(request).collect()))
+            .collect();
+        let mut windows = Vec::new();
+        let days = days.iter().map(|(index, requests)| (*index, requests.as_slice()));
+        let take = |_: usize, cuts: &[Cut], _: u64| {
+            windows.push(cuts.iter().map(|cut| (cut.window.start, cut.window.length)).collect());
+            true
+        };
+        assert!(cutter.customer(actions, days, take).unwrap());
+        (cutter.into_values().items, windows)
+    }
+
+    fn options(history: usize, first: i32, last: i32) -> Options {
+        Options { history, ..Options::new("out", Day(first), Day(last)) }
+    }
+
+    /// ```text
+    /// newest first   60 50 40 30 20 10       items; the number is ten times the day
+    /// day 6             └─┴──┘               sees 50, 40, 30: K = 3
+    /// day 5                └──┴──┘           sees 40, 30, 20
+    /// kept              50 40 30 20          once, for both
+    /// ```
+    #[test]
+    fn days_share_what_they_see() {
+        let actions: Vec<_> = (1..=6).rev().map(|day| action(day, i64::from(day) * 24, day * 10)).collect();
+        let (items, windows) = kept(options(3, 5, 6), &actions, &[(6, &[0]), (5, &[0])]);
+        assert_eq!(items, [50, 40, 30, 20]);
+        assert_eq!(windows, [[(0, 3)], [(1, 3)]]);
+    }
+
+    /// 40 is older than 30 and became known a day later, so that day 3 does not see it and it stands between what that day sees.
+    ///
+    /// ```text
+    /// newest first   30 40 20        became known on days 2, 3 and 1
+    /// day 4          └──┴──┘         sees all
+    /// day 3          └─────┘         sees 30 and 20: a copy of its own
+    /// kept           30 40 20 30 20
+    /// ```
+    #[test]
+    fn a_late_action_gives_a_day_a_copy_of_its_own() {
+        let actions = [action(2, 40, 30), action(3, 39, 40), action(1, 24, 20)];
+        let (items, windows) = kept(options(9, 3, 4), &actions, &[(4, &[0]), (3, &[0])]);
+        assert_eq!(items, [30, 40, 20, 30, 20]);
+        assert_eq!(windows, [[(0, 3)], [(3, 2)]]);
+    }
+
+    /// Strictly before its own time: the request at 10 does not see what happened at 10. Requests stand by time.
+    #[test]
+    fn requests_of_a_day_share_what_they_see_at_their_times() {
+        let actions = [action(0, 11, 3), action(0, 10, 2), action(0, 9, 1)];
+        let schema = schema::from_toml(DESCRIPTION).unwrap();
+        let at_time = Options { history: 9, ..Options::described(schema, "out", Day(0), Day(0)) };
+        let (items, windows) = kept(at_time, &actions, &[(0, &[9, 10, 12])]);
+        assert_eq!(items, [3, 2, 1]);
+        assert_eq!(windows, [[(0, 0), (2, 1), (0, 3)]]);
+    }
+}

@@ -16,7 +16,7 @@ use crate::error::{Error, Invariant, Result, as_text};
 use crate::event::{customer_hash, shard_of};
 use crate::layout::REQUEST_TIME;
 use crate::manifest::Manifest;
-use crate::open::{DayFolder, Items, Part, PlaceKind, Shard, ShardView, find_days};
+use crate::open::{DayFolder, Items, ParquetPart, PlaceKind, Shard, ShardView, find_days};
 use crate::pack::{self, Dtype};
 use crate::schema::{ActionTypes, Contents};
 use crate::unify::format_time;
@@ -28,7 +28,7 @@ const ACTIONS_PER_ROW: usize = 5;
 
 /// What to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Selection {
     /// How many rows, from the first.
     pub rows: usize,
     /// The customer whose samples and whole history are shown.
@@ -37,6 +37,7 @@ pub struct Wanted {
 
 /// What a path holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// The path.
     #[serde(serialize_with = "as_text::one")]
@@ -58,6 +59,7 @@ pub struct Inspection {
 
 /// One format of one day in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DayLine {
     /// The day.
     pub dt: String,
@@ -75,6 +77,7 @@ pub struct DayLine {
 
 /// The figures of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ShardFigures {
     /// The format.
     pub format: &'static str,
@@ -96,6 +99,7 @@ pub struct ShardFigures {
 
 /// A row of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Row {
     /// The shard, from 0; of a file on its own it is not known to be another.
     pub shard: u32,
@@ -116,6 +120,7 @@ pub struct Row {
 
 /// An action of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Action {
     /// Its type, by the name used in manifests; a number that no type has as `type 7`.
     pub action: String,
@@ -125,6 +130,7 @@ pub struct Action {
 
 /// What a day or a file holds of a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Customer {
     /// The customer.
     pub customer_id: i64,
@@ -138,6 +144,7 @@ pub struct Customer {
 
 /// A sample of a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// The row in the shard, from 0.
     pub row: u64,
@@ -155,10 +162,10 @@ pub struct Sample {
 /// # let out = tempfile::tempdir()?;
 /// # let build = Build::day("2025-08-16".parse()?, out.path()).formats([Format::Jagged]);
 /// # build.table("impressions", "data/sample/impressions").table("clicks", "data/sample/clicks").run()?;
-/// use shardback::inspect::Wanted;
+/// use shardback::inspect::Selection;
 ///
 /// let day = out.path().join("jagged/dt=2025-08-16");
-/// let shown = shardback::inspect(&day, Wanted { rows: 2, customer: None })?;
+/// let shown = shardback::inspect(&day, Selection { rows: 2, customer: None })?;
 /// assert_eq!(shown.rows.len(), 2);
 /// println!("{shown}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -166,7 +173,7 @@ pub struct Sample {
 ///
 /// # Errors
 /// [`Error::Io`] when something cannot be read, [`Error::Corrupt`] when it is not what it should be.
-pub fn inspect(path: &Path, wanted: Wanted) -> Result<Inspection> {
+pub fn inspect(path: &Path, wanted: Selection) -> Result<Inspection> {
     let mut inspection = Inspection {
         path: path.to_owned(),
         days: Vec::new(),
@@ -258,7 +265,7 @@ struct Opened {
 /// A file of any format.
 enum File {
     Mapped(Shard),
-    Part(Part),
+    ParquetPart(ParquetPart),
 }
 
 impl Opened {
@@ -269,7 +276,7 @@ impl Opened {
         let file = if path.extension().is_some_and(|extension| extension == "parquet") {
             // What its columns are the manifest says; alone it is taken for what the built-in tables give.
             let contents = day.as_ref().map_or_else(Contents::built_in, |day| day.contents().clone());
-            File::Part(Part::open(path, &contents)?)
+            File::ParquetPart(ParquetPart::open(path, &contents)?)
         } else {
             File::Mapped(Shard::open(path)?)
         };
@@ -278,7 +285,7 @@ impl Opened {
 
     fn shard(day: &DayFolder, shard: u32) -> Result<Self> {
         let file = match day.format() {
-            Format::Parquet => File::Part(day.part(shard)?),
+            Format::Parquet => File::ParquetPart(day.part(shard)?),
             Format::Dense | Format::Jagged => File::Mapped(day.shard(shard)?),
         };
         Ok(Self { file, types: Some(day.types().clone()) })
@@ -299,7 +306,7 @@ impl Opened {
                     bytes,
                 }
             }
-            File::Part(part) => ShardFigures {
+            File::ParquetPart(part) => ShardFigures {
                 format: Format::Parquet.name(),
                 dt: None,
                 history: None,
@@ -350,7 +357,7 @@ impl Opened {
                     views.push(view(row, customer, item, columns, history.items, &mut types));
                 }
             }
-            File::Part(part) => {
+            File::ParquetPart(part) => {
                 let mut row = rows.start;
                 for batch in part.batches(rows.start..rows.end.min(part.rows()))? {
                     let batch = batch?;
@@ -377,7 +384,7 @@ impl Opened {
                 let view = mapped.view();
                 rows_of(view.len(), |row| view.customer(row).map(customer_hash), customer)
             }
-            File::Part(part) => {
+            File::ParquetPart(part) => {
                 let customers = part.customer_ids()?;
                 rows_of(customers.len(), |row| customers.get(row).copied().map(customer_hash), customer)
             }

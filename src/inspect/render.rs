@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Action, Customer, DayLine, Inspection, Row, ShardFigures, total_bytes};
 use crate::config::TimeCutoff;
-use crate::manifest::{LengthRange, Manifest, Statistics, Table};
+use crate::manifest::{LengthRange, Manifest, Statistics, TableRecord};
 
 /// How wide a column of samples is at least.
 const LEAST_WIDTH: usize = 8;
@@ -121,7 +121,7 @@ fn samples(statistics: &Statistics) -> String {
     thousands(statistics.samples) + &labels.collect::<String>()
 }
 
-fn table_rows(table: &Table) -> String {
+fn table_rows(table: &TableRecord) -> String {
     let reasons: Vec<String> =
         table.rejected.iter().map(|(reason, &count)| format!("{} {reason}", thousands(count))).collect();
     let rejected = if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") };

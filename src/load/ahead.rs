@@ -12,13 +12,13 @@ use std::time::Duration;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::block::{Allocate, Block, Pool};
+use super::block::{Allocate, BatchBuffer, Pool};
 use super::extra::{self, ExtraColumn, extra_columns, places};
 use super::fill::{Dtypes, Layout, longest};
 use super::order::Order;
 use super::ranks::{Ranks, Step};
 use crate::config::{Format, MAX_THREADS};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::machine;
 use crate::open::MappedDay;
 
@@ -60,7 +60,7 @@ pub struct Epoch {
 /// A batch.
 pub struct Batch {
     /// Its memory.
-    pub block: Block,
+    pub block: BatchBuffer,
     /// Its rows.
     pub rows: usize,
     /// The width of its rows: K, or with [`Epoch::trim`] less, and at least 1.
@@ -74,13 +74,13 @@ pub struct Batch {
 }
 
 /// The batches to come.
-pub struct Ahead {
+pub struct Prefetcher {
     receiver: Receiver<Result<Batch>>,
     /// Gone once it has ended and somebody has asked how.
     thread: Option<JoinHandle<()>>,
 }
 
-impl Ahead {
+impl Prefetcher {
     /// Starts the threads.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ pub fn pool(threads: usize) -> Result<ThreadPool> {
 }
 
 fn no_threads(error: impl ToString) -> Error {
-    Error::Option { option: "threads", problem: error.to_string() }
+    Error::Option { option: OptionName::Threads, problem: error.to_string() }
 }
 
 /// Enough positions that handing them to another core costs little beside looking up their rows.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytemuck::allocation::try_zeroed_vec;
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 
 /// Bytes that a batch can lie in, on an address that is a multiple of 64.
 pub trait Memory: Send + Sync {
@@ -35,7 +35,7 @@ impl Pool {
             Box::new(|bytes| match try_zeroed_vec(bytes.div_ceil(LINE)) {
                 Ok(lines) => Ok(Box::new(Lines(lines))),
                 Err(()) => Err(Error::Option {
-                    option: "batch_size",
+                    option: OptionName::BatchSize,
                     problem: format!("there is no memory for batches of {bytes} bytes"),
                 }),
             }),
@@ -52,31 +52,31 @@ impl Pool {
     ///
     /// # Errors
     /// What the allocation says.
-    pub fn take(self: &Arc<Self>) -> Result<Block> {
+    pub fn take(self: &Arc<Self>) -> Result<BatchBuffer> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let memory = match free {
             Some(memory) => memory,
             None => (self.allocate)(self.bytes)?,
         };
-        Ok(Block { memory: Some(memory), pool: Arc::downgrade(self) })
+        Ok(BatchBuffer { memory: Some(memory), pool: Arc::downgrade(self) })
     }
 }
 
 /// The memory of one batch; it goes back to its pool when it is dropped.
-pub struct Block {
+pub struct BatchBuffer {
     /// Always there until it is dropped.
     memory: Option<Box<dyn Memory>>,
     pool: Weak<Pool>,
 }
 
-impl Block {
+impl BatchBuffer {
     /// Its bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
         self.memory.as_mut().map(|memory| memory.bytes()).unwrap_or_default()
     }
 }
 
-impl Drop for Block {
+impl Drop for BatchBuffer {
     fn drop(&mut self) {
         if let (Some(memory), Some(pool)) = (self.memory.take(), self.pool.upgrade()) {
             pool.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);

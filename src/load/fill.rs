@@ -4,14 +4,14 @@ use bytemuck::{Pod, Zeroable};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, OptionName, Result};
 use crate::event::{ItemDtype, PADDING};
 use crate::gather::pad_row;
 use crate::open::{History, Items, MappedDay, ShardView};
 
 /// The dtype of numbers in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Index {
+pub enum IndexDtype {
     /// 8 bits, unsigned; of action types only.
     U8,
     /// 32 bits, signed.
@@ -20,7 +20,7 @@ pub enum Index {
     I64,
 }
 
-impl Index {
+impl IndexDtype {
     /// The bytes of a number.
     #[must_use]
     pub fn bytes(self) -> usize {
@@ -35,10 +35,10 @@ impl Index {
 /// The dtypes of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dtypes {
-    /// Of items, shown and acted on: [`Index::I32`] or [`Index::I64`].
-    pub items: Index,
+    /// Of items, shown and acted on: [`IndexDtype::I32`] or [`IndexDtype::I64`].
+    pub items: IndexDtype,
     /// Of action types.
-    pub types: Index,
+    pub types: IndexDtype,
 }
 
 impl Dtypes {
@@ -46,10 +46,10 @@ impl Dtypes {
     #[must_use]
     pub fn stored(items: ItemDtype) -> Self {
         let items = match items {
-            ItemDtype::I32 => Index::I32,
-            ItemDtype::I64 => Index::I64,
+            ItemDtype::I32 => IndexDtype::I32,
+            ItemDtype::I64 => IndexDtype::I64,
         };
-        Self { items, types: Index::U8 }
+        Self { items, types: IndexDtype::U8 }
     }
 }
 
@@ -99,20 +99,20 @@ impl Layout {
     /// As [`fill`].
     pub(super) fn write(&self, day: &MappedDay, rows: &[u64], block: &mut [u8]) -> Result<()> {
         match self.dtypes.items {
-            Index::I64 => self.write_items::<i64>(day, rows, block),
+            IndexDtype::I64 => self.write_items::<i64>(day, rows, block),
             _ => self.write_items::<i32>(day, rows, block),
         }
     }
 
     fn write_items<T: Item>(&self, day: &MappedDay, rows: &[u64], block: &mut [u8]) -> Result<()> {
         match self.dtypes.types {
-            Index::U8 => self.write_typed::<T, u8>(day, rows, block),
-            Index::I32 => self.write_typed::<T, i32>(day, rows, block),
-            Index::I64 => self.write_typed::<T, i64>(day, rows, block),
+            IndexDtype::U8 => self.write_typed::<T, u8>(day, rows, block),
+            IndexDtype::I32 => self.write_typed::<T, i32>(day, rows, block),
+            IndexDtype::I64 => self.write_typed::<T, i64>(day, rows, block),
         }
     }
 
-    fn write_typed<T: Item, K: Kind>(&self, day: &MappedDay, rows: &[u64], block: &mut [u8]) -> Result<()> {
+    fn write_typed<T: Item, K: TypeNumber>(&self, day: &MappedDay, rows: &[u64], block: &mut [u8]) -> Result<()> {
         let offsets = self.offsets();
         let (actions, rest) = block.split_at_mut(offsets.action_types);
         let (types, rest) = rest.split_at_mut(offsets.impressions - offsets.action_types);
@@ -176,10 +176,10 @@ impl Item for i64 {
 }
 
 /// A number that action types can be in a batch: `u8`, `i32` or `i64`.
-pub trait Kind: sealed::Sealed + Pod + Zeroable + Send + Sync + From<u8> {}
-impl Kind for u8 {}
-impl Kind for i32 {}
-impl Kind for i64 {}
+pub trait TypeNumber: sealed::Sealed + Pod + Zeroable + Send + Sync + From<u8> {}
+impl TypeNumber for u8 {}
+impl TypeNumber for i32 {}
+impl TypeNumber for i64 {}
 
 /// The tensors that [`fill`] writes, in full.
 pub struct Out<'a, T, K> {
@@ -204,7 +204,7 @@ pub(super) const ROWS_PER_TASK: usize = 64;
 ///
 /// # Errors
 /// [`Error::Option`] where there is no such row or an item does not fit, [`Error::Corrupt`] where a window is out of range.
-pub fn fill<T: Item, K: Kind>(day: &MappedDay, rows: &[u64], width: usize, out: Out<'_, T, K>) -> Result<()> {
+pub fn fill<T: Item, K: TypeNumber>(day: &MappedDay, rows: &[u64], width: usize, out: Out<'_, T, K>) -> Result<()> {
     day.check()?;
     let views: Vec<ShardView<'_>> = day.shards().iter().map(|shard| shard.view()).collect();
     let chunk = ROWS_PER_TASK * width;
@@ -248,7 +248,7 @@ pub fn longest(day: &MappedDay, rows: &[u64]) -> Result<usize> {
     rows.par_iter().with_min_len(ROWS_PER_TASK).map(length).try_reduce(|| 0, |a, b| Ok(a.max(b)))
 }
 
-fn pad<T: Item, K: Kind>(history: &History<'_>, actions: &mut [T], types: &mut [K]) -> Result<()> {
+fn pad<T: Item, K: TypeNumber>(history: &History<'_>, actions: &mut [T], types: &mut [K]) -> Result<()> {
     match history.items {
         Items::I32(items) => pad_row(items, actions, T::narrow),
         Items::I64(items) => {
@@ -281,7 +281,7 @@ fn unpadded(types: &[u8]) -> usize {
 pub(super) fn locate(day: &MappedDay, row: u64) -> Result<(usize, usize)> {
     let place = usize::try_from(row).ok().and_then(|row| day.locate(row));
     place.ok_or_else(|| Error::Option {
-        option: "rows",
+        option: OptionName::Rows,
         problem: format!("no row {row}: {} has {} rows", day.folder().day(), day.rows()),
     })
 }
@@ -291,7 +291,7 @@ fn item<T: Item>(item: i64) -> Result<T> {
 }
 
 fn does_not_fit(item: i64) -> Error {
-    Error::Option { option: "index_dtype", problem: format!("item {item} does not fit 32 bits; ask for 64") }
+    Error::Option { option: OptionName::IndexDtype, problem: format!("item {item} does not fit 32 bits; ask for 64") }
 }
 
 pub(super) fn bad_window(day: &MappedDay, shard: usize, row: usize) -> Error {

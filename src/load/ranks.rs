@@ -8,7 +8,7 @@
 
 /// What becomes of the last rows of a day, fewer than a whole step takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Last {
+pub enum Remainder {
     /// They are split evenly, and fewer rows than there are ranks are taken twice, so that all ranks make as many steps.
     Repeat,
     /// They are left out: every batch is whole.
@@ -20,9 +20,9 @@ pub enum Last {
 /// A rank among others, and how large its batches are.
 ///
 /// ```
-/// use shardback::load::{Last, Ranks};
+/// use shardback::load::{Remainder, Ranks};
 ///
-/// let second = Ranks::new(1, 2, 3, Last::Uneven).unwrap();
+/// let second = Ranks::new(1, 2, 3, Remainder::Uneven).unwrap();
 /// let steps: Vec<Vec<u64>> =
 ///     (0..second.steps(8, 0)).filter_map(|step| Some(second.step(8, 0, step)?.positions(8).collect())).collect();
 /// assert_eq!(steps, [vec![3, 4, 5], vec![7]]);
@@ -32,7 +32,7 @@ pub struct Ranks {
     rank: u64,
     world: u64,
     batch: u64,
-    last: Last,
+    last: Remainder,
 }
 
 /// What a rank takes at a step: `length` positions from `first` on, going on at 0 behind the last.
@@ -49,7 +49,7 @@ pub struct Step {
 impl Ranks {
     /// Rank `rank` of `world`, each with batches of `batch` rows; `None` where there is no such rank or no row in a batch.
     #[must_use]
-    pub fn new(rank: u32, world: u32, batch: usize, last: Last) -> Option<Self> {
+    pub fn new(rank: u32, world: u32, batch: usize, last: Remainder) -> Option<Self> {
         let batch = u64::from(u32::try_from(batch).ok()?);
         let valid = rank < world && batch > 0;
         valid.then_some(Self { rank: rank.into(), world: world.into(), batch, last })
@@ -68,10 +68,10 @@ impl Ranks {
         let left = rows.saturating_sub(delivered);
         let (whole, last) = (left / self.whole(), left % self.whole());
         let more = match self.last {
-            Last::Repeat => last > 0,
-            Last::Drop => false,
+            Remainder::Repeat => last > 0,
+            Remainder::Drop => false,
             // The first ranks take one row more than the others.
-            Last::Uneven => last > self.rank,
+            Remainder::Uneven => last > self.rank,
         };
         whole + u64::from(more)
     }
@@ -87,13 +87,13 @@ impl Ranks {
         if left >= self.whole() {
             let after = begin + self.whole();
             // With rows dropped, the last whole step ends the day.
-            let ended = self.last == Last::Drop && rows - after < self.whole();
+            let ended = self.last == Remainder::Drop && rows - after < self.whole();
             let delivered = if ended { rows } else { after };
             return Some(Step { first: begin + self.rank * self.batch, length: self.batch, delivered });
         }
         let (each, more) = (left / self.world, left % self.world);
         let (first, length) = match self.last {
-            Last::Uneven => (self.rank * each + self.rank.min(more), each + u64::from(self.rank < more)),
+            Remainder::Uneven => (self.rank * each + self.rank.min(more), each + u64::from(self.rank < more)),
             _ => {
                 let each = left.div_ceil(self.world);
                 (self.rank * each, each)

@@ -71,7 +71,7 @@ pub struct Manifest {
     /// The shards, in order.
     pub shards: Vec<Shard>,
     /// For each table the rows that this day sees.
-    pub tables: BTreeMap<String, Table>,
+    pub tables: BTreeMap<String, TableRecord>,
     /// The file of rows left out, where there is one.
     pub rejected: Option<Rejected>,
     /// Figures of the day.
@@ -99,7 +99,7 @@ pub struct Shard {
 /// What the day sees of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Table {
+pub struct TableRecord {
     /// Its valid rows that the day sees, of all customers.
     pub rows: u64,
     /// The rows left out that the day would have seen, by reason.

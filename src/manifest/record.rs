@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::rejected::{DayRejects, Rejects, Scope};
 use super::statistics::{Figures, of_day};
 use super::{
-    FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, Table, hash_hex,
-    hash_of_description,
+    FORMAT_VERSION, MANIFEST_FILE, Manifest, RUN_FILE, Rejected, SUCCESS_FILE, Shard, Statistics, TableRecord,
+    hash_hex, hash_of_description,
 };
 use crate::config::{Format, Plan, TimeCutoff};
 use crate::error::{Error, Invariant, Result};
@@ -25,7 +25,7 @@ pub const TOOL: &str = concat!("shardback ", env!("CARGO_PKG_VERSION"));
 /// What a day sees of the tables, beside the samples and the histories.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Seen {
-    tables: BTreeMap<String, Table>,
+    tables: BTreeMap<String, TableRecord>,
     rejected: DayRejects,
 }
 
@@ -78,7 +78,13 @@ impl Seen {
 }
 
 /// A table as a day sees it. Rejected rows without a valid day are seen by every day.
-fn table(plan: &Plan, day: Day, rows: u64, (kept, spilled, scope): Rejects<'_>, late_since: Option<Day>) -> Table {
+fn table(
+    plan: &Plan,
+    day: Day,
+    rows: u64,
+    (kept, spilled, scope): Rejects<'_>,
+    late_since: Option<Day>,
+) -> TableRecord {
     let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
     let kept = kept.iter().map(|reject| (reject.day, reject.reason, 1));
     for (at, reason, count) in kept.chain(spilled.iter().flat_map(|spilled| spilled.counts())) {
@@ -86,7 +92,7 @@ fn table(plan: &Plan, day: Day, rows: u64, (kept, spilled, scope): Rejects<'_>, 
             *rejected.entry(reason.name().to_owned()).or_default() += count;
         }
     }
-    Table { rows, rejected, late_since: late_since.map(|last| last.to_string()) }
+    TableRecord { rows, rejected, late_since: late_since.map(|last| last.to_string()) }
 }
 
 /// All that a day's manifests are made of but its files.
@@ -120,7 +126,7 @@ impl<'a> Record<'a> {
         &self.statistics
     }
 
-    /// The tables of actions that have no row on the day before: see [`Table::late_since`].
+    /// The tables of actions that have no row on the day before: see [`TableRecord::late_since`].
     pub(crate) fn late(&self) -> impl Iterator<Item = (&str, &str)> {
         self.seen.late()
     }
@@ -207,7 +213,7 @@ fn build_hash(plan: &Plan, day: Day, seen: &Seen, statistics: &Statistics, shard
         description: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         day_zone: Option<&'a str>,
-        tables: &'a BTreeMap<String, Table>,
+        tables: &'a BTreeMap<String, TableRecord>,
         rejected: &'a str,
         statistics: &'a Statistics,
         shards: Vec<&'a str>,

@@ -45,7 +45,7 @@ impl Header {
         };
         let number = |name: &str| {
             let text = text(name)?;
-            text.parse::<u64>().map_err(|_| format!("`{name}` in its header is no number: {text}"))
+            text.parse::<u64>().map_err(|_| format!("`{name}` in its header is not a number: {text}"))
         };
         let small =
             |name: &str| u32::try_from(number(name)?).map_err(|_| format!("`{name}` in its header is too large"));
@@ -64,7 +64,8 @@ impl Header {
             [ItemDtype::I32, ItemDtype::I64].into_iter().find(|&dtype| item == Some(Dtype::from(dtype).name()));
         Ok(Self {
             format,
-            day: Day::parse(dt.as_bytes()).ok_or_else(|| format!("`dt` in its header is no day: {dt}"))?,
+            day: Day::parse(dt.as_bytes())
+                .ok_or_else(|| format!("`dt` in its header cannot be parsed as a day: {dt}"))?,
             history,
             shard: small("shard")?,
             shards: small("shards")?,
@@ -75,7 +76,7 @@ impl Header {
             },
             content: Some(text("content")?)
                 .filter(|content| is_hash(content))
-                .ok_or("`content` in its header is no hash")?
+                .ok_or("`content` in its header is not a hash")?
                 .to_owned(),
             contents: read_contents(text("contents")?)?,
             item_dtype: item_dtype.ok_or_else(|| {
@@ -107,7 +108,7 @@ pub(super) fn parse(file: &[u8]) -> Result<(Header, Vec<Tensor>), String> {
         return Err(format!("its data begins at {data}, not on a multiple of {ALIGNMENT}"));
     }
     let found: Map<String, Value> =
-        serde_json::from_slice(text).map_err(|error| format!("its header is no JSON object: {error}"))?;
+        serde_json::from_slice(text).map_err(|error| format!("its header is not a JSON object: {error}"))?;
     let header = Header::read(&found)?;
     let mut tensors = header.tensors().ok_or("its header says more than a file can hold")?;
     let expected = header.json(&tensors).map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! find_days(path) ─► DayFolder::open(folder) ─┬─► Shard ─► ShardView::{Jagged, Dense}   mapped, zero-copy slices
-//!                    manifest, sizes       │  └─► Part  ─► PartBatch                    Parquet, decoded in batches
+//!                    manifest, sizes       │  └─► ParquetPart ─► PartBatch              Parquet, decoded in batches
 //!                                          └────► MappedDay                           all shards, as one table of rows
 //! ```
 //!
@@ -31,7 +31,7 @@ pub(crate) use files::{Data, in_folder, is_replaced, read_manifest};
 
 pub use files::Access;
 pub use mapped::MappedDay;
-pub use part::{Part, PartBatch};
+pub use part::{ParquetPart, PartBatch};
 pub use shard::{DenseShard, History, Items, JaggedShard, Shard, ShardView};
 
 /// What a path turned out to be.
@@ -56,7 +56,7 @@ pub struct Place {
 
 /// What [`find_days`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct DayListing {
     /// What the path is.
     pub kind: PlaceKind,
     /// The days: by format in the order of [`Format::ALL`], then by day.
@@ -71,11 +71,11 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Error::Io`] when a folder cannot be read, [`Error::Corrupt`] when the path is none of the three.
-pub fn find_days(path: &Path) -> Result<Found> {
+pub fn find_days(path: &Path) -> Result<DayListing> {
     if !fs::metadata(path).map_err(Error::io("read", path))?.is_dir() {
         return Err(corrupt(path, format!("it is not a folder: expected {PLACES}")));
     }
-    let mut found = Found { kind: PlaceKind::Day, days: Vec::new(), foreign: Vec::new(), staging: None };
+    let mut found = DayListing { kind: PlaceKind::Day, days: Vec::new(), foreign: Vec::new(), staging: None };
     let entries = entries(path)?;
     let named = |name: &str| entries.iter().any(|entry| entry.file_name().is_some_and(|file| file == name));
     if named(MANIFEST_FILE) || day_of_name(path).is_some() {
@@ -122,7 +122,7 @@ pub fn open(path: &Path) -> Result<Vec<DayFolder>> {
 /// What [`find_days`] takes.
 const PLACES: &str = "a day's folder (`dt=2025-08-15`), the folder of a format, or an output folder";
 
-fn days_of_format(folder: &Path, format: Option<Format>, found: &mut Found) -> Result<()> {
+fn days_of_format(folder: &Path, format: Option<Format>, found: &mut DayListing) -> Result<()> {
     for entry in entries(folder)? {
         if day_of_name(&entry).is_some() && entry.is_dir() {
             found.days.push(Place { folder: entry, format });
@@ -186,8 +186,8 @@ impl DayFolder {
         let path = folder.join(MANIFEST_FILE);
         let bytes = read_manifest(&handle, MANIFEST_FILE)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|problem| corrupt(&path, problem))?;
-        let Meaning { format, day, item_dtype, types } =
-            Meaning::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
+        let ManifestFields { format, day, item_dtype, types } =
+            ManifestFields::of(&manifest).map_err(|problem| corrupt(&path, problem))?;
         wrong_history(manifest.history).map_or(Ok(()), |problem| Err(corrupt(&path, problem)))?;
         if let Some(named) = day_of_name(folder).filter(|&named| named != day) {
             return Err(corrupt(&path, format!("it is of {day}, in the folder of {named}")));
@@ -315,10 +315,10 @@ impl DayFolder {
     /// Opens a part of a Parquet day, from 0.
     ///
     /// # Errors
-    /// As [`Part::open`].
-    pub fn part(&self, part: u32) -> Result<Part> {
+    /// As [`ParquetPart::open`].
+    pub fn part(&self, part: u32) -> Result<ParquetPart> {
         let file = self.handle()?.file(self.format.shard_file(part))?;
-        Part::of_file(file, &self.shard_path(part), &self.manifest.contents)
+        ParquetPart::of_file(file, &self.shard_path(part), &self.manifest.contents)
     }
 
     fn expected_header(&self, shard: u32, entry: &Entry) -> Header {
@@ -338,14 +338,14 @@ impl DayFolder {
 }
 
 /// What the texts of a manifest mean.
-pub(crate) struct Meaning {
+pub(crate) struct ManifestFields {
     pub(crate) format: Format,
     pub(crate) day: Day,
     pub(crate) item_dtype: ItemDtype,
     pub(crate) types: ActionTypes,
 }
 
-impl Meaning {
+impl ManifestFields {
     /// Reads the format, the day, the item dtype and the types of actions, or says which makes no sense.
     pub(crate) fn of(manifest: &Manifest) -> Result<Self, String> {
         let format = Format::ALL
@@ -354,7 +354,7 @@ impl Meaning {
             .ok_or_else(|| format!("unknown format: {}", manifest.format))?;
         let day = Day::parse(manifest.dt.as_bytes())
             .filter(|day| day.to_string() == manifest.dt)
-            .ok_or_else(|| format!("`dt` is no day: {}", manifest.dt))?;
+            .ok_or_else(|| format!("`dt` cannot be parsed as a day: {}", manifest.dt))?;
         let item_dtype = [ItemDtype::I32, ItemDtype::I64]
             .into_iter()
             .find(|dtype| dtype.name() == manifest.item_dtype)

@@ -27,7 +27,7 @@ const BATCH_ROWS: usize = 1024;
 
 /// A Parquet part whose columns have been checked.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ParquetPart {
     path: PathBuf,
     file: ParquetFile,
     metadata: ArrowReaderMetadata,
@@ -36,7 +36,7 @@ pub struct Part {
     rows: u64,
 }
 
-impl Part {
+impl ParquetPart {
     /// Opens a part: reads its footer and checks that it has the columns of `contents`, which its day's manifest says.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Part {
     /// `[N]`: the customers, without decoding anything else.
     ///
     /// # Errors
-    /// As [`Part::batches`].
+    /// As [`ParquetPart::batches`].
     pub fn customer_ids(&self) -> Result<Vec<i64>> {
         let mut customers = Vec::new();
         let column = ProjectionMask::columns(self.metadata.parquet_schema(), [CUSTOMER]);

@@ -96,7 +96,7 @@ impl ParquetFile {
         }
         if magic != MAGIC {
             return Err(general(
-                "it does not end as a Parquet file does: it is no such file, or a part of one".to_owned(),
+                "it does not end as a Parquet file does: it is not one, or only a part of one".to_owned(),
             ));
         }
         let length = length.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte));

@@ -29,7 +29,7 @@ const UUID: u8 = 13;
 
 /// What a field holds.
 #[derive(Clone, Copy)]
-enum Kind {
+enum FieldKind {
     Flag,
     Byte,
     /// Of 16, 32 or 64 bits, which are written alike; also what the format calls an enum.
@@ -53,9 +53,9 @@ enum Kind {
 }
 
 /// The numbers and kinds of a struct's fields. Fields that are not listed may hold anything but lists of booleans.
-type Fields = &'static [(i16, Kind)];
+type Fields = &'static [(i16, FieldKind)];
 
-use Kind::{
+use FieldKind::{
     Binary, Byte, Children, Double, Flag, Integer, List, PackedBytes, PageBytes, PageType, RowGroups, Schema, Struct,
 };
 
@@ -313,7 +313,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A field of a struct, whose booleans are in its type.
-    fn field(&mut self, wire: u8, kind: Option<Kind>, depth: usize) -> Result<(), Fault> {
+    fn field(&mut self, wire: u8, kind: Option<FieldKind>, depth: usize) -> Result<(), Fault> {
         if matches!(wire, TRUE | FALSE) {
             return match kind {
                 None | Some(Flag) => Ok(()),
@@ -324,7 +324,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A value of the type that the bytes give, which must be that of `kind` where the format has one.
-    fn value(&mut self, wire: u8, kind: Option<Kind>, depth: usize) -> Result<(), Fault> {
+    fn value(&mut self, wire: u8, kind: Option<FieldKind>, depth: usize) -> Result<(), Fault> {
         if kind.is_some_and(|kind| !has_type(kind, wire)) {
             return Err(OTHER_TYPE);
         }
@@ -354,7 +354,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn list(&mut self, kind: Option<Kind>, depth: usize) -> Result<(), Fault> {
+    fn list(&mut self, kind: Option<FieldKind>, depth: usize) -> Result<(), Fault> {
         let depth = depth.checked_sub(1).ok_or(Fault::Malformed("it nests too deep"))?;
         let start = self.position();
         let head = self.byte()?;
@@ -380,7 +380,7 @@ impl<'a> Walk<'a> {
         self.elements(count, &[(kinds >> 4, None), (kinds & 15, None)], depth)
     }
 
-    fn elements(&mut self, count: u64, kinds: &[(u8, Option<Kind>)], depth: usize) -> Result<(), Fault> {
+    fn elements(&mut self, count: u64, kinds: &[(u8, Option<FieldKind>)], depth: usize) -> Result<(), Fault> {
         if count == 0 {
             return Ok(());
         }
@@ -452,7 +452,7 @@ fn unfolded(number: u64) -> i64 {
 const OTHER_TYPE: Fault = Fault::Malformed("a field is of another type than the format says");
 
 /// Whether bytes of this type are what the reader takes for a value of the kind.
-fn has_type(kind: Kind, wire: u8) -> bool {
+fn has_type(kind: FieldKind, wire: u8) -> bool {
     match kind {
         Flag => matches!(wire, TRUE | FALSE),
         Byte => wire == BYTE,

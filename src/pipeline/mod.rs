@@ -22,7 +22,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::{MAX_THREADS, Plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::event::{Action, Day, HashRange, ItemDtype, ItemId, Sample};
 use crate::fsio::{Output, SpillFolder};
 use crate::gather::{self, Chosen, Gather};
@@ -89,7 +89,7 @@ pub fn build(plan: &Plan, tables: Tables, observer: &dyn Observer) -> Result<Sum
     places::check(plan, &tables)?;
     let threads = plan.options().threads.unwrap_or_else(|| machine::processors().min(MAX_THREADS));
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| Error::Option { option: "--threads", problem: error.to_string() })?;
+    let pool = pool.map_err(|error| Error::Option { option: OptionName::Threads, problem: error.to_string() })?;
     let pool = Arc::new(pool);
     let stores = Stores::new(&plan.options().store)?;
     let build = || match plan.item_dtype() {
@@ -143,8 +143,9 @@ pub(crate) fn refuse_no_actions(tables: usize) -> Result<()> {
     if tables > 0 {
         return Ok(());
     }
-    let problem = "name at least one of --clicks, --add-to-carts, --previous-orders".to_owned();
-    Err(Error::Option { option: "--clicks", problem })
+    let [clicks, carts, orders] = [OptionName::Clicks, OptionName::AddToCarts, OptionName::PreviousOrders];
+    let problem = format!("name at least one of {clicks}, {carts}, {orders}");
+    Err(Error::Option { option: OptionName::Clicks, problem })
 }
 
 fn refuse_unknown_type(plan: &Plan, table: &ActionTable) -> Result<()> {
@@ -437,7 +438,7 @@ fn open_tables(plan: &Plan, tables: Tables, room: &Room, stores: &Stores) -> Res
 pub(crate) fn open(
     plan: &Plan,
     input: Input,
-    wanted: read::Wanted,
+    wanted: read::Projection,
     (room, stores): (&Room, &Stores),
     keep: &dyn Fn(Day) -> bool,
 ) -> Result<Box<dyn Source>> {
@@ -448,6 +449,6 @@ pub(crate) fn open(
     };
     let escape = plan.options().csv_escape.or(wanted.source.escape);
     let source = schema::Source { escape, ..wanted.source };
-    let wanted = read::Wanted { source, room: room.clone(), stores: stores.clone(), ..wanted };
+    let wanted = read::Projection { source, room: room.clone(), stores: stores.clone(), ..wanted };
     Ok(Box::new(read::open_all(&paths, wanted, keep)?))
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Tables;
 use crate::config::{Format, Plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::read::pattern_meets;
 use crate::store::is_in_store;
 
@@ -30,7 +30,10 @@ pub(super) fn check(plan: &Plan, tables: &Tables) -> Result<()> {
             (_, true) => format!("the table {name}, `{}`, is among the results in `{}`", path.display(), out.display()),
             _ => continue,
         };
-        return Err(Error::Option { option: "--out", problem: format!("{problem}; choose a folder of its own") });
+        return Err(Error::Option {
+            option: OptionName::Out,
+            problem: format!("{problem}; choose a folder of its own"),
+        });
     }
     Ok(())
 }
@@ -44,7 +47,10 @@ fn check_addresses<'a>(out: &Path, paths: impl Iterator<Item = (&'a str, &'a Pat
             (_, true) => format!("the table {name}, `{}`, is among the results in `{}`", path.display(), out.display()),
             _ => continue,
         };
-        return Err(Error::Option { option: "--out", problem: format!("{problem}; choose a folder of its own") });
+        return Err(Error::Option {
+            option: OptionName::Out,
+            problem: format!("{problem}; choose a folder of its own"),
+        });
     }
     Ok(())
 }

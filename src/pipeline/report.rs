@@ -14,6 +14,7 @@ use crate::read::Source;
 
 /// A step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stage {
     /// Reading impressions; progress in bytes.
     Impressions,
@@ -57,6 +58,7 @@ impl Observer for () {}
 
 /// How long a stage took.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct StageTime {
     /// Which.
     pub stage: Stage,
@@ -66,6 +68,7 @@ pub struct StageTime {
 
 /// What a run did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Summary {
     /// The days that were built and published, in order.
     pub days: Vec<DaySummary>,
@@ -89,6 +92,7 @@ pub struct Summary {
 
 /// A table as it was read.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TableSummary {
     /// Its name.
     pub table: String,
@@ -107,6 +111,7 @@ pub struct TableSummary {
 
 /// A published day.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DaySummary {
     /// Which.
     pub day: Day,
@@ -131,6 +136,7 @@ pub struct LateTable {
 
 /// A format of a published day.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FormatSummary {
     /// Which.
     pub format: Format,

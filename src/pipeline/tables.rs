@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::{Input, Tables};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::schema::Schema;
 use crate::store::{is_address, on_disk};
 
@@ -17,11 +17,12 @@ impl Tables {
     /// [`Error::Option`] for a table that is not one of the description, is there twice, or lies nowhere.
     pub fn described(schema: &Schema, folder: Option<&Path>, given: Vec<(String, Input)>) -> Result<Self> {
         let names = || std::iter::once(&schema.samples.name).chain(schema.actions.iter().map(|table| &table.name));
-        let invalid = |problem| Error::Option { option: "--table", problem };
+        let invalid = |problem| Error::Option { option: OptionName::Tables, problem };
         for (place, (name, _)) in given.iter().enumerate() {
             if !names().any(|known| known == name) {
                 let known: Vec<&str> = names().map(String::as_str).collect();
-                let problem = format!("`{name}` is no table of the description; its tables are {}", known.join(", "));
+                let problem =
+                    format!("`{name}` is not a table of the description; its tables are {}", known.join(", "));
                 return Err(invalid(problem));
             }
             if given[..place].iter().any(|(other, _)| other == name) {
@@ -35,8 +36,8 @@ impl Tables {
             }
             let Some(folder) = folder else { return Ok(None) };
             if paths.is_empty() {
-                let problem =
-                    format!("say where the table lies, as `--table {name}=PATH` or with `path` in the description");
+                let given = OptionName::Tables.set_to(&format!("{name}=PATH")).to_string();
+                let problem = format!("say where the table lies, as `{given}` or with `path` in the description");
                 return Err(invalid(problem));
             }
             let from_folder =
@@ -45,7 +46,7 @@ impl Tables {
         };
         let impressions = input(&schema.samples.name, &schema.samples.source.paths)?;
         let mut impressions = impressions
-            .ok_or_else(|| Error::Option { option: "--impressions", problem: "name the table".to_owned() })?;
+            .ok_or_else(|| Error::Option { option: OptionName::Impressions, problem: "name the table".to_owned() })?;
         let mut actions = Vec::new();
         for table in &schema.actions {
             actions.extend(input(&table.name, &table.source.paths)?.map(|input| (table.clone(), input)));

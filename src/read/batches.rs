@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 use crate::read::ahead::work_ahead;
 use crate::read::guard::guarded;
 use crate::read::layout::choose_fields;
-use crate::read::{Chunk, Origin, RowNumbers, Source, Visitor, Wanted};
+use crate::read::{Chunk, Origin, Projection, RowNumbers, Source, Visitor};
 
 /// A stream of record batches as a table of one part, which can be read once.
 ///
 /// Columns keep their types. `next` of the stream is called from threads of the pool, one call at a time; batches are
 /// worked on in parallel. How many bytes there will be is not known, so [`Source::bytes`] is 0.
 pub struct Batches<I> {
-    wanted: Wanted,
+    wanted: Projection,
     batches: Mutex<Option<I>>,
     numbered: bool,
     /// Of a stream from outside of this program: what it says beforehand its batches hold.
@@ -30,7 +30,7 @@ pub struct Batches<I> {
 impl<I: RecordBatchReader + Send> Batches<I> {
     /// A table from a stream of another program's batches, as they come over Arrow's C interface. Nothing that they hold is
     /// believed: their columns are checked also where no batch follows, and each array before anything reads it.
-    pub fn foreign(wanted: Wanted, batches: I) -> Self {
+    pub fn foreign(wanted: Projection, batches: I) -> Self {
         let schema = batches.schema();
         Self { foreign: Some(schema), ..Self::new(wanted, batches) }
     }
@@ -38,7 +38,7 @@ impl<I: RecordBatchReader + Send> Batches<I> {
 
 impl<I: Iterator<Item = Result<RecordBatch, ArrowError>> + Send> Batches<I> {
     /// A table from a stream.
-    pub fn new(wanted: Wanted, batches: I) -> Self {
+    pub fn new(wanted: Projection, batches: I) -> Self {
         Self { wanted, batches: Mutex::new(Some(batches)), numbered: true, foreign: None }
     }
 

@@ -15,7 +15,7 @@ use crate::read::text_buffer::TextBuffer;
 use crate::schema::Compression;
 
 /// Some whole objects of a file.
-pub(super) struct Block {
+pub(super) struct TextBlock {
     /// Whole lines, each with its `\n`, which only the last line of the file may lack; or objects and what is between them.
     pub(super) text: TextBuffer,
     /// The number of the first line.
@@ -28,7 +28,7 @@ pub(super) struct Block {
     pub(super) pieces: Option<Vec<Piece>>,
 }
 
-impl Block {
+impl TextBlock {
     /// Where the objects stand. On lines too, several may.
     pub(super) fn pieces(&self) -> Vec<Piece> {
         if let Some(pieces) = &self.pieces {
@@ -87,7 +87,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// The next block, not empty, or `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<Block>> {
+    pub(super) fn next(&mut self) -> Result<Option<TextBlock>> {
         let mut form = match self.form.take() {
             Some(form) => form,
             None => self.find_form()?,
@@ -148,7 +148,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn next_lines(&mut self, next_line: &mut u64) -> Result<Option<Block>> {
+    fn next_lines(&mut self, next_line: &mut u64) -> Result<Option<TextBlock>> {
         self.read_to(self.size.max(self.text.len() + 1))?;
         let end = loop {
             if self.ended {
@@ -172,10 +172,10 @@ impl<'a> Blocks<'a> {
         let count = memchr_iter(b'\n', &text).count() + unfinished;
         let first_line = *next_line;
         *next_line += count as u64;
-        Ok(Some(Block { text, first_line, count, bytes: self.meter.since(), pieces: None }))
+        Ok(Some(TextBlock { text, first_line, count, bytes: self.meter.since(), pieces: None }))
     }
 
-    fn next_objects(&mut self, walk: &mut Walk) -> Result<Option<Block>> {
+    fn next_objects(&mut self, walk: &mut Walk) -> Result<Option<TextBlock>> {
         let mut pieces = Vec::new();
         self.read_to(self.size.max(self.text.len() + 1))?;
         let bad_text = |(line, problem)| self.file.bad_text(line, problem);
@@ -184,7 +184,13 @@ impl<'a> Blocks<'a> {
             let text = self.text.take_front(passed);
             if let Some(first) = pieces.first() {
                 let (first_line, count) = (first.line, pieces.len());
-                return Ok(Some(Block { text, first_line, count, bytes: self.meter.since(), pieces: Some(pieces) }));
+                return Ok(Some(TextBlock {
+                    text,
+                    first_line,
+                    count,
+                    bytes: self.meter.since(),
+                    pieces: Some(pieces),
+                }));
             }
             if self.ended {
                 return walk.end(&self.text).map_or(Ok(None), |fault| Err(bad_text(fault)));

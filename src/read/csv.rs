@@ -12,7 +12,7 @@ use crate::read::dialect::Dialect;
 use crate::read::layout::choose_flat;
 use crate::read::records::{RecordBlock, Records};
 use crate::read::text_column::Texts;
-use crate::read::{Chunk, Part, PartFacts, Room, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Projection, Room, RowNumbers, Split, SplitFacts, Visitor};
 use crate::schema::Compression;
 
 /// Bytes of text that are worked on at a time, where no fewer records are asked for.
@@ -41,7 +41,7 @@ pub(super) struct CsvFile {
 impl CsvFile {
     /// Reads the header, unless the names of the columns are said. The inner error is that of a file which lacks a header because
     /// it holds nothing at all.
-    pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Wanted) -> Result<Result<Self>> {
+    pub(super) fn open(file: &DataFile, compression: Compression, wanted: &Projection) -> Result<Result<Self>> {
         let dialect = Dialect::of(&file.path, wanted)?;
         let mut records = Records::open(file, compression, dialect.clone(), 1, &wanted.room)?;
         let line = records.next()?;
@@ -147,12 +147,12 @@ fn another_delimiter(header: &[String]) -> Option<String> {
     ))
 }
 
-impl Part for CsvFile {
+impl Split for CsvFile {
     fn bytes(&self) -> u64 {
         self.file.stamp.size()
     }
 
-    fn facts(&self) -> PartFacts<'_> {
+    fn facts(&self) -> SplitFacts<'_> {
         self.file.facts(self.bytes(), None)
     }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::parquet_file::ParquetFile;
 use crate::read::formats::Format;
 use crate::read::stamp::Stamp;
-use crate::read::{Origin, PartFacts, PathDay, Room, RowNumbers};
+use crate::read::{Origin, PathDay, Room, RowNumbers, SplitFacts};
 use crate::store::{Fault, Loaded, Object, Sequential};
 
 /// Bytes at the end of a Parquet file that are asked for at first: most footers are shorter.
@@ -110,8 +110,8 @@ impl Read for Front {
 
 impl DataFile {
     /// What is known of a part of it that takes so many bytes.
-    pub(super) fn facts(&self, bytes: u64, rows: Option<u64>) -> PartFacts<'_> {
-        PartFacts { format: Some(self.format.name()), day: self.day.as_ref(), bytes, rows }
+    pub(super) fn facts(&self, bytes: u64, rows: Option<u64>) -> SplitFacts<'_> {
+        SplitFacts { format: Some(self.format.name()), day: self.day.as_ref(), bytes, rows }
     }
 
     /// Where rows of this file come from.

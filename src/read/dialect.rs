@@ -5,7 +5,7 @@ use std::path::Path;
 use memchr::memmem::Finder;
 
 use crate::error::{Error, Result, quoted};
-use crate::read::Wanted;
+use crate::read::Projection;
 use crate::read::formats::Name;
 use crate::schema::NO_QUOTE;
 
@@ -25,7 +25,7 @@ pub(super) struct Dialect {
 
 impl Dialect {
     /// What is said of a table, or else what the name of the file at `path` says, or else commas and double quotes.
-    pub(super) fn of(path: &Path, wanted: &Wanted) -> Result<Self> {
+    pub(super) fn of(path: &Path, wanted: &Projection) -> Result<Self> {
         let source = &wanted.source;
         let wrong =
             |key: &str, problem: String| Error::Description { place: format!("{}.{key}", wanted.table), problem };
@@ -33,7 +33,7 @@ impl Dialect {
             Ok(byte) if byte.is_ascii() && !matches!(byte, b'\r' | b'\n') => Ok(byte),
             _ => {
                 let shown = quoted(&character.escape_default().to_string());
-                Err(wrong(key, format!("{shown} is no character of ASCII that can stand within a line")))
+                Err(wrong(key, format!("{shown} is not an ASCII character that can stand within a line")))
             }
         };
         let by_name = if Name::of(path).tabs { "\t" } else { "," };

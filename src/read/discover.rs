@@ -15,7 +15,7 @@ use crate::read::formats::{FIRST_TEXT, NoFormat, format_of, is_plain_parquet};
 use crate::read::path_days::PathDays;
 use crate::read::stamp::Stamp;
 use crate::read::walk::{Found, find};
-use crate::read::{PathDay, Wanted, remote};
+use crate::read::{PathDay, Projection, remote};
 use crate::store::{Object, Place, Request};
 
 /// A file that was found, and the day that its path gives.
@@ -27,7 +27,7 @@ struct Named {
 }
 
 /// Finds the files of the table at `paths`, in the order of their paths, without those whose day `keep` refuses.
-pub(super) fn discover(paths: &[PathBuf], wanted: &Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Vec<DataFile>> {
+pub(super) fn discover(paths: &[PathBuf], wanted: &Projection, keep: &dyn Fn(Day) -> bool) -> Result<Vec<DataFile>> {
     let table: Arc<str> = Arc::from(wanted.table.as_str());
     let path_days = PathDays::new(wanted);
     let mut found = Vec::new();
@@ -74,7 +74,7 @@ pub(super) fn discover(paths: &[PathBuf], wanted: &Wanted, keep: &dyn Fn(Day) ->
 const AT_ONCE: usize = 1024;
 
 /// Finds out what files are, all at once, and of objects in stores with the first bytes of the next ones under way.
-fn look_at_all(table: &Arc<str>, found: Vec<Named>, wanted: &Wanted) -> Result<Vec<DataFile>> {
+fn look_at_all(table: &Arc<str>, found: Vec<Named>, wanted: &Projection) -> Result<Vec<DataFile>> {
     let mut files = Vec::with_capacity(found.len());
     let mut found = found.into_iter();
     loop {
@@ -102,7 +102,7 @@ fn look_at_all(table: &Arc<str>, found: Vec<Named>, wanted: &Wanted) -> Result<V
 }
 
 /// Finds out what a file is; `None` where it is empty and nothing says what it should have held.
-fn look(table: &Arc<str>, file: Named, first: Option<Request<Bytes>>, wanted: &Wanted) -> Result<Option<DataFile>> {
+fn look(table: &Arc<str>, file: Named, first: Option<Request<Bytes>>, wanted: &Projection) -> Result<Option<DataFile>> {
     let Named { path, day, object } = file;
     let refused = |source| unreadable(table, "read", &path, source);
     let stamp = match &object {

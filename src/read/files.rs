@@ -15,13 +15,13 @@ use crate::read::formats::Format;
 use crate::read::json::JsonFile;
 use crate::read::keys::{self, Looked};
 use crate::read::parquet::RowGroup;
-use crate::read::{Part, PartFacts, Source, Visitor, Wanted};
+use crate::read::{Projection, Source, Split, SplitFacts, Visitor};
 use crate::store;
 
 /// A table made of the files at some paths.
 pub struct Files {
     paths: Vec<Arc<PathBuf>>,
-    parts: Vec<Box<dyn Part>>,
+    parts: Vec<Box<dyn Split>>,
     /// Which of them are fetched already, or have been.
     begun: Vec<AtomicBool>,
     /// The bytes of objects in stores that are held beside what a part takes.
@@ -37,7 +37,7 @@ const BEFORE_TURN: usize = 8;
 ///
 /// # Errors
 /// Those of [`open_all`].
-pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
+pub fn open(path: &Path, wanted: Projection, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
     open_all(&[path.to_owned()], wanted, keep)
 }
 
@@ -65,9 +65,9 @@ pub fn open(path: &Path, wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<F
 /// has it, and
 /// [`Error::Unreadable`](crate::error::Error::Unreadable), [`Error::Parquet`](crate::error::Error::Parquet) or
 /// [`Error::Text`](crate::error::Error::Text) for one that cannot be read; of several the first in the order of the paths.
-pub fn open_all(paths: &[PathBuf], wanted: Wanted, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
+pub fn open_all(paths: &[PathBuf], wanted: Projection, keep: &dyn Fn(Day) -> bool) -> Result<Files> {
     let is_in_store = paths.iter().any(|path| store::is_in_store(path));
-    let wanted = if is_in_store { Wanted { room: wanted.room.clone().for_stores(), ..wanted } } else { wanted };
+    let wanted = if is_in_store { Projection { room: wanted.room.clone().for_stores(), ..wanted } } else { wanted };
     let files = discover(paths, &wanted, keep)?;
     let wanted = Arc::new(wanted);
     let opened = open_in_groups(&files, &wanted);
@@ -103,7 +103,7 @@ pub fn open_all(paths: &[PathBuf], wanted: Wanted, keep: &dyn Fn(Day) -> bool) -
 const AT_ONCE: usize = 256;
 
 /// Opens files, of those in stores each group while what the next one reads first is under way.
-fn open_in_groups<'a>(files: &'a [DataFile], wanted: &'a Arc<Wanted>) -> Vec<Result<Opened<'a>>> {
+fn open_in_groups<'a>(files: &'a [DataFile], wanted: &'a Arc<Projection>) -> Vec<Result<Opened<'a>>> {
     let mut opened = Vec::with_capacity(files.len());
     let mut groups = files.chunks(AT_ONCE).peekable();
     let begin = |group: &[DataFile]| group.iter().for_each(DataFile::begin_open);
@@ -127,16 +127,16 @@ fn folder_of(paths: &[PathBuf]) -> PathBuf {
 
 /// What a file was found to hold.
 enum Opened<'a> {
-    Parts(Vec<Box<dyn Part>>),
+    Parts(Vec<Box<dyn Split>>),
     /// Objects, and the keys that the first ones have.
-    Json(Box<dyn Part>, Looked<'a>),
+    Json(Box<dyn Split>, Looked<'a>),
     /// A JSON file without an object.
     NoRows,
     /// Nothing, where there has to be a footer or a header; and what to say of that.
     Empty(Error),
 }
 
-fn open_file<'a>(file: &'a DataFile, wanted: &'a Arc<Wanted>) -> Result<Opened<'a>> {
+fn open_file<'a>(file: &'a DataFile, wanted: &'a Arc<Projection>) -> Result<Opened<'a>> {
     let parts = match file.format {
         Format::Parquet => RowGroup::open(file, wanted).map(|groups| groups.into_iter().map(boxed).collect()),
         Format::Json(compression) => {
@@ -156,7 +156,7 @@ fn open_file<'a>(file: &'a DataFile, wanted: &'a Arc<Wanted>) -> Result<Opened<'
     }
 }
 
-fn boxed(part: impl Part + 'static) -> Box<dyn Part> {
+fn boxed(part: impl Split + 'static) -> Box<dyn Split> {
     Box::new(part)
 }
 
@@ -190,8 +190,8 @@ impl Source for Files {
         self.parts.iter().map(|part| part.weight()).max().unwrap_or(0).saturating_add(self.held)
     }
 
-    fn facts(&self, part: usize) -> PartFacts<'_> {
-        self.parts.get(part).map_or_else(PartFacts::default, |part| part.facts())
+    fn facts(&self, part: usize) -> SplitFacts<'_> {
+        self.parts.get(part).map_or_else(SplitFacts::default, |part| part.facts())
     }
 
     fn read(&self, part: usize, visit: &Visitor<'_>) -> Result<()> {

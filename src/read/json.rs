@@ -9,7 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::error::{Error, Invariant, Result};
 use crate::read::ahead::work_ahead;
-use crate::read::blocks::{Block, Blocks};
+use crate::read::blocks::{Blocks, TextBlock};
 use crate::read::data_file::DataFile;
 use crate::read::mend::{Edit, blank_unwanted, edited, mended};
 use crate::read::object::read_keys;
@@ -18,7 +18,7 @@ use crate::read::rows::{Fault, Rows};
 use crate::read::scan::{DEEPEST, Scan};
 use crate::read::shapes::{are_known, note};
 use crate::read::text_column::MOST_TOGETHER;
-use crate::read::{Chunk, Column, Part, PartFacts, Room, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Column, Projection, Room, RowNumbers, Split, SplitFacts, Visitor};
 use crate::schema::Compression;
 
 /// Bytes of text decoded at a time, where no fewer rows are asked for.
@@ -47,7 +47,7 @@ pub(super) struct JsonFile {
 
 impl JsonFile {
     /// Every wanted column is read of every object: what one lacks is null.
-    pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Wanted, columns: Vec<Column>) -> Self {
+    pub(super) fn new(file: &DataFile, compression: Compression, wanted: &Projection, columns: Vec<Column>) -> Self {
         let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
         let list = wanted.list.as_deref();
         let is = |name: &str, column: &Column| name == column.wanted;
@@ -60,7 +60,7 @@ impl JsonFile {
         Self { file: file.clone(), compression, schema: schema_of(&columns), columns, telling, block, room, has_faults }
     }
 
-    fn decode_block(&self, block: &Block) -> Result<Option<Chunk>> {
+    fn decode_block(&self, block: &TextBlock) -> Result<Option<Chunk>> {
         if are_known(&self.columns) {
             return self.decode_known(block);
         }
@@ -79,7 +79,7 @@ impl JsonFile {
         Self { file, room, schema, columns, has_faults, ..*self }.decode_known(block)
     }
 
-    fn decode_known(&self, block: &Block) -> Result<Option<Chunk>> {
+    fn decode_known(&self, block: &TextBlock) -> Result<Option<Chunk>> {
         // Most files have one object a line and no fault, so that nobody looks for the ends of objects.
         let faultless = if self.has_faults.load(Ordering::Relaxed) {
             None
@@ -105,7 +105,7 @@ impl JsonFile {
 
     /// Decodes a block object by object, with all blank that nobody wants, and the rest as the decoder knows it; what is wrong then is
     /// an error.
-    fn decode_mended(&self, block: &Block) -> Result<Option<(Decoded, Vec<Piece>)>> {
+    fn decode_mended(&self, block: &TextBlock) -> Result<Option<(Decoded, Vec<Piece>)>> {
         let pieces = block.pieces();
         let (mut text, mut places) = (Vec::with_capacity(block.text.len()), Vec::with_capacity(pieces.len()));
         let mut object = Vec::new();
@@ -123,7 +123,7 @@ impl JsonFile {
     }
 
     /// Copies an object of a block with all blank that nobody wants, and gives what else is to be written otherwise.
-    fn blanked(&self, block: &Block, piece: &Piece, object: &mut Vec<u8>) -> Result<Vec<Edit>> {
+    fn blanked(&self, block: &TextBlock, piece: &Piece, object: &mut Vec<u8>) -> Result<Vec<Edit>> {
         object.clear();
         object.extend_from_slice(block.text.get(piece.start..piece.end).invariant("an object stands in its block")?);
         blank_unwanted(object, &self.columns).map_err(|problem| {
@@ -133,7 +133,7 @@ impl JsonFile {
     }
 
     /// The error for objects that cannot be decoded together: that of the first bad one. They stand in `text` as they were decoded.
-    fn first_fault(&self, block: &Block, text: &[u8], places: &[Piece]) -> Error {
+    fn first_fault(&self, block: &TextBlock, text: &[u8], places: &[Piece]) -> Error {
         let mut object = Vec::new();
         for (piece, place) in block.pieces().iter().zip(places) {
             if let Err(error) = self.blanked(block, piece, &mut object) {
@@ -194,12 +194,12 @@ fn told(fault: Fault, object: &str) -> String {
     }
 }
 
-impl Part for JsonFile {
+impl Split for JsonFile {
     fn bytes(&self) -> u64 {
         self.file.stamp.size()
     }
 
-    fn facts(&self) -> PartFacts<'_> {
+    fn facts(&self) -> SplitFacts<'_> {
         self.file.facts(self.bytes(), None)
     }
 

@@ -14,7 +14,7 @@ use crate::read::layout::{Lists, all_columns, choose, missing};
 use crate::read::mend::mended;
 use crate::read::object::read_keys;
 use crate::read::shapes::{self, are_known, take_over};
-use crate::read::{Column, Shape, Wanted};
+use crate::read::{Column, Projection, Shape};
 use crate::schema::Compression;
 
 /// Bytes of each file in which keys are looked for at first.
@@ -37,7 +37,11 @@ pub(super) struct Looked<'a> {
 }
 
 /// Looks at the first lines of a file; `None` where it has no rows.
-pub(super) fn look<'a>(file: &'a DataFile, compression: Compression, wanted: &'a Wanted) -> Result<Option<Looked<'a>>> {
+pub(super) fn look<'a>(
+    file: &'a DataFile,
+    compression: Compression,
+    wanted: &'a Projection,
+) -> Result<Option<Looked<'a>>> {
     let (keys, columns) = (Keys::new(wanted), all_columns(wanted, file.day.is_some(), &[]));
     let mut looked = Looked { file, compression, keys, columns };
     let any_rows = looked.search(|_, any_rows| any_rows)?;
@@ -46,7 +50,7 @@ pub(super) fn look<'a>(file: &'a DataFile, compression: Compression, wanted: &'a
 
 /// Checks that the files of the table at `path`, taken together, have every column of some layout, and the day where a
 /// path lacks it.
-pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Wanted) -> Result<()> {
+pub(super) fn require(path: &Path, files: &[Looked<'_>], wanted: &Projection) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }
@@ -125,12 +129,12 @@ impl Looked<'_> {
 /// Keys in the order in which they were seen: all the wanted ones, and some of the others.
 #[derive(Clone)]
 struct Keys<'a> {
-    wanted: &'a Wanted,
+    wanted: &'a Projection,
     names: Vec<String>,
 }
 
 impl<'a> Keys<'a> {
-    fn new(wanted: &'a Wanted) -> Self {
+    fn new(wanted: &'a Projection) -> Self {
         Self { wanted, names: Vec::new() }
     }
 

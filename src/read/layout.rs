@@ -8,7 +8,7 @@ use std::path::Path;
 use arrow::datatypes::{DataType, Fields, Schema};
 
 use crate::error::{Error, Invariant, Result};
-use crate::read::{Column, Shape, Wanted};
+use crate::read::{Column, Projection, Shape};
 
 /// Whether a source's format can hold lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Lists {
 ///
 /// Where one is not there, the error is the first of them.
 pub(super) fn choose(
-    wanted: &Wanted,
+    wanted: &Projection,
     day_in_path: bool,
     lists: Lists,
     has: impl Fn(&str) -> bool,
@@ -48,7 +48,7 @@ pub(super) fn choose(
 
 /// The columns of JSON, as trees: those of the list of items in it and beside it, and the day, unless the path gives it. Of some of
 /// its keys it is known how they are spelled.
-pub(super) fn all_columns(wanted: &Wanted, day_in_path: bool, keys: &[String]) -> Vec<Column> {
+pub(super) fn all_columns(wanted: &Projection, day_in_path: bool, keys: &[String]) -> Vec<Column> {
     let mut columns = Vec::new();
     let day = wanted.day_column().filter(|_| !day_in_path);
     let flat = || wanted.columns.iter().filter_map(|column| wanted.flat(column));
@@ -97,7 +97,7 @@ fn column<'a>(columns: &'a mut Vec<Column>, name: &str, wanted: &str) -> &'a mut
 /// # Errors
 /// [`Error::MissingColumn`], [`Error::ColumnType`] where a list of items has other elements, [`Error::TwoColumns`].
 pub(super) fn choose_fields(
-    wanted: &Wanted,
+    wanted: &Projection,
     day_in_path: bool,
     schema: &Schema,
     file: Option<&Path>,
@@ -179,7 +179,7 @@ pub(crate) fn element_type(data_type: &DataType) -> Option<&DataType> {
 
 /// Refuses columns that are to be read and have a name that two columns of the source have.
 fn refuse_two<'a>(
-    wanted: &Wanted,
+    wanted: &Projection,
     file: Option<&Path>,
     columns: &[(usize, Column)],
     names: impl Iterator<Item = &'a str> + Clone,
@@ -199,7 +199,7 @@ fn refuse_two<'a>(
 /// # Errors
 /// [`Error::MissingColumn`], [`Error::TwoColumns`].
 pub(super) fn choose_flat(
-    wanted: &Wanted,
+    wanted: &Projection,
     day_in_path: bool,
     names: &[String],
     file: &Path,
@@ -223,7 +223,7 @@ pub(super) fn choose_flat(
 }
 
 /// The error for a column that is not there, or is in a list of items with other elements.
-fn not_found(wanted: &Wanted, file: Option<&Path>, path: String, schema: &Schema) -> Error {
+fn not_found(wanted: &Projection, file: Option<&Path>, path: String, schema: &Schema) -> Error {
     let present = || schema.fields().iter().map(|field| field.name().clone()).collect();
     let list = wanted.list.as_deref().filter(|_| wanted.flat(&path).is_some());
     match list.and_then(|list| find(schema.fields(), list)) {
@@ -242,7 +242,7 @@ fn not_found(wanted: &Wanted, file: Option<&Path>, path: String, schema: &Schema
 }
 
 /// The error for a column that is not there: of the list of items it is the list.
-pub(super) fn missing(wanted: &Wanted, file: Option<&Path>, path: String, present: Vec<String>) -> Error {
+pub(super) fn missing(wanted: &Projection, file: Option<&Path>, path: String, present: Vec<String>) -> Error {
     let list = wanted.list.as_ref().filter(|_| wanted.flat(&path).is_some());
     Error::MissingColumn {
         table: wanted.table.clone(),
@@ -257,7 +257,7 @@ pub(super) fn missing(wanted: &Wanted, file: Option<&Path>, path: String, presen
 ///
 /// # Errors
 /// [`Error::MissingColumn`] when no types could make the table one that is wanted.
-pub fn columns_by_name(wanted: &Wanted, names: &[String]) -> Result<Vec<String>> {
+pub fn columns_by_name(wanted: &Projection, names: &[String]) -> Result<Vec<String>> {
     let known = |path: &str| by_key(names.iter().map(String::as_str), path);
     if let Err(path) = choose(wanted, false, Lists::Possible, |path| known(path).is_some()) {
         return Err(missing(wanted, None, path, names.to_vec()));

@@ -59,7 +59,7 @@ pub use walk::pattern_meets;
 
 /// What a stage wants to know of a table.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct Projection {
     /// The table's name, for messages.
     pub table: String,
     /// The day. Where the path has a part `{column}=…` for the column of the day, that is the day and the column is not read.
@@ -77,7 +77,7 @@ pub struct Wanted {
     pub stores: Stores,
 }
 
-impl Wanted {
+impl Projection {
     /// The column of the day, where one has it.
     #[must_use]
     pub fn day_column(&self) -> Option<&str> {
@@ -223,7 +223,7 @@ pub type Visitor<'a> = dyn Fn(Chunk) -> Result<()> + Sync + 'a;
 
 /// What is known of a part before it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PartFacts<'a> {
+pub struct SplitFacts<'a> {
     /// What its file is, as `csv.gz`.
     pub format: Option<&'static str>,
     /// The day that the path gives.
@@ -248,8 +248,8 @@ pub trait Source: Send + Sync {
     }
 
     /// What is known of a part.
-    fn facts(&self, _part: usize) -> PartFacts<'_> {
-        PartFacts::default()
+    fn facts(&self, _part: usize) -> SplitFacts<'_> {
+        SplitFacts::default()
     }
 
     /// Reads one part and hands over its rows in chunks, possibly from several threads, in no order.
@@ -268,7 +268,7 @@ pub trait Source: Send + Sync {
 }
 
 /// What is read in one go of a table in files: a row group, or a text file.
-trait Part: Send + Sync {
+trait Split: Send + Sync {
     /// The bytes of the file that it takes, for progress.
     fn bytes(&self) -> u64;
 
@@ -278,7 +278,7 @@ trait Part: Send + Sync {
     }
 
     /// As [`Source::facts`].
-    fn facts(&self) -> PartFacts<'_>;
+    fn facts(&self) -> SplitFacts<'_>;
 
     /// Begins to fetch it, where it is in a store; `before_turn` where another part is read first. False where there is no memory for
     /// that now.

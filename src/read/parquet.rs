@@ -14,14 +14,14 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, OptionName, Result};
 use crate::parquet_file::{FooterPlaces, ParquetFile};
 use crate::read::ahead::work_ahead;
 use crate::read::data_file::DataFile;
 use crate::read::guard;
 use crate::read::layout::choose_fields;
 use crate::read::weight;
-use crate::read::{Chunk, Column, Part, PartFacts, RowNumbers, Visitor, Wanted};
+use crate::read::{Chunk, Column, Projection, RowNumbers, Split, SplitFacts, Visitor};
 use crate::store::Loaded;
 
 /// Rows in a batch.
@@ -36,7 +36,7 @@ const BATCH_BYTES: u64 = 16 << 20;
 /// A Parquet file of a table.
 struct ParquetTable {
     file: DataFile,
-    wanted: Arc<Wanted>,
+    wanted: Arc<Projection>,
     /// What its row groups share, from when the first is read to when the last has been.
     opened: Mutex<Option<Arc<Opened>>>,
     /// The row groups that have not been read yet.
@@ -74,7 +74,7 @@ pub(super) struct RowGroup {
 
 impl RowGroup {
     /// Reads a file's footer and gives its row groups. The footer is let go again: of all files at once it may be much.
-    pub(super) fn open(file: &DataFile, wanted: &Arc<Wanted>) -> Result<Vec<Self>> {
+    pub(super) fn open(file: &DataFile, wanted: &Arc<Projection>) -> Result<Vec<Self>> {
         let handle = file.open_parquet(None)?;
         let (footer_start, length) = guarded(file, || handle.footer_place())?;
         let room = &wanted.room;
@@ -83,8 +83,9 @@ impl RowGroup {
         if length > room.most() / 2 {
             let (length, most) = (length >> 20, (room.most() / 2) >> 20);
             let problem = format!(
-                "its footer has {length} MiB, and `--memory` leaves {most} MiB for that; raise `--memory`, or write fewer \
-                 columns and row groups to a file"
+                "its footer has {length} MiB, and `{option}` leaves {most} MiB for that; raise `{option}`, or write fewer \
+                 columns and row groups to a file",
+                option = OptionName::Memory
             );
             return Err(file.bad_parquet(ParquetError::General(problem)));
         }
@@ -199,8 +200,9 @@ impl RowGroup {
         let refuse = |bytes: u64, largest: &str| {
             let (index, needed, most) = (self.index, bytes.div_ceil(1 << 20), room.most() >> 20);
             let problem = format!(
-                "row group {index}: {largest}, so that reading it takes about {needed} MiB, and `--memory` leaves {most} MiB \
-                 for that; raise `--memory`, or write smaller pages and rows"
+                "row group {index}: {largest}, so that reading it takes about {needed} MiB, and `{option}` leaves {most} MiB \
+                 for that; raise `{option}`, or write smaller pages and rows",
+                option = OptionName::Memory
             );
             Err(file.bad_parquet(ParquetError::General(problem)))
         };
@@ -254,7 +256,7 @@ impl ParquetTable {
     }
 }
 
-impl Part for RowGroup {
+impl Split for RowGroup {
     fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -263,7 +265,7 @@ impl Part for RowGroup {
         self.weight
     }
 
-    fn facts(&self) -> PartFacts<'_> {
+    fn facts(&self) -> SplitFacts<'_> {
         self.table.file.facts(self.bytes, Some(self.rows))
     }
 
@@ -306,7 +308,7 @@ impl Opened {
     /// What a footer means that is of all row groups from `first` on, or of that one.
     fn new(
         file: &DataFile,
-        wanted: &Wanted,
+        wanted: &Projection,
         handle: ParquetFile,
         footer: ParquetMetaData,
         first: usize,

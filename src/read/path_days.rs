@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::event::Day;
-use crate::read::{PathDay, Wanted};
+use crate::read::{PathDay, Projection};
 use crate::schema::DayOf;
 use crate::store::percent_decode;
 use crate::texts::parse_day;
@@ -24,7 +24,7 @@ pub(super) enum PathDays {
 }
 
 impl PathDays {
-    pub(super) fn new(wanted: &Wanted) -> Self {
+    pub(super) fn new(wanted: &Projection) -> Self {
         match &wanted.day {
             DayOf::Column { column, .. } => Self::Folder(format!("{column}=")),
             DayOf::Path(pattern) => Self::Pattern(Pattern::new(pattern)),

@@ -90,7 +90,7 @@ impl Field {
 }
 
 /// What a look at the buffer has found of the record at its start.
-enum Found {
+enum Scanned {
     /// All of it; what follows begins here, so many lines further down.
     Whole { next: usize, lines: u64 },
     /// The buffer ends before it does.
@@ -186,12 +186,12 @@ impl<'a> Records<'a> {
         self.buffer.pass(std::mem::take(&mut self.start));
         while self.start < size && !(self.ended && self.start == self.buffer.len()) {
             match self.find()? {
-                Found::Whole { next, lines } => {
+                Scanned::Whole { next, lines } => {
                     self.line += lines;
                     self.start = next;
                 }
-                Found::Begun if self.start > 0 => break,
-                Found::Begun => self.read_more()?,
+                Scanned::Begun if self.start > 0 => break,
+                Scanned::Begun => self.read_more()?,
             }
         }
         Ok(())
@@ -203,7 +203,7 @@ impl<'a> Records<'a> {
             if self.start == self.buffer.len() && self.ended {
                 return Ok(None);
             }
-            let Found::Whole { next, lines } = self.find()? else {
+            let Scanned::Whole { next, lines } = self.find()? else {
                 self.read_more()?;
                 continue;
             };

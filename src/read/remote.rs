@@ -47,7 +47,7 @@ struct Walk<'a> {
     base: Base,
     /// The names behind the base, where they are a pattern.
     pattern: Vec<Pattern>,
-    found: Vec<store::Found>,
+    found: Vec<store::StoredObject>,
     passed: bool,
 }
 
@@ -96,7 +96,7 @@ impl Search<'_> {
     }
 
     /// The object of a name, unless something lies below it: then it is a folder, and what has its name is a mark that some tools make.
-    fn object(&self, bucket: &Bucket, key: &str, path: &Path) -> Result<Option<store::Found>> {
+    fn object(&self, bucket: &Bucket, key: &str, path: &Path) -> Result<Option<store::StoredObject>> {
         let below = bucket.first_below(&[key.to_owned()]);
         let found = match bucket.find(key) {
             // Where what is there may only be listed, nobody may ask for one name; the list tells.
@@ -239,7 +239,7 @@ impl Walk<'_> {
     }
 
     /// Takes an object at any depth below a folder all of which is meant.
-    fn take_below(&mut self, folder: &str, object: store::Found) -> Result<()> {
+    fn take_below(&mut self, folder: &str, object: store::StoredObject) -> Result<()> {
         let below = object.key.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
         let mut end = object.key.len() - below.len();
         let mut names = below.split('/').peekable();
@@ -299,7 +299,7 @@ impl Walk<'_> {
     }
 
     fn finish(self) -> Result<Found> {
-        let file = |found: &store::Found| {
+        let file = |found: &store::StoredObject| {
             let object = self.bucket.object(found).map_err(|fault| self.refused(&found.key, fault))?;
             Ok((self.address.path(&found.key), object))
         };

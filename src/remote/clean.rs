@@ -9,7 +9,7 @@ use crate::config::Format;
 use crate::error::{Error, Result};
 use crate::fsio::{DAY_PREFIX, Output};
 use crate::manifest::{MANIFEST_FILE, Manifest};
-use crate::store::{Bucket, Fault, Found, StoreOptions, Stores};
+use crate::store::{Bucket, Fault, StoreOptions, StoredObject, Stores};
 
 /// Removes what runs that ended early have left in an output, and gives the number of files and their bytes where they are known: of an
 /// output in a store.
@@ -42,10 +42,10 @@ pub fn clean(out: &Path, age: Duration, options: &StoreOptions) -> Result<Option
 }
 
 /// The files below the days of a format that no manifest names, of runs whose files are all older.
-fn left_behind(bucket: &Bucket, folder: &str, before: Duration) -> Result<Vec<Found>, Fault> {
+fn left_behind(bucket: &Bucket, folder: &str, before: Duration) -> Result<Vec<StoredObject>, Fault> {
     let all = bucket.list_all(&[folder.to_owned()]).only()?;
     // By day, and the folder below it.
-    let mut runs: BTreeMap<(String, String), Vec<Found>> = BTreeMap::new();
+    let mut runs: BTreeMap<(String, String), Vec<StoredObject>> = BTreeMap::new();
     for found in all.objects {
         let parts: Vec<&str> =
             found.key.strip_prefix(folder).unwrap_or_default().trim_start_matches('/').split('/').collect();
@@ -57,7 +57,8 @@ fn left_behind(bucket: &Bucket, folder: &str, before: Duration) -> Result<Vec<Fo
     }
     let mut left = Vec::new();
     for ((day, run), files) in runs {
-        let is_old = |found: &Found| Duration::from_millis(found.version.modified.max(0).unsigned_abs()) < before;
+        let is_old =
+            |found: &StoredObject| Duration::from_millis(found.version.modified.max(0).unsigned_abs()) < before;
         if !files.iter().all(is_old) {
             continue;
         }

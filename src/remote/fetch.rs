@@ -10,12 +10,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{address_of, below, refused};
 use crate::config::Format;
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, OptionName, Result};
 use crate::event::Day;
 use crate::fsio::{DAY_PREFIX, Folder, Output, StagedFile};
 use crate::manifest::{MANIFEST_FILE, Manifest};
 use crate::open::{DayFolder, find_days};
-use crate::store::{Address, Bucket, Fault, Found, Sequential, StoreOptions, Stores};
+use crate::store::{Address, Bucket, Fault, Sequential, StoreOptions, StoredObject, Stores};
 
 /// Where days of stores are kept on this machine.
 #[derive(Clone, Debug)]
@@ -85,6 +85,7 @@ pub fn fetch(path: &Path, cache: &Cache, options: &StoreOptions) -> Result<PathB
     for (day, manifest) in wanted {
         fetch_day(&bucket, &address, &output, &day, manifest)?;
     }
+    output.clean()?;
     Ok(mirror.join(place.asked))
 }
 
@@ -206,7 +207,7 @@ fn make_room(output: &Output, wanted: &[(RemoteDay, Manifest)], asked: &Path, li
         let limit = limit.unwrap_or_default();
         let problem =
             format!("the days take {needed} bytes, and the cache may hold {limit}; raise it, or open fewer days");
-        return Err(Error::Option { option: "--cache-limit", problem });
+        return Err(Error::Option { option: OptionName::CacheLimit, problem });
     }
     let mut others = Vec::new();
     let mut held = needed;
@@ -294,7 +295,7 @@ fn fetch_files(
         let shards = manifest.shards.iter().map(|shard| (&shard.file, &shard.hash));
         let rejected = manifest.rejected.iter().map(|rejected| (&rejected.file, &rejected.hash));
         let hash = shards.chain(rejected).find(|(file, _)| **file == name).map(|(_, hash)| hash.as_str());
-        let bytes = match copy(bucket, object, target, &name, hash) {
+        let bytes = match copy(bucket, object, &address.path(&object.key), target, hash) {
             Ok(bytes) => bytes,
             Err(error) => {
                 output.clean()?;
@@ -313,12 +314,11 @@ fn fetch_files(
     Ok(output.publish(staged, &[files], true)?)
 }
 
-/// Copies an object into a folder, and compares it with a hash; gives its size.
-fn copy(bucket: &Bucket, found: &Found, folder: &Folder, name: &str, hash: Option<&str>) -> Result<u64, Fetch> {
-    let path = folder.path().join(name);
-    let object = bucket.object(found).map_err(|fault| refused("read", path.clone(), fault))?;
+/// Copies an object at a path into a folder, and compares it with a hash; gives its size.
+fn copy(bucket: &Bucket, found: &StoredObject, path: &Path, folder: &Folder, hash: Option<&str>) -> Result<u64, Fetch> {
+    let object = bucket.object(found).map_err(|fault| refused("read", path.to_owned(), fault))?;
     let mut reader = Sequential::new(object.clone(), UNDER_WAY);
-    let mut file = folder.create(name, object.size())?;
+    let mut file = folder.create(split(&found.key).1, object.size())?;
     let mut piece = vec![0; PIECE];
     // A fault shows when it is read.
     let _ = reader.begin_all();
@@ -329,7 +329,7 @@ fn copy(bucket: &Bucket, found: &Found, folder: &Folder, name: &str, hash: Optio
             Err(error) => {
                 return Err(match object.fault() {
                     Some(Fault::Changed | Fault::Missing(_)) => Fetch::Gone,
-                    Some(fault) => refused("read", path, fault).into(),
+                    Some(fault) => refused("read", path.to_owned(), fault).into(),
                     None => Error::io("read", path)(error).into(),
                 });
             }
@@ -339,9 +339,8 @@ fn copy(bucket: &Bucket, found: &Found, folder: &Folder, name: &str, hash: Optio
     unsynced.sync()?;
     let is_other = hash.is_some_and(|hash| format!("{:032x}", written.hash) != *hash);
     if is_other {
-        let problem =
-            format!("what the store gave for `{}` is not what the manifest says: its hash is another", found.key);
-        return Err(Error::Corrupt { path, problem }.into());
+        let problem = "what the store gave is not what the manifest says: its hash is another".to_owned();
+        return Err(Error::Corrupt { path: path.to_owned(), problem }.into());
     }
     Ok(written.bytes)
 }

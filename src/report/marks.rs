@@ -24,6 +24,7 @@ const LEAST_SHARE: f64 = 0.05;
 
 /// A day, and in what way it stands out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Mark {
     /// The day; none where a folder does not say which it is.
     #[serde(serialize_with = "as_optional_date")]

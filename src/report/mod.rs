@@ -27,6 +27,7 @@ pub use marks::{Mark, Oddity};
 
 /// What there is to say about the days at a path.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The path.
     #[serde(serialize_with = "as_text::one")]
@@ -42,6 +43,7 @@ pub struct Report {
 
 /// A day of all its formats.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ReportedDay {
     /// Which.
     #[serde(serialize_with = "as_date")]
@@ -56,6 +58,7 @@ pub struct ReportedDay {
 
 /// A format of a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ReportedFormat {
     /// Its name.
     pub format: &'static str,

@@ -76,10 +76,11 @@ impl Contents {
         known.sort_unstable();
         let twice =
             known.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| format!("two columns are called {}", pair[0]));
-        let wrong =
-            wrong_sample.or(wrong_feature).map(|field| format!("{} is no name of a column", quoted(&field.name)));
+        let wrong = wrong_sample
+            .or(wrong_feature)
+            .map(|field| format!("{} cannot be the name of a column", quoted(&field.name)));
         let position = self.position.filter(|&kept| self.kept.get(kept).is_none_or(|field| field.dtype != Dtype::I32));
-        let position = position.map(|kept| format!("column {kept} of `kept` is no position"));
+        let position = position.map(|kept| format!("column {kept} of `kept` is not a position"));
         let times = self.times.filter(|&unit| unit == Unit::Nanoseconds).map(|_| "times are not kept in ns".to_owned());
         wrong.or(twice).or(position).or(times)
     }

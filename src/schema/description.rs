@@ -292,7 +292,7 @@ fn delay(field: &Field<'_>, cutoff: Cutoff, lookback: Option<i64>) -> Result<i64
 fn duration(field: &Field<'_>) -> Result<i64> {
     let text = field.text()?;
     parse_duration(text).ok_or_else(|| {
-        field.wrong(format!("{} is no length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
+        field.wrong(format!("{} is not a length of time; write it as 90d, 12h, 30m, 45s or 500ms", quoted(text)))
     })
 }
 

@@ -134,7 +134,7 @@ fn zone(fields: &mut Fields<'_>) -> Result<Option<String>> {
     let Some(field) = fields.get("zone") else { return Ok(None) };
     let name = field.text()?;
     if Zone::new(name).is_none() {
-        return Err(field.wrong(format!("{} is no time zone; name one as Europe/Berlin or UTC", quoted(name))));
+        return Err(field.wrong(format!("{} is not a time zone; name one as Europe/Berlin or UTC", quoted(name))));
     }
     Ok(Some(name.to_owned()))
 }

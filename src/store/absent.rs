@@ -47,7 +47,7 @@ pub(crate) struct Bucket(());
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) folders: Vec<String>,
-    pub(crate) objects: Vec<Found>,
+    pub(crate) objects: Vec<StoredObject>,
 }
 
 pub(crate) struct Lists(());
@@ -63,13 +63,13 @@ impl Lists {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct StoredObject {
     pub(crate) key: String,
     pub(crate) version: Version,
 }
 
 impl Bucket {
-    pub(crate) fn find(&self, _: &str) -> Result<Option<Found>, Fault> {
+    pub(crate) fn find(&self, _: &str) -> Result<Option<StoredObject>, Fault> {
         absent()
     }
 
@@ -85,7 +85,7 @@ impl Bucket {
         Lists(())
     }
 
-    pub(crate) fn object(&self, _: &Found) -> Result<Object, Fault> {
+    pub(crate) fn object(&self, _: &StoredObject) -> Result<Object, Fault> {
         absent()
     }
 

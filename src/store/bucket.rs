@@ -216,7 +216,7 @@ pub(crate) struct Bucket {
 pub(crate) struct Listing {
     /// The folders directly below, by their whole names.
     pub(crate) folders: Vec<String>,
-    pub(crate) objects: Vec<Found>,
+    pub(crate) objects: Vec<StoredObject>,
 }
 
 /// Lists that were asked for.
@@ -236,12 +236,12 @@ impl Lists {
 
 /// An object that was found.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct StoredObject {
     pub(crate) key: String,
     pub(crate) version: Version,
 }
 
-impl From<ObjectMeta> for Found {
+impl From<ObjectMeta> for StoredObject {
     fn from(meta: ObjectMeta) -> Self {
         let version = Version { size: meta.size, mark: meta.e_tag, modified: meta.last_modified.timestamp_millis() };
         Self { key: meta.location.to_string(), version }
@@ -272,7 +272,7 @@ impl Bucket {
     }
 
     /// Looks for an object of this name.
-    pub(crate) fn find(&self, key: &str) -> Result<Option<Found>, Fault> {
+    pub(crate) fn find(&self, key: &str) -> Result<Option<StoredObject>, Fault> {
         let (location, client, root) = (self.key(key)?, Arc::clone(&self.client), Arc::clone(&self.root));
         let ask = move || {
             let (location, client, root) = (location.clone(), Arc::clone(&client), Arc::clone(&root));
@@ -280,7 +280,7 @@ impl Bucket {
         };
         match self.stores.start(ask)?.wait() {
             // The name as it was asked for.
-            Ok(meta) => Ok(Some(Found { key: key.to_owned(), ..Found::from(meta) })),
+            Ok(meta) => Ok(Some(StoredObject { key: key.to_owned(), ..StoredObject::from(meta) })),
             Err(Fault::Missing(_)) => Ok(None),
             Err(fault) => Err(fault),
         }
@@ -291,7 +291,7 @@ impl Bucket {
         self.each(folders, |client, folder| async move {
             let listed = client.list_with_delimiter(Some(&folder)).await?;
             let folders = listed.common_prefixes.iter().map(ToString::to_string).collect();
-            let objects = listed.objects.into_iter().map(Found::from);
+            let objects = listed.objects.into_iter().map(StoredObject::from);
             Ok(Listing { folders, objects: objects.filter(|found| found.key != folder.as_ref()).collect() })
         })
     }
@@ -302,7 +302,7 @@ impl Bucket {
             let mut listed = client.list(Some(&folder));
             let mut all = Listing::default();
             while let Some(meta) = listed.next().await {
-                all.objects.push(Found::from(meta?));
+                all.objects.push(StoredObject::from(meta?));
             }
             all.objects.retain(|found| found.key != folder.as_ref());
             Ok(all)
@@ -313,7 +313,7 @@ impl Bucket {
     pub(crate) fn first_below(&self, folders: &[String]) -> Lists {
         self.each(folders, |client, folder| async move {
             let first = client.list(Some(&folder)).next().await.transpose()?;
-            Ok(Listing { folders: Vec::new(), objects: first.into_iter().map(Found::from).collect() })
+            Ok(Listing { folders: Vec::new(), objects: first.into_iter().map(StoredObject::from).collect() })
         })
     }
 
@@ -333,7 +333,7 @@ impl Bucket {
     }
 
     /// An object that was found.
-    pub(crate) fn object(&self, found: &Found) -> Result<Object, Fault> {
+    pub(crate) fn object(&self, found: &StoredObject) -> Result<Object, Fault> {
         let (key, version) = (self.key(&found.key)?, found.version.clone());
         Ok(Object(Arc::new(OneObject { bucket: self.clone(), key, version, fault: Mutex::default() })))
     }

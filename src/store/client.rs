@@ -12,7 +12,7 @@ use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, R
 
 use super::profile::Profile;
 use super::{Address, Fault, Protocol, StoreOptions};
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, OptionName, Result, quoted};
 
 /// How long a machine is asked for credentials of its own, which answers at once where it has some.
 const CREDENTIALS_WITHIN: Duration = Duration::from_secs(5);
@@ -27,10 +27,10 @@ pub(super) fn check(options: &StoreOptions) -> Result<()> {
             || name.parse::<ClientConfigKey>().is_ok();
         if !is_known {
             let problem = format!(
-                "{} is no setting of a store; they are named as in the environment, as aws_region",
+                "{} is not a setting of a store; they are named as in the environment, as aws_region",
                 quoted(name)
             );
-            return Err(Error::Option { option: "--store-option", problem });
+            return Err(Error::Option { option: OptionName::StoreOptions, problem });
         }
     }
     Ok(())
@@ -50,11 +50,15 @@ pub(super) fn of(address: &Address, options: &StoreOptions) -> Result<Arc<dyn Ob
         }
         Protocol::Azure => {
             let builder = MicrosoftAzureBuilder::from_env().with_url(&address.root).with_retry(retry);
-            let builder = with(builder, options, |builder, key: AzureConfigKey, value| builder.with_config(key, value));
+            let mut builder =
+                with(builder, options, |builder, key: AzureConfigKey, value| builder.with_config(key, value));
+            if builder.get_config_value(&AzureConfigKey::Endpoint).is_some_and(|endpoint| is_plain(&endpoint)) {
+                builder = builder.with_allow_http(true);
+            }
             builder.build().map(|client| Arc::new(client) as Arc<dyn ObjectStore>)
         }
         Protocol::Web => {
-            let client = ClientOptions::new().with_allow_http(address.root.starts_with("http:"));
+            let client = ClientOptions::new().with_allow_http(is_plain(&address.root));
             let client = with(client, options, |client, key: ClientConfigKey, value| client.with_config(key, value));
             let builder = HttpBuilder::new().with_url(&address.root).with_retry(retry).with_client_options(client);
             builder.build().map(|client| Arc::new(client) as Arc<dyn ObjectStore>)
@@ -62,10 +66,10 @@ pub(super) fn of(address: &Address, options: &StoreOptions) -> Result<Arc<dyn Ob
     };
     // What it says may quote a setting.
     client.map_err(|_| {
-        Fault::Refused(
-            "settings for this store are missing, or do not fit together (in the environment, or as `--store-option`)"
-                .to_owned(),
-        )
+        Fault::Refused(format!(
+            "settings for this store are missing, or do not fit together (in the environment, or as `{}`)",
+            OptionName::StoreOptions
+        ))
     })
 }
 
@@ -76,9 +80,8 @@ fn amazon(
 ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     let mut builder = Profile::of_user().complete(AmazonS3Builder::from_env());
     builder = with(builder, options, |builder, key: AmazonS3ConfigKey, value| builder.with_config(key, value));
-    // Whoever names an endpoint without TLS means it.
     let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint].into_iter();
-    if endpoint.filter_map(|key| builder.get_config_value(&key)).any(|endpoint| endpoint.starts_with("http://")) {
+    if endpoint.filter_map(|key| builder.get_config_value(&key)).any(|endpoint| is_plain(&endpoint)) {
         builder = builder.with_allow_http(true);
     }
     let builder = builder.with_url(address.root.replacen("s3a://", "s3://", 1));
@@ -88,6 +91,11 @@ fn amazon(
     let credentials = Arc::clone(builder.clone().with_retry(quick).build()?.credentials());
     let client = builder.with_retry(retries).with_credentials(credentials).build()?;
     Ok(Arc::new(client))
+}
+
+/// Whether an endpoint is without TLS: whoever names one means it.
+fn is_plain(endpoint: &str) -> bool {
+    endpoint.starts_with("http://")
 }
 
 /// A builder with the settings that are its store's.

@@ -6,6 +6,7 @@ use object_store::Error;
 use object_store::client::{HttpError, HttpErrorKind};
 
 use super::Fault;
+use crate::error::OptionName;
 
 /// What it means that a request failed; `root` is the bucket's address.
 pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
@@ -27,7 +28,7 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
         }
         "RequestTimeTooSkewed" => return refused("the clock of this machine is wrong"),
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
-            return refused(OTHER_REGION);
+            return refused(&other_region());
         }
         _ => {}
     }
@@ -51,16 +52,18 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
     }
 }
 
-const OTHER_REGION: &str =
-    "the bucket is in another region or at another endpoint: set AWS_REGION, or pass `--store-option aws_region=…`";
+fn other_region() -> String {
+    let option = OptionName::StoreOptions.set_to("aws_region=…");
+    format!("the bucket is in another region or at another endpoint: set AWS_REGION, or `{option}`")
+}
 
 /// What it means where the kind of error does not say it.
 fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
     if MACHINES.iter().any(|machine| said.contains(machine)) {
-        return Fault::Refused(NO_CREDENTIALS.to_owned());
+        return Fault::Refused(no_credentials());
     }
     if said.contains("Received redirect without LOCATION") {
-        return refused(OTHER_REGION);
+        return refused(&other_region());
     }
     if said.contains("non-partial response when range requested") || said.contains("Content-Range header not present") {
         return refused(
@@ -75,7 +78,7 @@ fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
             Some(b'5') => {
                 refused(&format!("the server could not answer, though asked again and again: status {status}"))
             }
-            Some(b'3') => refused(OTHER_REGION),
+            Some(b'3') => refused(&other_region()),
             _ if status == "429" => refused("the server is asked too often: status 429"),
             _ => refused(&format!("the server refused: status {status}")),
         };
@@ -103,8 +106,13 @@ fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
 /// Where machines of clouds are asked for credentials of their own.
 const MACHINES: [&str; 4] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal", "instance metadata"];
 
-const NO_CREDENTIALS: &str = "no credentials: the environment, the profile and the machine have none; set them there, pass \
-                              `--store-option`, or for public data `--store-option skip_signature=true`";
+fn no_credentials() -> String {
+    let (option, public) = (OptionName::StoreOptions, OptionName::StoreOptions.set_to("skip_signature=true"));
+    format!(
+        "no credentials: the environment, the profile and the machine have none; set them there or as `{option}`, or for public \
+         data say `{public}`"
+    )
+}
 
 /// An error and what it came from.
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -31,7 +31,7 @@ mod writes;
 mod bucket;
 
 pub use bucket::Stores;
-pub(crate) use bucket::{Bucket, Found, Listing, Lists, Object, Request};
+pub(crate) use bucket::{Bucket, Listing, Lists, Object, Request, StoredObject};
 #[cfg(not(feature = "store"))]
 pub(crate) use bucket::{Condition, Mark};
 pub use options::StoreOptions;

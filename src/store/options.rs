@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 
 /// Settings of object stores, by name. They may hold secrets: nothing shows their values.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl StoreOptions {
         };
         let seconds = seconds.zip(factor).and_then(|(seconds, factor)| seconds.checked_mul(factor));
         seconds.map(Duration::from_secs).ok_or_else(|| Error::Option {
-            option: "--store-option",
+            option: OptionName::StoreOptions,
             problem: format!("`{RETRY_TIMEOUT}` is a length of time, as 30s, 3m or 1h"),
         })
     }

@@ -107,12 +107,12 @@ impl Read for Sequential {
 pub(crate) struct Loaded {
     object: Object,
     /// Ascending, none over another.
-    blocks: Vec<Block>,
+    blocks: Vec<LoadedRange>,
     /// The bytes that are given back in the end.
     held: u64,
 }
 
-struct Block {
+struct LoadedRange {
     range: Range<u64>,
     state: Mutex<State>,
 }
@@ -134,7 +134,7 @@ impl Loaded {
                 let range = start..range.end.min(start + LONGEST);
                 start = range.end;
                 let request = object.request(range.clone())?;
-                loaded.blocks.push(Block { range, state: Mutex::new(State::UnderWay(request)) });
+                loaded.blocks.push(LoadedRange { range, state: Mutex::new(State::UnderWay(request)) });
             }
         }
         Ok(loaded)
@@ -160,7 +160,7 @@ impl Loaded {
         if next < wanted.end {
             return None;
         }
-        let read = |(block, range): &(&Block, Range<u64>)| {
+        let read = |(block, range): &(&LoadedRange, Range<u64>)| {
             let bytes = block.bytes(&self.object)?;
             Ok(bytes.slice((range.start - block.range.start) as usize..(range.end - block.range.start) as usize))
         };
@@ -177,7 +177,7 @@ impl Drop for Loaded {
     }
 }
 
-impl Block {
+impl LoadedRange {
     fn bytes(&self, object: &Object) -> Result<Bytes, Fault> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::UnderWay(_) = *state {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 
 /// The protocol of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,14 +116,14 @@ impl<'a> Place<'a> {
         let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
         let is_container = protocol == Protocol::Azure && user.is_some_and(|user| !user.contains(':'));
         if user.is_some() && !is_container {
-            return wrong(&format!("…@{host}"), NO_SECRETS);
+            return wrong(&format!("…@{host}"), &no_secrets());
         }
         if host.is_empty() {
             return wrong("", "the name of the bucket is missing");
         }
         if protocol == Protocol::Web && (rest.contains('?') || rest.contains('#')) {
             let shown = rest.split(['?', '#']).next().unwrap_or_default();
-            return wrong(&format!("{shown}?…"), NO_SECRETS);
+            return wrong(&format!("{shown}?…"), &no_secrets());
         }
         let is_folder = key.is_empty() || key.ends_with('/');
         let key = key.trim_matches('/').to_owned();
@@ -133,8 +133,13 @@ impl<'a> Place<'a> {
 }
 
 /// Why an address that may hold a secret is refused.
-const NO_SECRETS: &str = "an address must hold no user, password or signature, since records and messages show it; \
-                          give credentials in the environment or with `--store-option`";
+fn no_secrets() -> String {
+    format!(
+        "an address must hold no user, password or signature, since records and messages show it; give credentials in the \
+         environment or as `{}`",
+        OptionName::StoreOptions
+    )
+}
 
 /// Undoes `%20` and its like.
 fn decoded(text: &str) -> std::ffi::OsString {

@@ -10,9 +10,9 @@ use super::clock::Clock;
 use super::columns::Reader;
 use super::days::Days;
 use super::reject::{Fault, Reject, Rejects, valid_day};
-use super::roles::{Kind, Roles};
+use super::roles::{Roles, TypeSource};
 use super::spilled::SpilledRejects;
-use super::table::{PlainColumn, Table};
+use super::table::{PlainColumn, TableChunk};
 use super::walk::At;
 use super::{Progress, Sink, read_all};
 use crate::config::Plan;
@@ -93,7 +93,7 @@ pub fn read_actions<I: ItemId>(
     let idle = Mutex::new(Vec::new());
     let roles = Roles::of_actions(plan, table)?;
     read_all(source, &|chunk| {
-        let mut found: Found<I> = lock(&idle).pop().unwrap_or_default();
+        let mut found: ActionChunk<I> = lock(&idle).pop().unwrap_or_default();
         read_chunk(&chunk, &roles, plan, pick, &rejects, &mut found)?;
         let has_clock = roles.cutoff == Cutoff::Time && roles.time.is_some();
         let mut rows = lock(&rows);
@@ -114,7 +114,7 @@ pub fn read_actions<I: ItemId>(
 }
 
 /// What a chunk holds. Chunks follow each other in the same memory, which is in the cache then.
-struct Found<I: ItemId> {
+struct ActionChunk<I: ItemId> {
     /// The wanted actions.
     actions: Vec<Action<I>>,
     /// Their packed features, one after the other.
@@ -125,7 +125,7 @@ struct Found<I: ItemId> {
     wanted: Vec<(u32, u32)>,
 }
 
-impl<I: ItemId> Default for Found<I> {
+impl<I: ItemId> Default for ActionChunk<I> {
     fn default() -> Self {
         Self { actions: Vec::new(), features: Vec::new(), runs: Vec::new(), wanted: Vec::new() }
     }
@@ -141,10 +141,10 @@ fn read_chunk<I: ItemId>(
     plan: &Plan,
     pick: &Pick<'_>,
     rejects: &Rejects<'_>,
-    found: &mut Found<I>,
+    found: &mut ActionChunk<I>,
 ) -> Result<()> {
     let reader = Reader::new(roles.table, chunk);
-    let table = Table::new(&reader, chunk, roles)?;
+    let table = TableChunk::new(&reader, chunk, roles)?;
     found.actions.clear();
     found.features.clear();
     found.runs.clear();
@@ -157,14 +157,14 @@ fn read_chunk<I: ItemId>(
 
 /// Reads a chunk row by row, each checked.
 fn read_rows<I: ItemId>(
-    table: &Table<'_>,
+    table: &TableChunk<'_>,
     reader: &Reader<'_>,
     plan: &Plan,
     pick: &Pick<'_>,
     rejects: &Rejects<'_>,
-    found: &mut Found<I>,
+    found: &mut ActionChunk<I>,
 ) -> Result<()> {
-    let Found { actions, features, runs, wanted } = found;
+    let ActionChunk { actions, features, runs, wanted } = found;
     let mut day_is_seen = false;
     let mut values = Vec::new();
     for row in 0..table.walk.rows {
@@ -206,7 +206,7 @@ fn read_rows<I: ItemId>(
 
 /// Day, customer, type, item and time of an action, checked, and its features.
 pub(super) fn action<I: ItemId>(
-    table: &Table<'_>,
+    table: &TableChunk<'_>,
     at: At,
     (day, customer): (Option<Day>, Option<i64>),
     features: &mut Vec<pack::Value>,
@@ -222,7 +222,7 @@ pub(super) fn action<I: ItemId>(
 
 /// The values of a chunk without any fault or null: what nearly all chunks are, and quick to read.
 struct Plain<'a> {
-    table: &'a Table<'a>,
+    table: &'a TableChunk<'a>,
     rows: usize,
     days: PlainDays<'a>,
     customers: Cow<'a, [i64]>,
@@ -246,7 +246,7 @@ enum PlainKinds<'a> {
 
 impl<'a> Plain<'a> {
     /// The columns as plain values, unless any row lacks one or has a fault; each element of a list is a row of its own.
-    fn new<I: ItemId>(table: &'a Table<'a>) -> Option<Self> {
+    fn new<I: ItemId>(table: &'a TableChunk<'a>) -> Option<Self> {
         if table.walk.has_unequal() || (table.walk.lists.is_some() && table.has_keys_in_list()) {
             return None;
         }
@@ -266,8 +266,8 @@ impl<'a> Plain<'a> {
         };
         let kinds = match (&table.kinds, &table.roles.kind) {
             (Some(kinds), _) => PlainKinds::Each(spread(kinds.plain()?)),
-            (None, Kind::Constant(kind)) => PlainKinds::Same(*kind),
-            (None, Kind::Column { .. }) => return None,
+            (None, TypeSource::Constant(kind)) => PlainKinds::Same(*kind),
+            (None, TypeSource::Column { .. }) => return None,
         };
         let times = match &table.times {
             Some(times) => Some(spread(times.plain()?)),
@@ -281,8 +281,8 @@ impl<'a> Plain<'a> {
     }
 
     /// Reads the rows a run of one day at a time; days that nothing sees are only counted.
-    fn read<I: ItemId>(&self, plan: &Plan, pick: &Pick<'_>, found: &mut Found<I>) -> Result<()> {
-        let Found { actions, features, runs, wanted } = found;
+    fn read<I: ItemId>(&self, plan: &Plan, pick: &Pick<'_>, found: &mut ActionChunk<I>) -> Result<()> {
+        let ActionChunk { actions, features, runs, wanted } = found;
         let mut all_fit = true;
         let mut start = 0;
         while start < self.rows {

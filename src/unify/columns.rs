@@ -10,7 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::times::micros;
-use super::view::{Found, View, plain_digits};
+use super::view::{CellValue, View, plain_digits};
 use crate::error::{Error, Result};
 use crate::event::Day;
 use crate::read::{Chunk, Origin};
@@ -92,7 +92,7 @@ impl Cells {
     }
 
     /// As [`Cells::new`], of what the cells of a view hold.
-    pub(super) fn of_view(array: &ArrayRef, view: &View<'_>, mut cell: impl FnMut(Found<'_>) -> Cell) -> Self {
+    pub(super) fn of_view(array: &ArrayRef, view: &View<'_>, mut cell: impl FnMut(CellValue<'_>) -> Cell) -> Self {
         let mut building = Building::new(array.len());
         view.each(array.len(), |found| building.push(cell(found)));
         building.finish(array)
@@ -200,13 +200,13 @@ impl<'a> Reader<'a> {
         array: &ArrayRef,
         expected: &'static str,
         is_kind: impl Fn(&View<'_>) -> bool,
-        cell: impl Fn(Found<'_>) -> Cell,
+        cell: impl Fn(CellValue<'_>) -> Cell,
     ) -> Result<Cells> {
         let array = self.unpacked(column, array)?;
         let Some(view) = View::of(&array).filter(is_kind) else {
             return Err(self.wrong_type(column, &array, expected));
         };
-        Ok(Cells::of_view(&array, &view, |found| if found == Found::Null { Cell::Null } else { cell(found) }))
+        Ok(Cells::of_view(&array, &view, |found| if found == CellValue::Null { Cell::Null } else { cell(found) }))
     }
 
     /// Ids; `Bad` where they are none that 64 bits hold.
@@ -230,13 +230,13 @@ impl<'a> Reader<'a> {
                 if let Some(ids) = View::of(&array).and_then(|view| view.plain(plain_digits)) {
                     return Ok(Cells::from_values(&array, ids.into()));
                 }
-                let id = |found: Found<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
-                let cell = |found: Found<'_>| id(found).map_or(Cell::Bad, Cell::Value);
+                let id = |found: CellValue<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
+                let cell = |found: CellValue<'_>| id(found).map_or(Cell::Bad, Cell::Value);
                 self.cells(column, &array, INTEGER, |view| !view.is_bools(), cell)
             }
             (Ids::U64, _) => {
-                let id = |found: Found<'_>| found.integer().and_then(|id| u64::try_from(id).ok());
-                let cell = |found: Found<'_>| id(found).map_or(Cell::Bad, |id| Cell::Value(id.cast_signed()));
+                let id = |found: CellValue<'_>| found.integer().and_then(|id| u64::try_from(id).ok());
+                let cell = |found: CellValue<'_>| id(found).map_or(Cell::Bad, |id| Cell::Value(id.cast_signed()));
                 self.cells(column, &array, INTEGER, |view| !view.is_bools(), cell)
             }
             (Ids::Hash, _) => self.hashes(column, &array),
@@ -258,8 +258,8 @@ impl<'a> Reader<'a> {
     /// Ids of requests: the integers that they are, or else the hashes of their text.
     pub(super) fn request_ids(&self, column: &str, array: &ArrayRef) -> Result<Cells> {
         let hash = |text: &[u8]| xxh3_64(text).cast_signed();
-        let integer = |found: Found<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
-        let id = |found: Found<'_>| integer(found).or_else(|| found.text().map(|text| hash(&text)));
+        let integer = |found: CellValue<'_>| found.integer().and_then(|id| i64::try_from(id).ok());
+        let id = |found: CellValue<'_>| integer(found).or_else(|| found.text().map(|text| hash(&text)));
         self.cells(column, array, TEXT, |_| true, |found| id(found).map_or(Cell::Null, Cell::Value))
     }
 
@@ -270,8 +270,8 @@ impl<'a> Reader<'a> {
             return Ok(Cells::from_values(array, labels.values().iter().map(i64::from).collect()));
         }
         let value = |value: Option<i64>| value.map_or(Cell::Bad, Cell::Value);
-        let whole = |found: Found<'_>| match found {
-            Found::Bool(bool) => Some(i128::from(bool)),
+        let whole = |found: CellValue<'_>| match found {
+            CellValue::Bool(bool) => Some(i128::from(bool)),
             found => found.integer(),
         };
         match dtype {
@@ -286,14 +286,15 @@ impl<'a> Reader<'a> {
                     _ => (i64::MIN, i64::MAX),
                 };
                 let fits = |number: &i64| (least..=most).contains(number);
-                let cell =
-                    |found: Found<'_>| value(whole(found).and_then(|number| i64::try_from(number).ok()).filter(fits));
+                let cell = |found: CellValue<'_>| {
+                    value(whole(found).and_then(|number| i64::try_from(number).ok()).filter(fits))
+                };
                 self.cells(column, array, "a number", |_| true, cell)
             }
             ValueType::F32 | ValueType::F64 => {
                 let fits =
                     |number: &f64| dtype == ValueType::F64 || !number.is_finite() || (*number as f32).is_finite();
-                let cell = |found: Found<'_>| value(found.number().filter(fits).map(float_bits));
+                let cell = |found: CellValue<'_>| value(found.number().filter(fits).map(float_bits));
                 self.cells(column, array, "a number", |_| true, cell)
             }
         }
@@ -301,15 +302,16 @@ impl<'a> Reader<'a> {
 
     /// Whether numbers are at least so much, as 0 and 1.
     pub(super) fn at_least(&self, column: &str, array: &ArrayRef, threshold: f64) -> Result<Cells> {
-        let cell =
-            |found: Found<'_>| found.number().map_or(Cell::Bad, |number| Cell::Value(i64::from(number >= threshold)));
+        let cell = |found: CellValue<'_>| {
+            found.number().map_or(Cell::Bad, |number| Cell::Value(i64::from(number >= threshold)))
+        };
         self.cells(column, array, "a number", |_| true, cell)
     }
 
     /// The place among some texts of the one that is what a text format would have; null where there is none of them.
     pub(super) fn places(&self, column: &str, array: &ArrayRef, texts: &[&str]) -> Result<Cells> {
         let place = |text: &[u8]| texts.iter().position(|known| known.as_bytes() == text);
-        let cell = |found: Found<'_>| {
+        let cell = |found: CellValue<'_>| {
             let place = found.text().and_then(|text| place(&text)).and_then(|place| i64::try_from(place).ok());
             place.map_or(Cell::Bad, Cell::Value)
         };

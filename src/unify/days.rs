@@ -10,7 +10,7 @@ use super::columns::{Cell, Cells, Reader};
 use super::times::Times;
 use super::view::View;
 use crate::config::Plan;
-use crate::error::{Error, Invariant, Result};
+use crate::error::{Error, Invariant, OptionName, Result};
 use crate::event::{Day, MICROS_PER_DAY};
 use crate::read::PathDay;
 use crate::schema::DayOf;
@@ -147,7 +147,7 @@ impl Reader<'_> {
             (Err(_), Some(_)) => None,
             (Err(name), None) => {
                 let problem =
-                    format!("its days are instants in the time zone `{name}`, which is not known; {NAME_A_ZONE}");
+                    format!("its days are instants in the time zone `{name}`, which is not known; {}", name_a_zone());
                 return Err(self.no_day_zone(column, None, problem));
             }
         };
@@ -202,11 +202,13 @@ impl Reader<'_> {
     }
 }
 
-const NAME_A_ZONE: &str =
-    "name the zone whose days they are with `--day-zone`, as Europe/Berlin or UTC, or write the column as dates";
+fn name_a_zone() -> String {
+    let option = OptionName::DayZone;
+    format!("name the zone whose days they are with `{option}`, as Europe/Berlin or UTC, or write the column as dates")
+}
 
 fn not_midnight(micros: i64) -> String {
-    format!("the day is an instant, {}, and the column says no time zone; {NAME_A_ZONE}", format_time(micros))
+    format!("the day is an instant, {}, and the column says no time zone; {}", format_time(micros), name_a_zone())
 }
 
 fn two_days(micros: i64, own: &Zone, zone: &Zone) -> String {

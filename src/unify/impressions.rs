@@ -9,7 +9,7 @@ use super::columns::Reader;
 use super::reject::{Fault, Reject, Rejects};
 use super::roles::Roles;
 use super::spilled::SpilledRejects;
-use super::table::{PlainColumn, Table};
+use super::table::{PlainColumn, TableChunk};
 use super::walk::At;
 use super::{Progress, Sink, read_all};
 use crate::config::Plan;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::{Day, ItemId, Sample, TimeSpan};
 use crate::fsio::SpillFolder;
 use crate::pack::{self, Dtype, Packed};
-use crate::read::{Chunk, Source, Wanted};
+use crate::read::{Chunk, Projection, Source};
 
 /// What the impressions table holds beside its samples.
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Impressions {
     }
 
     /// Refuses lines of JSON that mostly show nothing: as a line may lack any key, that is how keys of other names look.
-    fn refuse_nothing(&self, wanted: &Wanted) -> Result<()> {
+    fn refuse_nothing(&self, wanted: &Projection) -> Result<()> {
         let (rows, of) = (self.shows_nothing, self.lines);
         if rows <= of / 2 {
             return Ok(());
@@ -161,7 +161,7 @@ pub fn read_impressions<I: ItemId>(
 }
 
 /// What a chunk holds: samples, and the packed columns of each, one after the other.
-struct Shown<I: ItemId> {
+struct SampleChunk<I: ItemId> {
     samples: Vec<Sample<I>>,
     columns: Vec<u8>,
 }
@@ -171,15 +171,15 @@ fn read_chunk<I: ItemId>(
     plan: &Plan,
     roles: &Roles<'_>,
     rejects: &Rejects<'_>,
-) -> Result<(Shown<I>, Impressions)> {
+) -> Result<(SampleChunk<I>, Impressions)> {
     let reader = Reader::new(roles.table, chunk);
     let mut found = Impressions::none(plan);
-    let mut shown = Shown { samples: Vec::new(), columns: Vec::new() };
+    let mut shown = SampleChunk { samples: Vec::new(), columns: Vec::new() };
     if chunk.origin.text {
         found.lines = chunk.batch.num_rows() as u64;
         found.shows_nothing = chunk.bare;
     }
-    let table = Table::new(&reader, chunk, roles)?;
+    let table = TableChunk::new(&reader, chunk, roles)?;
     match Plain::new::<I>(&table) {
         Some(plain) => plain.read(plan, &mut shown, &mut found)?,
         None => read_rows(&table, &reader, plan, rejects, &mut shown, &mut found)?,
@@ -189,11 +189,11 @@ fn read_chunk<I: ItemId>(
 
 /// Reads a chunk row by row, each checked.
 fn read_rows<I: ItemId>(
-    table: &Table<'_>,
+    table: &TableChunk<'_>,
     reader: &Reader<'_>,
     plan: &Plan,
     rejects: &Rejects<'_>,
-    shown: &mut Shown<I>,
+    shown: &mut SampleChunk<I>,
     found: &mut Impressions,
 ) -> Result<()> {
     let mut values = Vec::new();
@@ -245,7 +245,7 @@ fn read_rows<I: ItemId>(
 
 /// Day, customer and item of an element, checked, and its other columns.
 pub(super) fn sample<I: ItemId>(
-    table: &Table<'_>,
+    table: &TableChunk<'_>,
     at: At,
     day: Option<Day>,
     customer: Option<i64>,
@@ -260,7 +260,7 @@ pub(super) fn sample<I: ItemId>(
 
 /// A chunk without any fault or null, all of one day: what nearly all chunks are, and quick to read.
 struct Plain<'a> {
-    table: &'a Table<'a>,
+    table: &'a TableChunk<'a>,
     day: Day,
     customers: &'a [i64],
     items: PlainColumn<'a>,
@@ -269,7 +269,7 @@ struct Plain<'a> {
 
 impl<'a> Plain<'a> {
     /// `None` where any row lacks a value or has a fault.
-    fn new<I: ItemId>(table: &'a Table<'a>) -> Option<Self> {
+    fn new<I: ItemId>(table: &'a TableChunk<'a>) -> Option<Self> {
         if table.has_keys_in_list() || table.walk.has_unequal() {
             return None;
         }
@@ -279,7 +279,7 @@ impl<'a> Plain<'a> {
         Some(Self { table, day, customers, items, values: table.plain_values()? })
     }
 
-    fn read<I: ItemId>(&self, plan: &Plan, shown: &mut Shown<I>, found: &mut Impressions) -> Result<()> {
+    fn read<I: ItemId>(&self, plan: &Plan, shown: &mut SampleChunk<I>, found: &mut Impressions) -> Result<()> {
         found.see(self.day, self.day);
         let Some(day) = plan.day_index(self.day) else { return Ok(()) };
         let all_fit = self.read_samples(day, &mut shown.samples);

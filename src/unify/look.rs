@@ -6,13 +6,13 @@ use super::columns::{Cell, Reader};
 use super::impressions::sample;
 use super::reject::Fault;
 use super::roles::{Roles, ValueOf};
-use super::table::{Column, Table};
+use super::table::{Column, TableChunk};
 use super::walk::At;
 use crate::config::Plan;
 use crate::error::{BadRow, Result};
 use crate::event::{Day, ItemDtype, ItemId, NULL_TIME};
 use crate::pack;
-use crate::read::{Chunk, Wanted};
+use crate::read::{Chunk, Projection};
 use crate::schema::{ActionTable, Cutoff};
 
 /// How a table is looked at.
@@ -109,7 +109,7 @@ impl<'a> Look<'a> {
 
     /// What the table is read for.
     #[must_use]
-    pub fn wanted(&self) -> &Wanted {
+    pub fn wanted(&self) -> &Projection {
         &self.roles.wanted
     }
 
@@ -126,7 +126,7 @@ impl<'a> Look<'a> {
 
     fn look<I: ItemId>(&self, chunk: &Chunk) -> Result<Looked> {
         let reader = Reader::new(self.roles.table, chunk);
-        let table = Table::new(&reader, chunk, &self.roles)?;
+        let table = TableChunk::new(&reader, chunk, &self.roles)?;
         let mut looked = Looked::default();
         for row in 0..table.walk.rows {
             let place = table.walk.place(row);
@@ -161,7 +161,7 @@ impl<'a> Look<'a> {
     /// A sample or an action, checked as builds check it.
     fn row<I: ItemId>(
         &self,
-        table: &Table<'_>,
+        table: &TableChunk<'_>,
         at: At,
         (day, customer): (Option<Day>, Option<i64>),
     ) -> Result<Row, Fault> {

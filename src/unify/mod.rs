@@ -31,7 +31,7 @@ use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use crate::config::Plan;
 use crate::error::{Error, Result};
 use crate::pack::Packed;
-use crate::read::{Room, Source, Visitor, Wanted};
+use crate::read::{Projection, Room, Source, Visitor};
 use crate::schema::{self, ActionTable, Cutoff, DayOf, POSITION, Schema};
 use crate::store::Stores;
 
@@ -51,7 +51,7 @@ pub type Sink<'a, T> = dyn Fn(Packed<'_, T>) -> Result<()> + Sync + 'a;
 
 /// What the table of samples is read for.
 #[must_use]
-pub fn wanted_samples(schema: &Schema) -> Wanted {
+pub fn wanted_samples(schema: &Schema) -> Projection {
     let table = &schema.samples;
     // A cut-off at the day asks for the time only where the day is made of it.
     let needs_time = schema.history.cutoff == Cutoff::Time || matches!(table.day, DayOf::Time { .. });
@@ -64,7 +64,7 @@ pub fn wanted_samples(schema: &Schema) -> Wanted {
 
 /// What a table of actions is read for.
 #[must_use]
-pub fn wanted_actions(table: &ActionTable) -> Wanted {
+pub fn wanted_actions(table: &ActionTable) -> Projection {
     let columns = [&table.customer, &table.item].into_iter().map(String::as_str);
     let columns = columns.chain(table.time.as_ref().map(|time| time.column.as_str())).chain(table.kind.column());
     let columns = columns.chain(table.features.iter().map(|feature| feature.column.as_str()));
@@ -77,8 +77,8 @@ fn wanted<'a>(
     day: &DayOf,
     source: &'a schema::Source,
     columns: impl Iterator<Item = &'a str>,
-) -> Wanted {
-    let mut wanted = Wanted {
+) -> Projection {
+    let mut wanted = Projection {
         table: table.to_owned(),
         day: day.clone(),
         columns: Vec::new(),

@@ -6,7 +6,7 @@ use super::{wanted_actions, wanted_samples};
 use crate::config::Plan;
 use crate::error::Result;
 use crate::pack::{self, Packing};
-use crate::read::Wanted;
+use crate::read::Projection;
 use crate::schema::{ActionTable, Cutoff, Ids, Kept, LabelOf, POSITION, Source, TypeOf, ValueType};
 
 /// Where the places in lists are kept beside the columns of a table: a name that no column can have.
@@ -15,14 +15,14 @@ pub(super) const POSITIONS: &str = "\0";
 /// The roles of a table's columns.
 pub(super) struct Roles<'a> {
     pub(super) table: &'a str,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Projection,
     pub(super) source: &'a Source,
     pub(super) day: DayRole<'a>,
     pub(super) customer: &'a str,
     pub(super) customer_ids: Ids,
     pub(super) item: &'a str,
     pub(super) item_ids: Ids,
-    pub(super) kind: Kind<'a>,
+    pub(super) kind: TypeSource<'a>,
     pub(super) time: Option<(&'a str, Times<'a>)>,
     pub(super) cutoff: Cutoff,
     /// Whether the times are those of requests.
@@ -37,7 +37,7 @@ pub(super) struct Roles<'a> {
 }
 
 /// Where the type of an action comes from.
-pub(super) enum Kind<'a> {
+pub(super) enum TypeSource<'a> {
     Constant(u8),
     Column { path: &'a str, texts: Vec<&'a str>, numbers: Vec<u8>, ignore_others: bool },
 }
@@ -133,7 +133,7 @@ impl<'a> Roles<'a> {
             customer_ids: schema.customer_ids,
             item: &table.item,
             item_ids: schema.item_ids,
-            kind: Kind::Constant(0),
+            kind: TypeSource::Constant(0),
             time,
             cutoff: schema.history.cutoff,
             has_request_times,
@@ -171,8 +171,8 @@ impl<'a> Roles<'a> {
             item: &table.item,
             item_ids: schema.item_ids,
             kind: match &table.kind {
-                TypeOf::Constant(kind) => Kind::Constant(*kind),
-                TypeOf::Column { column, values, ignore_others } => Kind::Column {
+                TypeOf::Constant(kind) => TypeSource::Constant(*kind),
+                TypeOf::Column { column, values, ignore_others } => TypeSource::Column {
                     path: column,
                     texts: values.iter().map(|(text, _)| text.as_str()).collect(),
                     numbers: values.iter().map(|&(_, number)| number).collect(),
@@ -194,7 +194,7 @@ impl<'a> Roles<'a> {
     fn with_paths(mut self) -> Self {
         let mut paths: Vec<&'a str> = vec![self.customer, self.item];
         paths.extend(self.time.as_ref().map(|(path, _)| *path));
-        if let Kind::Column { path, .. } = self.kind {
+        if let TypeSource::Column { path, .. } = self.kind {
             paths.push(path);
         }
         paths.extend(self.request);
@@ -218,10 +218,10 @@ impl<'a> Roles<'a> {
         let filters =
             filters.map(|filter| Wish { path: &filter.column, texts: texts(&filter.values), is_of_types: false });
         let kinds = match &self.kind {
-            Kind::Column { path, texts, ignore_others: true, .. } => {
+            TypeSource::Column { path, texts, ignore_others: true, .. } => {
                 Some(Wish { path, texts: texts.clone(), is_of_types: true })
             }
-            Kind::Column { .. } | Kind::Constant(_) => None,
+            TypeSource::Column { .. } | TypeSource::Constant(_) => None,
         };
         filters.chain(kinds).collect()
     }

@@ -31,7 +31,7 @@ const NO_DAY: i32 = i32::MIN;
 const HEAD: usize = 8;
 
 /// Whether rows of a day, or of none, are wanted.
-type Wanted<'a> = dyn Fn(Option<Day>) -> bool + 'a;
+type WantsDay<'a> = dyn Fn(Option<Day>) -> bool + 'a;
 
 /// Takes a line and the day of its row.
 type VisitLine<'a> = dyn FnMut(Option<Day>, &[u8]) -> Result<()> + 'a;
@@ -100,7 +100,7 @@ impl SpilledRejects {
     ///
     /// # Errors
     /// What the spill disk says, or what `visit` returns.
-    pub fn visit(tables: &[(&Self, &Wanted<'_>)], visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub fn visit(tables: &[(&Self, &WantsDay<'_>)], visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut all = Vec::new();
         for (table, wanted) in tables {
             for mut cursor in cursors(&table.file, &table.runs)? {
@@ -149,7 +149,7 @@ impl<'a> RunWriter<'a> {
 
 fn cursors<'a>(file: &'a SpillFile, runs: &'a [Run]) -> Result<Vec<Cursor<'a>>> {
     let all = runs.iter().map(|run| {
-        let wanted: &Wanted<'_> = &|_| true;
+        let wanted: &WantsDay<'_> = &|_| true;
         let mut cursor = Cursor { file, blocks: run.blocks.iter(), block: Vec::new(), next: 0, line: None, wanted };
         cursor.advance()?;
         Ok(cursor)
@@ -166,7 +166,7 @@ struct Cursor<'a> {
     next: usize,
     /// The day of the line here and where it is in the block; `None` behind the last one.
     line: Option<(Option<Day>, usize, usize)>,
-    wanted: &'a Wanted<'a>,
+    wanted: &'a WantsDay<'a>,
 }
 
 impl Cursor<'_> {

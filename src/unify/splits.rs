@@ -7,7 +7,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
 use super::columns::Reader;
-use super::view::{Found, View};
+use super::view::{CellValue, View};
 use crate::error::{Error, Invariant, Result};
 use crate::read::resolve;
 use crate::schema::Split;
@@ -43,7 +43,7 @@ fn cut(split: &Split, texts: &View<'_>, rows: usize) -> Result<ArrayRef> {
     let (mut lengths, mut valid) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     for row in 0..rows {
         let text = match texts.get(row) {
-            Found::Text(text) => Some(String::from_utf8_lossy(text)),
+            CellValue::Text(text) => Some(String::from_utf8_lossy(text)),
             _ => None,
         };
         valid.push(text.is_some());

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 use super::columns::{Cell, Cells, Reader};
 use super::days::Days;
 use super::reject::{Fault, MOST_ELEMENTS, day_value, id_value, time_value, valid_day, value_of};
-use super::roles::{Kind, POSITIONS, Roles, ValueOf, ValueRole, Wish};
+use super::roles::{POSITIONS, Roles, TypeSource, ValueOf, ValueRole, Wish};
 use super::splits::split;
 use super::walk::{At, Leaf, Walk};
 use crate::error::{Error, Reason, Result};
 use crate::event::{Day, ItemId, MICROS_PER_DAY, NULL_TIME};
 use crate::pack;
-use crate::read::{Chunk, Wanted};
+use crate::read::{Chunk, Projection};
 use crate::schema::Cutoff;
 
 /// A column, and where it stands.
@@ -69,7 +69,7 @@ impl PlainColumn<'_> {
 }
 
 /// The columns of a chunk.
-pub(super) struct Table<'a> {
+pub(super) struct TableChunk<'a> {
     pub(super) roles: &'a Roles<'a>,
     pub(super) walk: Walk,
     /// The name of the column of the day, and whether it is in a list.
@@ -98,7 +98,7 @@ pub(super) struct PassedOver<'a> {
     pub(super) left: usize,
 }
 
-impl<'a> Table<'a> {
+impl<'a> TableChunk<'a> {
     pub(super) fn new(reader: &Reader<'_>, chunk: &Chunk, roles: &'a Roles<'a>) -> Result<Self> {
         let batch = split(reader, &chunk.batch, &roles.source.splits)?;
         let path_day = chunk.origin.day.as_ref().filter(|_| !roles.day.is_of_time());
@@ -113,8 +113,8 @@ impl<'a> Table<'a> {
             roles.time.as_ref().map(|(path, times)| column(path, &|name, array| reader.times(name, array, times)));
         let times = times.transpose()?;
         let kinds = match &roles.kind {
-            Kind::Constant(_) => None,
-            Kind::Column { path, texts, numbers, .. } => Some(column(path, &|name, array| {
+            TypeSource::Constant(_) => None,
+            TypeSource::Column { path, texts, numbers, .. } => Some(column(path, &|name, array| {
                 let places = reader.places(name, array, texts)?;
                 Ok(places
                     .map(|place| usize::try_from(place).ok().and_then(|place| numbers.get(place)).map(|&n| n.into())))
@@ -255,12 +255,12 @@ impl<'a> Table<'a> {
 
     pub(super) fn kind(&self, at: At) -> Result<u8, Fault> {
         match (&self.kinds, &self.roles.kind) {
-            (None, Kind::Constant(kind)) => Ok(*kind),
+            (None, TypeSource::Constant(kind)) => Ok(*kind),
             (Some(column), _) => match column.get(at) {
                 Cell::Value(kind) => u8::try_from(kind).map_err(|_| column.fault(Reason::UnknownType, at, &self.walk)),
                 Cell::Null | Cell::Bad => Err(column.fault(Reason::UnknownType, at, &self.walk)),
             },
-            (None, Kind::Column { path, .. }) => {
+            (None, TypeSource::Column { path, .. }) => {
                 Err(Fault { reason: Reason::UnknownType, column: (*path).to_owned(), value: None })
             }
         }
@@ -448,7 +448,7 @@ impl<'a> Table<'a> {
 type ReadCells<'r> = dyn Fn(&str, &ArrayRef) -> Result<Cells> + 'r;
 
 /// The column at a path, under the name that it has where it stands.
-fn read_column<'a>(walk: &Walk, wanted: &Wanted, path: &'a str, read: &ReadCells<'_>) -> Result<Column<'a>> {
+fn read_column<'a>(walk: &Walk, wanted: &Projection, path: &'a str, read: &ReadCells<'_>) -> Result<Column<'a>> {
     let Leaf { array, in_list, is_flat } = walk.leaf(path)?;
     let flat = wanted.flat(path);
     let name = flat.filter(|_| *is_flat).unwrap_or(path);

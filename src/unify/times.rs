@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 
 use super::columns::{Cell, Cells, Reader};
-use super::view::{Found, View};
+use super::view::{CellValue, View};
 use crate::error::{Invariant, Result};
 use crate::event::NULL_TIME;
 use crate::schema::{TimeOf, Unit};
@@ -71,12 +71,16 @@ impl<'a> Times<'a> {
         self.in_zone(clocks.as_microsecond())
     }
 
-    fn cell(&self, found: Found<'_>, last: &mut LastDate) -> Cell {
+    fn cell(&self, found: CellValue<'_>, last: &mut LastDate) -> Cell {
         let micros = match (found, self.unit) {
-            (Found::Null, _) => return Cell::Null,
-            (Found::Text(text), _) => self.text(text, last),
-            (Found::Integer(number), Some(unit)) => i64::try_from(number).ok().and_then(|number| scaled(number, unit)),
-            (Found::Float(number), Some(unit)) if number.is_finite() => with_unit(number.to_string().as_bytes(), unit),
+            (CellValue::Null, _) => return Cell::Null,
+            (CellValue::Text(text), _) => self.text(text, last),
+            (CellValue::Integer(number), Some(unit)) => {
+                i64::try_from(number).ok().and_then(|number| scaled(number, unit))
+            }
+            (CellValue::Float(number), Some(unit)) if number.is_finite() => {
+                with_unit(number.to_string().as_bytes(), unit)
+            }
             _ => None,
         };
         micros.filter(|&micros| micros != NULL_TIME).map_or(Cell::Bad, Cell::Value)

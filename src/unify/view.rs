@@ -16,7 +16,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// What a cell holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Found<'a> {
+pub(super) enum CellValue<'a> {
     Null,
     Integer(i128),
     Float(f64),
@@ -88,14 +88,14 @@ impl<'a> View<'a> {
     }
 
     /// Each cell in turn.
-    pub(super) fn each(&self, rows: usize, mut cell: impl FnMut(Found<'_>)) {
+    pub(super) fn each(&self, rows: usize, mut cell: impl FnMut(CellValue<'_>)) {
         match self {
             // What text formats give.
             Self::Texts(array) if array.null_count() == 0 => {
                 let bytes = array.value_data();
                 for ends in array.value_offsets().windows(2) {
                     let text = bytes.get(ends[0] as usize..ends[1] as usize);
-                    cell(text.map_or(Found::Null, Found::Text));
+                    cell(text.map_or(CellValue::Null, CellValue::Text));
                 }
             }
             _ => (0..rows).for_each(|row| cell(self.get(row))),
@@ -115,24 +115,24 @@ impl<'a> View<'a> {
         Some(values)
     }
 
-    pub(super) fn get(&self, row: usize) -> Found<'_> {
-        fn of<'b>(is_null: bool, found: impl FnOnce() -> Found<'b>) -> Found<'b> {
-            if is_null { Found::Null } else { found() }
+    pub(super) fn get(&self, row: usize) -> CellValue<'_> {
+        fn of<'b>(is_null: bool, found: impl FnOnce() -> CellValue<'b>) -> CellValue<'b> {
+            if is_null { CellValue::Null } else { found() }
         }
         match self {
-            Self::Nothing => Found::Null,
-            Self::Integers(array) => of(array.is_null(row), || Found::Integer(array.value(row).into())),
+            Self::Nothing => CellValue::Null,
+            Self::Integers(array) => of(array.is_null(row), || CellValue::Integer(array.value(row).into())),
             Self::Decimals(array, scale) => of(array.is_null(row), || decimal(array.value(row), *scale)),
-            Self::LongDecimals(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
-            Self::Floats(array) => of(array.is_null(row), || Found::Float(array.value(row))),
-            Self::Bools(array) => of(array.is_null(row), || Found::Bool(array.value(row))),
-            Self::Texts(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
-            Self::LargeTexts(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
-            Self::TextViews(array) => of(array.is_null(row), || Found::Text(array.value(row).as_bytes())),
-            Self::Bytes(array) => of(array.is_null(row), || Found::Text(array.value(row))),
-            Self::LargeBytes(array) => of(array.is_null(row), || Found::Text(array.value(row))),
-            Self::ByteViews(array) => of(array.is_null(row), || Found::Text(array.value(row))),
-            Self::FixedBytes(array) => of(array.is_null(row), || Found::Text(array.value(row))),
+            Self::LongDecimals(array) => of(array.is_null(row), || CellValue::Text(array.value(row).as_bytes())),
+            Self::Floats(array) => of(array.is_null(row), || CellValue::Float(array.value(row))),
+            Self::Bools(array) => of(array.is_null(row), || CellValue::Bool(array.value(row))),
+            Self::Texts(array) => of(array.is_null(row), || CellValue::Text(array.value(row).as_bytes())),
+            Self::LargeTexts(array) => of(array.is_null(row), || CellValue::Text(array.value(row).as_bytes())),
+            Self::TextViews(array) => of(array.is_null(row), || CellValue::Text(array.value(row).as_bytes())),
+            Self::Bytes(array) => of(array.is_null(row), || CellValue::Text(array.value(row))),
+            Self::LargeBytes(array) => of(array.is_null(row), || CellValue::Text(array.value(row))),
+            Self::ByteViews(array) => of(array.is_null(row), || CellValue::Text(array.value(row))),
+            Self::FixedBytes(array) => of(array.is_null(row), || CellValue::Text(array.value(row))),
         }
     }
 }
@@ -166,14 +166,14 @@ fn long_decimal(digits: &str, scale: usize) -> String {
     }
 }
 
-fn decimal<'a>(digits: i128, scale: u32) -> Found<'a> {
+fn decimal<'a>(digits: i128, scale: u32) -> CellValue<'a> {
     match 10i128.checked_pow(scale) {
-        _ if scale == 0 || digits == 0 => Found::Integer(digits),
-        Some(one) if digits % one == 0 => Found::Integer(digits / one),
+        _ if scale == 0 || digits == 0 => CellValue::Integer(digits),
+        Some(one) if digits % one == 0 => CellValue::Integer(digits / one),
         _ => {
             let (whole, fraction) = at_point(&digits.to_string(), scale as usize);
             // The nearest float, as of the same digits in a text.
-            Found::Float(format!("{whole}.{fraction}").parse().unwrap_or(f64::NAN))
+            CellValue::Float(format!("{whole}.{fraction}").parse().unwrap_or(f64::NAN))
         }
     }
 }
@@ -186,7 +186,7 @@ fn at_point(digits: &str, scale: usize) -> (String, String) {
     (format!("{sign}{whole}"), fraction.to_owned())
 }
 
-impl Found<'_> {
+impl CellValue<'_> {
     /// The whole number that it is: also a float or digits that have nothing but zeros behind the point. Text has no zeros in front,
     /// as they would tell apart what is one number.
     pub(super) fn integer(self) -> Option<i128> {
@@ -230,7 +230,7 @@ impl Found<'_> {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> CellValue<'a> {
     /// As what a text format would have it: of whole numbers their digits. `None` where it is null.
     pub(super) fn text(self) -> Option<Cow<'a, [u8]>> {
         let owned = |text: String| Some(Cow::Owned(text.into_bytes()));

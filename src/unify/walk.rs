@@ -19,7 +19,7 @@ use arrow::error::ArrowError;
 use super::columns::Reader;
 use super::lists::list_ranges;
 use crate::error::{Error, Invariant, Result};
-use crate::read::{Wanted, resolve};
+use crate::read::{Projection, resolve};
 
 /// A column: where it stands and what it holds.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ struct Entered {
 
 impl Walk {
     /// Walks the columns at `paths`.
-    pub(super) fn new(reader: &Reader<'_>, batch: &RecordBatch, wanted: &Wanted, paths: &[&str]) -> Result<Self> {
+    pub(super) fn new(reader: &Reader<'_>, batch: &RecordBatch, wanted: &Projection, paths: &[&str]) -> Result<Self> {
         let mut walker = Walker { reader, batch, entered: Vec::new(), entered_one: false };
         let mut columns = Vec::with_capacity(paths.len());
         for &path in paths {
@@ -248,7 +248,7 @@ struct Walker<'a, 'b> {
 }
 
 impl Walker<'_, '_> {
-    fn column(&mut self, path: &str, wanted: &Wanted) -> Result<Column> {
+    fn column(&mut self, path: &str, wanted: &Projection) -> Result<Column> {
         let fields = self.batch.schema();
         let (places, is_flat) = match (resolve(fields.fields(), path), wanted.flat(path)) {
             (Some(places), _) => (Some(places), false),
@@ -338,7 +338,7 @@ impl Lists {
     }
 
     /// Adds, as elements behind those of the lists, the rows that have no list and something in the columns that may stand beside it.
-    fn add_flat(&mut self, walker: &Walker<'_, '_>, wanted: &Wanted, columns: &mut [(&str, Column)]) -> Result<()> {
+    fn add_flat(&mut self, walker: &Walker<'_, '_>, wanted: &Projection, columns: &mut [(&str, Column)]) -> Result<()> {
         let fields = walker.batch.schema();
         let find = |path: &str| match resolve(fields.fields(), wanted.flat(path)?).as_deref() {
             Some(&[place]) => walker.batch.columns().get(place),

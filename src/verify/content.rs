@@ -296,9 +296,9 @@ impl<I: Copy + PartialEq + Into<i64>, T: Copy + PartialEq + Into<i64>> PaddedRow
             let kind = kind.into();
             match rows.action_type(kind) {
                 Some(kind) => counts[usize::from(kind)] += 1,
-                None => rows
-                    .findings
-                    .add("type", || format!("row {row}: `action_types` {place} is {kind}, which is no type of action")),
+                None => rows.findings.add("type", || {
+                    format!("row {row}: `action_types` {place} is {kind}, which is not a type of action")
+                }),
             }
         }
         if let Some(place) = pad.iter().position(|&kind| kind.into() != padding) {

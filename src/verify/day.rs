@@ -18,7 +18,7 @@ use crate::manifest::{
     LabelFigures, MANIFEST_FILE, Manifest, REJECTED_FILE, RUN_FILE, SUCCESS_FILE, Shard as Entry, hash_of_description,
     is_hash, length_ranges,
 };
-use crate::open::{Meaning, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
+use crate::open::{ManifestFields, Place, day_of_name, is_replaced, read_manifest, wrong_file_name, wrong_history};
 use crate::pack::Dtype;
 
 /// What looking at a day brought.
@@ -92,7 +92,7 @@ fn check_opened(place: &Place, opened: &Result<FolderHandle>) -> DayOutcome {
     }
     // A manifest that was tampered with may still say enough to look at the files.
     let read = Manifest::from_bytes_unchecked(&bytes)
-        .and_then(|manifest| Meaning::of(&manifest).map(|meaning| (manifest, meaning)));
+        .and_then(|manifest| ManifestFields::of(&manifest).map(|meaning| (manifest, meaning)));
     let (manifest, meaning) = match read {
         Ok(read) => read,
         Err(problem) => {
@@ -161,7 +161,7 @@ fn figures(manifest: &Manifest) -> Vec<String> {
         problems.push("`smallest_gap_micros` is not above 0, where the cut-off is the time".to_owned());
     }
     if !is_hash(&manifest.build) {
-        problems.push(format!("`build` is no hash: {}", manifest.build));
+        problems.push(format!("`build` is not a hash: {}", manifest.build));
     }
     let expected = hash_of_description(&manifest.schema);
     if manifest.description != expected {
@@ -197,7 +197,12 @@ fn presence(handle: &FolderHandle, manifest: &Manifest, format: Format, day: &mu
 }
 
 /// Looks at every file that the manifest names, in parallel; returns what their rows add up to, where all could be read.
-fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: &mut DayOutcome) -> Option<Tally> {
+fn contents(
+    handle: &FolderHandle,
+    manifest: &Manifest,
+    meaning: &ManifestFields,
+    day: &mut DayOutcome,
+) -> Option<Tally> {
     let folder = day.folder.clone();
     let path = folder.join(MANIFEST_FILE);
     if let Some(rejected) = &manifest.rejected {
@@ -248,7 +253,7 @@ fn contents(handle: &FolderHandle, manifest: &Manifest, meaning: &Meaning, day: 
 }
 
 /// Compares the figures of a manifest with those of the rows.
-fn compare(manifest: &Manifest, meaning: &Meaning, tally: &Tally) -> Vec<String> {
+fn compare(manifest: &Manifest, meaning: &ManifestFields, tally: &Tally) -> Vec<String> {
     let types = &meaning.types;
     // Of rows that each have a whole history it is not seen which actions are the same.
     let has_actions_once = meaning.format == Format::Jagged || !manifest.contents.request_time;

@@ -10,7 +10,7 @@ use crate::fsio::FolderHandle;
 use crate::histories::{Stretch, Window};
 use crate::layout::{Header, rows_per_group};
 use crate::manifest::{Shard as Entry, hash_hex};
-use crate::open::{Access, Data, DenseShard, Items, JaggedShard, Part, Shard, ShardView, wrong_size};
+use crate::open::{Access, Data, DenseShard, Items, JaggedShard, ParquetPart, Shard, ShardView, wrong_size};
 
 /// What looking at a file brought.
 #[derive(Default)]
@@ -68,7 +68,7 @@ fn look(folder: &FolderHandle, entry: &Entry, against: Expected<'_>, outcome: &m
             return Ok(());
         }
         drop(data);
-        return part(&Part::of_file(file, path, &expected.contents)?, against, outcome);
+        return part(&ParquetPart::of_file(file, path, &expected.contents)?, against, outcome);
     }
     let shard = Shard::of_data(path, data)?;
     // The rows of the manifest are compared with those found, for every format alike.
@@ -208,7 +208,7 @@ fn count_types(shard: &JaggedShard<'_>, rows: &mut Rows<'_>) -> Result<()> {
             let place = shard.action_types.iter().position(|&found| i64::from(found) == kind);
             let place = place.invariant("a type that was counted is there")?;
             rows.findings
-                .add_many("type", count, || format!("`action_types` {place} is {kind}, which is no type of action"));
+                .add_many("type", count, || format!("`action_types` {place} is {kind}, which is not a type of action"));
             continue;
         };
         rows.tally.actions[usize::from(number)] += count;
@@ -237,7 +237,7 @@ fn dense<I: ItemId>(shard: &DenseShard<'_>, actions: &[I], columns: &Columns<'_>
     Ok(())
 }
 
-fn part(part: &Part, against: Expected<'_>, outcome: &mut Outcome) -> Result<()> {
+fn part(part: &ParquetPart, against: Expected<'_>, outcome: &mut Outcome) -> Result<()> {
     let expected = against.header;
     if part.item_dtype() != expected.item_dtype {
         let (found, expected) = (part.item_dtype().name(), expected.item_dtype.name());

@@ -26,6 +26,7 @@ use day::DayOutcome;
 
 /// Something that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Fault {
     /// The file or folder.
     #[serde(serialize_with = "as_text::one")]
@@ -36,6 +37,7 @@ pub struct Fault {
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The days checked, each format for itself.
     pub days: u64,

@@ -64,7 +64,7 @@ fn read(text: &[u8]) -> Result<(String, String), String> {
         return Err(format!("its keys are not {}", KEYS.join(", ")));
     }
     let name = |key: &str| {
-        line.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| format!("`{key}` is no text"))
+        line.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| format!("`{key}` is not text"))
     };
     let (table, reason) = (name("table")?, name("reason")?);
     name("column")?;
@@ -72,7 +72,7 @@ fn read(text: &[u8]) -> Result<(String, String), String> {
         return Err(format!("unknown reason: {reason}"));
     }
     if !line.get("row").is_some_and(Value::is_object) {
-        return Err("`row` is no object".to_owned());
+        return Err("`row` is not an object".to_owned());
     }
     Ok((table, reason))
 }

@@ -10,7 +10,7 @@ mod parquet;
 use bytemuck::Pod;
 
 use crate::config::Format;
-use crate::cut::{Block, ShardRows};
+use crate::cut::{RowBlock, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::{Day, ItemId};
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
@@ -118,7 +118,7 @@ impl<'a> Reported<'a> {
     fn write_blocks<I: ItemId, T: Pod>(
         &mut self,
         rows: &ShardRows<'_, I>,
-        mut values_of: impl FnMut(&Block<I>, &mut Vec<T>) -> Result<()>,
+        mut values_of: impl FnMut(&RowBlock<I>, &mut Vec<T>) -> Result<()>,
     ) -> Result<()> {
         let mut values = Vec::new();
         for block in rows.blocks() {

@@ -158,7 +158,7 @@ def use(stage, folder, built):
     assert code == 0 and "device cpu (auto" in said, said + problem
     tables = data / "demo-out" / "tables"
     words = ["build", "--impressions", tables / "impressions", "--clicks", tables / "clicks", "--date", "2025-08-16", "--out"]
-    code, said, problem = start(*entry, *map(str, words), "on-cuda", "--format", "dense", "--device", "cuda")
+    code, said, problem = start(*entry, *map(str, words), "on-cuda", "--formats", "dense", "--device", "cuda")
     assert (code, "device cuda" in said) == (0, True) or "error: no CUDA device can be used: " in problem, said + problem
     code, said, problem = start("python", "-c", PACKAGE)
     assert code == 0 and said.startswith(str(folder / "python")), said + problem

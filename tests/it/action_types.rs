@@ -5,7 +5,7 @@ use std::path::Path;
 
 use shardback::config::{Format, Options, Plan};
 use shardback::event::Day;
-use shardback::inspect::{Wanted, inspect};
+use shardback::inspect::{Selection, inspect};
 use shardback::manifest::{MANIFEST_FILE, Manifest};
 use shardback::pipeline::{self, Input, Tables};
 use shardback::schema::{ActionTable, ActionTypes, Schema, TypeOf};
@@ -79,7 +79,7 @@ fn any_types_get_into_histories_and_figures() {
             assert_eq!((manifest.types[name], manifest.statistics.actions[name]), (number, expected), "{name}");
         }
         assert_eq!(verify(&out).unwrap().faults, []);
-        let shown = inspect(&out, Wanted { rows: 1, customer: Some(7) }).unwrap();
+        let shown = inspect(&out, Selection { rows: 1, customer: Some(7) }).unwrap();
         let named: Vec<&str> = shown.customer.as_ref().unwrap().history.iter().map(|a| a.action.as_str()).collect();
         assert_eq!(named, ["type-0", "type-1", "type-0", "type-1"]);
     }

@@ -62,7 +62,7 @@ impl World {
             None => {}
         }
         let mut command = shardback();
-        command.args(["build", "--quiet", "--format", "parquet,dense,jagged", "--date", day]);
+        command.args(["build", "--quiet", "--formats", "parquet,dense,jagged", "--date", day]);
         command.arg("--impressions").arg(impressions).arg("--clicks").arg(clicks).arg("--out").arg(out);
         command
     }
@@ -216,7 +216,7 @@ fn a_day_without_impressions_is_named() {
     let world = World::new();
     let build = |from: &str, to: &str| {
         let mut command = shardback();
-        command.args(["build", "--quiet", "--from", from, "--to", to]);
+        command.args(["build", "--quiet", "--start", from, "--end", to]);
         command.arg("--impressions").arg(world.root.join("impressions.json"));
         command.arg("--clicks").arg(world.root.join("clicks.json")).arg("--out").arg(world.out());
         let message = world.message(&mut command);
@@ -224,16 +224,16 @@ fn a_day_without_impressions_is_named() {
         message
     };
     let between = build("2025-08-14", "2025-08-16");
-    assert_snapshot!(between, @"error: no impressions on 2025-08-15 (the table has 2025-08-14 to 2025-08-16); name other days, or pass `--allow-empty-days` to write empty ones");
+    assert_snapshot!(between, @"error: no impressions on 2025-08-15 (the table has 2025-08-14 to 2025-08-16); name other days, or write empty ones with `--allow-empty-days`");
     let after = build("2025-09-01", "2025-09-01");
-    assert_snapshot!(after, @"error: no impressions on 2025-09-01 (the table has 2025-08-14 to 2025-08-16); name other days, or pass `--allow-empty-days` to write empty ones");
+    assert_snapshot!(after, @"error: no impressions on 2025-09-01 (the table has 2025-08-14 to 2025-08-16); name other days, or write empty ones with `--allow-empty-days`");
     let empty = r#"{"dt":"2025-08-16","customer_id":1,"impressions":[]}"#;
     fs::write(world.root.join("impressions.json"), empty).unwrap();
     let no_item = build("2025-08-16", "2025-08-16");
-    assert_snapshot!(no_item, @"error: no impressions on 2025-08-16: the table has rows of that day, but no item in them; name other days, or pass `--allow-empty-days` to write empty ones");
+    assert_snapshot!(no_item, @"error: no impressions on 2025-08-16: the table has rows of that day, but no item in them; name other days, or write empty ones with `--allow-empty-days`");
     fs::write(world.root.join("impressions.json"), "").unwrap();
     let none = build("2025-08-14", "2025-08-14");
-    assert_snapshot!(none, @"error: no impressions on 2025-08-14; name other days, or pass `--allow-empty-days` to write empty ones");
+    assert_snapshot!(none, @"error: no impressions on 2025-08-14; name other days, or write empty ones with `--allow-empty-days`");
 }
 
 /// What a message shows of a value can be seen, on one line, and is no longer than a line.
@@ -249,7 +249,7 @@ fn values_in_messages_can_be_read() {
         message.split_once("column `click_time`: ").unwrap().1.to_owned()
     };
     let said = |value: &str| {
-        format!("not a time (RFC 3339): {value}; mend the row, or leave such rows out with `--invalid skip`")
+        format!("not a time (RFC 3339): {value}; fix the row, or leave such rows out with `--invalid skip`")
     };
     assert_eq!(time(""), said("``"));
     assert_eq!(time("  "), said("`  `"));

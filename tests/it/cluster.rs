@@ -190,7 +190,7 @@ fn a_bad_row_ends_the_run_and_is_named() {
     assert!(matches!(error, Error::Task { .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "add_to_carts: the source, column `dt`: the day is null; mend the row, or leave such rows out with `--invalid skip`"
+        "add_to_carts: the source, column `dt`: the day is null; fix the row, or leave such rows out with `invalid = skip`"
     );
     assert!(published(&options.out).is_empty());
     // Counting finds what is wrong with impressions before anything else is read.

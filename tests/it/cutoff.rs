@@ -62,7 +62,7 @@ impl World {
     fn run(&self, extra: &[&str]) -> Run {
         let mut command = shardback();
         command.arg("build").arg("--config").arg(self.0.path().join("shop.toml"));
-        command.args(["--quiet", "--shards", "1", "--format", "parquet,dense,jagged"]);
+        command.args(["--quiet", "--shards", "1", "--formats", "parquet,dense,jagged"]);
         run(command.arg("--out").arg(self.0.path().join("out")).args(["--date", DAY]).args(extra))
     }
 
@@ -131,7 +131,7 @@ fn many_requests_of_a_customer_cost_no_copies() {
     let views: Vec<_> = (0..10_000).map(|place| (1, 100 + place, 8 * place, DAY)).collect();
     let world = World::new(&shown, &views);
     let mut command = shardback();
-    command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--quiet", "--format", "jagged"]);
+    command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--quiet", "--formats", "jagged"]);
     command.args(["--history", "5000", "--shards", "1", "--date", DAY]).arg("--out").arg(world.0.path().join("out"));
     assert_eq!(run(&mut command).stderr, "");
     let shard = Shard::open(&world.jagged().join(Format::Jagged.shard_file(0))).unwrap();
@@ -165,7 +165,7 @@ fn late_arrivals_are_hidden_until_their_day() {
     let mut command = shardback();
     command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--quiet", "--shards", "1"]);
     command
-        .args(["--format", "jagged", "--from", DAY, "--to", "2025-08-17"])
+        .args(["--formats", "jagged", "--start", DAY, "--end", "2025-08-17"])
         .arg("--out")
         .arg(world.0.path().join("out"));
     assert_eq!(run(&mut command).stderr, "");
@@ -187,7 +187,7 @@ fn a_null_time_is_a_bad_row() {
         fs::write(folder.join("views.json"), &views).unwrap();
         fs::write(folder.join(file), format!("{good}{}", null(good, at))).unwrap();
         let Run { code, stderr, .. } = world.run(&[]);
-        let expected = "line 2, column `t`: the time is null, and the cut-off is the time; mend the row";
+        let expected = "line 2, column `t`: the time is null, and the cut-off is the time; fix the row";
         assert!(code == 1 && stderr.contains(expected), "{file}: {code} {stderr}");
         let (shard, manifest) = world.built(&["--invalid", "skip"]);
         assert_eq!(requests(&shard), [(50, 0, vec![100])], "{file}");
@@ -232,7 +232,7 @@ fn options_that_do_not_fit_the_cutoff_are_refused() {
         (&["--cutoff", "day", "--lookback", "5h"], "--lookback: it belongs to a cut-off at the time"),
         (&["--lookback", "5m", "--delay", "5m"], "--delay: it is no shorter than the look-back"),
         (&["--lookback", "0s"], "a look-back is longer than 0"),
-        (&["--delay", "soon"], "`soon` is no length of time; write it as 90d, 12h, 30m, 45s or 500ms"),
+        (&["--delay", "soon"], "`soon` is not a length of time; write it as 90d, 12h, 30m, 45s or 500ms"),
         (&["--lookback", "1d", "--lookback-days", "1"], "cannot be used with"),
     ] {
         let Run { code, stderr, .. } = world.run(extra);
@@ -270,8 +270,8 @@ fn a_table_without_times_is_noted() {
     let description = DESCRIPTION.replacen("day = \"d\"\ntime = { column = \"t\", unit = \"s\" }", "day = \"d\"", 1);
     fs::write(world.0.path().join("shop.toml"), description).unwrap();
     let mut command = shardback();
-    command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--format", "jagged"]);
-    command.args(["--from", DAY, "--to", "2025-08-17", "--shards", "1"]).arg("--out").arg(world.0.path().join("out"));
+    command.arg("build").arg("--config").arg(world.0.path().join("shop.toml")).args(["--formats", "jagged"]);
+    command.args(["--start", DAY, "--end", "2025-08-17", "--shards", "1"]).arg("--out").arg(world.0.path().join("out"));
     let Run { code, stderr, .. } = run(&mut command);
     let note = "note: the table views has no `time`: its actions count from the end of their day on";
     assert!(code == 0 && stderr.contains(note), "{code} {stderr}");
@@ -319,8 +319,8 @@ fn bytes_do_not_depend_on_memory_threads_or_range() {
     assert_eq!(run(&mut generate).stderr, "");
     let build = |name: &str, days: [&str; 2], extra: &[&str]| {
         let mut command = shardback();
-        command.arg("build").arg("--config").arg(data.join("shop.toml")).args(["--quiet", "--format", "dense,jagged"]);
-        command.args(["--history", "50", "--from", days[0], "--to", days[1]]).args(extra);
+        command.arg("build").arg("--config").arg(data.join("shop.toml")).args(["--quiet", "--formats", "dense,jagged"]);
+        command.args(["--history", "50", "--start", days[0], "--end", days[1]]).args(extra);
         let Run { code, stderr, .. } = run(command.arg("--out").arg(folder.path().join(name)));
         assert_eq!((code, stderr.as_str()), (0, ""), "{name}");
     };

@@ -16,7 +16,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use safetensors::SafeTensors;
 use shardback::config::Format;
-use shardback::manifest::{LabelFigures, LengthRange, Manifest, Rejected, Shard, Statistics, Table};
+use shardback::manifest::{LabelFigures, LengthRange, Manifest, Rejected, Shard, Statistics, TableRecord};
 use shardback::schema::Contents;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -358,8 +358,9 @@ pub(crate) fn write_day(out: &Path, format: Format, dt: &str, content: &Content)
             content: content_hash(content, shard),
         });
     }
-    let mut tables: BTreeMap<String, Table> =
-        ["clicks", "impressions"].map(|name| (name.to_owned(), Table { rows: 1_234_567, ..Table::default() })).into();
+    let mut tables: BTreeMap<String, TableRecord> = ["clicks", "impressions"]
+        .map(|name| (name.to_owned(), TableRecord { rows: 1_234_567, ..TableRecord::default() }))
+        .into();
     let rejected = (!content.rejected.is_empty()).then(|| {
         let text: String = content.rejected.iter().map(|line| format!("{line}\n")).collect();
         fs::write(folder.join("_rejected.jsonl"), &text).unwrap();

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use shardback::config::Format;
-use shardback::inspect::{Wanted, inspect};
+use shardback::inspect::{Selection, inspect};
 use shardback::open::{DayFolder, Shard};
 use shardback::verify::verify;
 
@@ -27,7 +27,7 @@ fn days_of_version_1_are_to_be_built_again() {
         let manifest = folder.join("_manifest.json");
         let expected = format!("`{}`: {PROBLEM}", manifest.display());
         assert_eq!(DayFolder::open(&folder).unwrap_err().to_string(), expected);
-        assert_eq!(inspect(&folder, Wanted { rows: 3, customer: None }).unwrap_err().to_string(), expected);
+        assert_eq!(inspect(&folder, Selection { rows: 3, customer: None }).unwrap_err().to_string(), expected);
         let shard = folder.join(format.shard_file(0));
         assert!(shard.exists(), "{}", shard.display());
         if format != Format::Parquet {

@@ -316,7 +316,7 @@ fn without_exchange_a_replacement_is_refused_at_the_start_or_done_in_two_steps()
     run(&out, "old", false).expect("published");
     let outcome = child(&out, false).without_exchange().run().expect_code(101);
     let message = format!("{}{}", outcome.stderr(), String::from_utf8_lossy(&outcome.output.stdout));
-    assert!(message.contains("`--replace-non-atomic`"), "{message}");
+    assert!(message.contains("`replace_non_atomic`"), "{message}");
     assert!(!outcome.calls.iter().any(|call| call.name == "write"), "it is refused before any work");
     assert_eq!(count_new(&out), 0);
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Int32Type, TimeUnit, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use shardback::error::Error;
+use shardback::error::{Error, OptionName};
 use shardback::event::Day;
 use shardback::generate::{Options, Summary, TableFormat, generate};
 use xxhash_rust::xxh3::xxh3_128;
@@ -259,18 +259,18 @@ fn progress_ends_at_the_number_of_rows() {
 fn options_that_make_no_sense_are_named() {
     let out = tempfile::tempdir().unwrap();
     let cases = [
-        ("--customers", Options { customers: 0, ..small() }),
-        ("--mean-actions", Options { mean_actions: f64::NAN, ..small() }),
-        ("--sigma", Options { sigma: -1.0, ..small() }),
-        ("--days", Options { days: 0, ..small() }),
-        ("--impression-days", Options { impression_days: 7, ..small() }),
-        ("--rows-per-day", Options { rows_per_day: 0, ..small() }),
-        ("--slate", Options { slate: f64::INFINITY, ..small() }),
-        ("--items", Options { items: 1 << 31, ..small() }),
-        ("--late-share", Options { late_share: 1.1, ..small() }),
-        ("--giant-share", Options { giant_share: -0.1, ..small() }),
-        ("--cold-share", Options { cold_share: 2.0, ..small() }),
-        ("--last-day", Options { last_day: Day(i32::MIN), ..small() }),
+        (OptionName::Customers, Options { customers: 0, ..small() }),
+        (OptionName::MeanActions, Options { mean_actions: f64::NAN, ..small() }),
+        (OptionName::Sigma, Options { sigma: -1.0, ..small() }),
+        (OptionName::Days, Options { days: 0, ..small() }),
+        (OptionName::ImpressionDays, Options { impression_days: 7, ..small() }),
+        (OptionName::RowsPerDay, Options { rows_per_day: 0, ..small() }),
+        (OptionName::Slate, Options { slate: f64::INFINITY, ..small() }),
+        (OptionName::Items, Options { items: 1 << 31, ..small() }),
+        (OptionName::LateShare, Options { late_share: 1.1, ..small() }),
+        (OptionName::GiantShare, Options { giant_share: -0.1, ..small() }),
+        (OptionName::ColdShare, Options { cold_share: 2.0, ..small() }),
+        (OptionName::LastDay, Options { last_day: Day(i32::MIN), ..small() }),
     ];
     for (expected, options) in cases {
         match generate(out.path(), &options, &|_| {}) {
@@ -286,6 +286,6 @@ fn a_folder_that_holds_something_is_left_alone() {
     let out = tempfile::tempdir().unwrap();
     fs::create_dir(out.path().join("something")).unwrap();
     let message = generate(out.path(), &small(), &|_| {}).unwrap_err().to_string();
-    assert_eq!(message, format!("OUT: `{}` is not empty; name a new folder", out.path().display()));
+    assert_eq!(message, format!("out: `{}` is not empty; name a new folder", out.path().display()));
     assert!(!out.path().join("clicks").exists());
 }

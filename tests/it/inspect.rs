@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 use shardback::config::Format;
-use shardback::inspect::{Inspection, Wanted, inspect};
+use shardback::inspect::{Inspection, Selection, inspect};
 
 use crate::fixture::{self, DAY};
 
-const THREE: Wanted = Wanted { rows: 3, customer: None };
+const THREE: Selection = Selection { rows: 3, customer: None };
 
-fn day(format: Format, wanted: Wanted) -> Inspection {
+fn day(format: Format, wanted: Selection) -> Inspection {
     let out = tempfile::tempdir().unwrap();
     let folder = fixture::write_day(out.path(), format, DAY, &fixture::with_rejects());
     inspect(&folder, wanted).unwrap()
@@ -17,7 +17,7 @@ fn day(format: Format, wanted: Wanted) -> Inspection {
 
 #[test]
 fn a_day_as_text() {
-    let shown = day(Format::Jagged, Wanted { rows: 6, customer: Some(7) });
+    let shown = day(Format::Jagged, Selection { rows: 6, customer: Some(7) });
     insta::assert_snapshot!(shown, @r"
     jagged of 2025-08-16
       history          K = 4, of all days before, items i32
@@ -59,7 +59,7 @@ fn every_format_shows_the_same_rows() {
     let content = fixture::small();
     let expected: Vec<_> = (0..2).flat_map(|shard| fixture::rows(&content, shard)).collect();
     for format in Format::ALL {
-        let shown = day(format, Wanted { rows: 100, customer: Some(3) });
+        let shown = day(format, Selection { rows: 100, customer: Some(3) });
         assert_eq!(shown.rows.len(), expected.len());
         for (row, (customer, item, label, history)) in shown.rows.iter().zip(&expected) {
             assert_eq!(
@@ -69,8 +69,8 @@ fn every_format_shows_the_same_rows() {
             assert_eq!(row.history_length as usize, history.len());
             assert!(row.actions.iter().map(|action| action.item_id).eq(history.iter().map(|action| action.0)));
         }
-        assert_eq!(shown.rows, day(Format::Dense, Wanted { rows: 100, customer: None }).rows);
-        assert_eq!(shown.customer, day(Format::Dense, Wanted { rows: 0, customer: Some(3) }).customer);
+        assert_eq!(shown.rows, day(Format::Dense, Selection { rows: 100, customer: None }).rows);
+        assert_eq!(shown.customer, day(Format::Dense, Selection { rows: 0, customer: Some(3) }).customer);
         let customer = shown.customer.unwrap();
         assert_eq!((customer.shard, customer.samples.len(), customer.history.len()), (0, 2, 3));
     }
@@ -79,7 +79,7 @@ fn every_format_shows_the_same_rows() {
 #[test]
 fn a_customer_that_is_not_there_is_said_not_to_be() {
     for format in Format::ALL {
-        let shown = day(format, Wanted { rows: 0, customer: Some(999) });
+        let shown = day(format, Selection { rows: 0, customer: Some(999) });
         assert!(shown.to_string().ends_with("\ncustomer 999 has no samples here\n"), "{shown}");
     }
 }
@@ -130,7 +130,7 @@ fn one_shard_is_no_shards() {
 /// A program reads the same, with names that stay.
 #[test]
 fn a_day_as_json() {
-    let shown = day(Format::Jagged, Wanted { rows: 1, customer: Some(1) });
+    let shown = day(Format::Jagged, Selection { rows: 1, customer: Some(1) });
     let json = serde_json::to_value(&shown).unwrap();
     assert_eq!(json["manifest"]["statistics"]["samples"], 9);
     assert_eq!(json["rows"][0]["actions"][0], serde_json::json!({"action": "click", "item_id": 30}));

@@ -111,7 +111,7 @@ fn a_bad_row_alone_in_its_file_is_named_as_one() {
     write(&folder.path().join("impressions"), &IMPRESSIONS[..2], |row| row);
     write(&folder.path().join("clicks"), &CLICKS, |row| row);
     let error = build(folder.path(), &folder.path().join("out"), InvalidRows::Fail).unwrap_err();
-    let problem = "clicks/2.json`, line 1, column `item_id`: the item is null; mend the row";
+    let problem = "clicks/2.json`, line 1, column `item_id`: the item is null; fix the row";
     assert!(error.to_string().contains(problem), "{error}");
 }
 
@@ -147,7 +147,7 @@ fn a_wrong_value_is_named_with_its_line() {
     write(&folder.path().join("clicks"), &CLICKS, |row| row);
     let good = IMPRESSIONS[0];
     let (no_integer, no_label) =
-        ("the item id is no integer", "the label is not what its type can hold (of a bool: true, false, 1 or 0)");
+        ("the item id is not an integer", "the label is not what its type can hold (of a bool: true, false, 1 or 0)");
     for (bad, column, problem, value, reason) in [
         (
             good.replace("\"item_id\":2", "\"item_id\":\"two\""),
@@ -165,7 +165,7 @@ fn a_wrong_value_is_named_with_its_line() {
         write(&folder.path().join("clicks"), &[CLICKS[0]], |_| 0);
         let out = folder.path().join("out");
         let error = build(folder.path(), &out, InvalidRows::Fail).unwrap_err().to_string();
-        let expected = format!("impressions/0.json`, line 5, column `{column}`: {problem}: `{value}`; mend the row");
+        let expected = format!("impressions/0.json`, line 5, column `{column}`: {problem}: `{value}`; fix the row");
         assert!(error.contains(&expected), "{error}");
         build(folder.path(), &out, InvalidRows::Skip).unwrap();
         let manifest = fs::read(out.join("jagged/dt=2025-08-16").join(MANIFEST_FILE)).unwrap();

@@ -83,7 +83,7 @@ fn a_late_table_is_an_error_on_request() {
     assert!(matches!(&error, Error::Late { table, .. } if table == "clicks"));
     assert_eq!(
         message(&error),
-        "clicks: no row on the day before 2024-10-06, though there are some up to 2024-10-04: the table may be late; build when it is complete, or without `--require-fresh`"
+        "clicks: no row on the day before 2024-10-06, though there are some up to 2024-10-04: the table may be late; build when it is complete, or without `require_fresh`"
     );
     assert!(published(&out).is_empty());
     fresh(DAY, DAY + 1).unwrap();

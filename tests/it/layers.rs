@@ -90,6 +90,20 @@ fn the_command_line_uses_the_public_library_only() {
 }
 
 /// Files stay short enough to be read in one go.
+/// Python's users write options in another way, and the library's in a third: whoever shows a message spells them.
+#[test]
+fn only_the_command_line_names_flags() {
+    for file in rust_files(&source()).iter().filter(|file| module(file) != "cli" && module(file) != "report") {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in code {
+            let flag =
+                line.split("--").skip(1).find(|rest| rest.starts_with(|letter: char| letter.is_ascii_lowercase()));
+            assert_eq!(flag, None, "{}, line {}", file.display(), number + 1);
+        }
+    }
+}
+
 #[test]
 fn no_source_file_is_longer_than_500_lines() {
     for file in rust_files(&source()) {

@@ -8,7 +8,7 @@ use shardback::config::Format;
 use shardback::error::Error;
 use shardback::layout::Role;
 use shardback::load;
-use shardback::open::{Access, DayFolder, MappedDay, Part, PlaceKind, Shard, ShardView, find_days};
+use shardback::open::{Access, DayFolder, MappedDay, ParquetPart, PlaceKind, Shard, ShardView, find_days};
 use shardback::schema::Contents;
 
 use crate::fixture::{self, Content, DAY};
@@ -144,21 +144,21 @@ fn headers_are_checked_to_the_byte() {
     let cases: [(&str, &str, &str); 13] = [
         ("\"history\":\"4\"", "\"history\":\"5\"", "`actions` in its header is"),
         ("\"rows\":\"", "\"rows\":\"1", "in its header is"),
-        ("\"rows\":\"", "\"rows\":\"x", "`rows` in its header is no number: x"),
+        ("\"rows\":\"", "\"rows\":\"x", "`rows` in its header is not a number: x"),
         ("shardback.dense", "shardback.other", "unknown format in its header: shardback.other"),
         (
             "\"version\":\"2\"",
             "\"version\":\"1\"",
             "format version 1, this program reads version 2: build the day again",
         ),
-        ("2025-08-16", "2025-02-30", "`dt` in its header is no day: 2025-02-30"),
+        ("2025-08-16", "2025-02-30", "`dt` in its header cannot be parsed as a day: 2025-02-30"),
         ("\"item_id\":{\"dtype\":\"I32\"", "\"item_id\":{\"dtype\":\"F32\"", "is F32, expected I32 or I64"),
         ("\"dtype\":\"BOOL\"", "\"dtype\":\"U8\"", "`is_order` in its header is"),
         ("\"data_offsets\":[0,", "\"data_offsets\":[8,", "`customer_id` in its header is"),
         ("\"shard\":\"0\"", "\"shard\":\"00\"", "`__metadata__` in its header is"),
         ("}}", "},\"more\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", "not in canonical form"),
         (",\"is_order\"", ", \"is_order\"", "not in canonical form"),
-        ("{\"__metadata__\"", "[\"__metadata__\"", "its header is no JSON object"),
+        ("{\"__metadata__\"", "[\"__metadata__\"", "its header is not a JSON object"),
     ];
     for (from, to, problem) in cases {
         let out = tempfile::tempdir().unwrap();
@@ -255,7 +255,7 @@ fn a_decoder_that_gives_up_is_an_error() {
     let folder = fixture::write_day(out.path(), Format::Parquet, DAY, &fixture::small());
     let path = folder.join("part-00000.parquet");
     fixture::edit(&path, |bytes| bytes[5] = 2);
-    let part = Part::open(&path, &Contents::built_in()).unwrap();
+    let part = ParquetPart::open(&path, &Contents::built_in()).unwrap();
     let said = part.batches(0..part.rows()).unwrap().find_map(Result::err).unwrap().to_string();
     assert!(said.contains("not readable Parquet: ") && said.contains("damaged: "), "{said}");
 }
@@ -359,7 +359,7 @@ fn a_day_that_is_replaced_again_and_again_is_opened_whole() {
             if number % 20 == 0 {
                 let report = shardback::verify::verify(&place).unwrap();
                 assert_eq!(report.faults, []);
-                let wanted = shardback::inspect::Wanted { rows: 3, customer: None };
+                let wanted = shardback::inspect::Selection { rows: 3, customer: None };
                 assert_eq!(shardback::inspect::inspect(&place, wanted).unwrap().rows.len(), 3);
             }
         }
@@ -455,7 +455,7 @@ fn whatever_stands_in_a_manifests_place() {
         }
         let report = shardback::verify::verify(&folder).unwrap();
         assert!(report.faults[0].problem.contains(problem), "{problem}: {:?}", report.faults);
-        let wanted = shardback::inspect::Wanted { rows: 3, customer: None };
+        let wanted = shardback::inspect::Selection { rows: 3, customer: None };
         assert!(shardback::inspect::inspect(&folder, wanted).is_err());
     }
 }

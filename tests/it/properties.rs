@@ -136,6 +136,6 @@ fn long_histories_are_cut_at_k_among_ties() {
         .collect();
     for history in [999, 1000, 1001, 1500] {
         let options = Options { history, ..options(std::path::Path::new(""), FIRST, FIRST) };
-        check(&impressions, &actions, &Options { to: Day(FIRST + DAYS - 1), ..options }, 2);
+        check(&impressions, &actions, &Options { end: Day(FIRST + DAYS - 1), ..options }, 2);
     }
 }

@@ -33,7 +33,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use shardback::error::{Error, Result};
 use shardback::event::Day;
-use shardback::read::{Batches, Chunk, PathDay, Room, Source, Wanted, open};
+use shardback::read::{Batches, Chunk, PathDay, Projection, Room, Source, open};
 use shardback::schema::DayOf;
 use shardback::store::Stores;
 
@@ -58,34 +58,34 @@ impl Table {
         self
     }
 
-    fn rows(&self, wanted: Wanted) -> Vec<String> {
+    fn rows(&self, wanted: Projection) -> Vec<String> {
         rows(&open(self.folder.path(), wanted, &|_| true).unwrap())
     }
 
     /// The error of opening or reading, with the folder's own path replaced.
-    fn error(&self, wanted: Wanted) -> String {
+    fn error(&self, wanted: Projection) -> String {
         self.error_at("", wanted)
     }
 
-    fn error_at(&self, name: &str, wanted: Wanted) -> String {
+    fn error_at(&self, name: &str, wanted: Projection) -> String {
         let error = open(&self.path(name), wanted, &|_| true).and_then(|files| read(&files)).unwrap_err();
         crate::tables::message(&error).replace(&*self.folder.path().to_string_lossy(), "TABLE")
     }
 }
 
-fn clicks() -> Wanted {
+fn clicks() -> Projection {
     wanted(&["customer_id", "item_id", "click_time"])
 }
 
-fn impressions() -> Wanted {
+fn impressions() -> Projection {
     let mut wanted = wanted(&["customer_id", "impressions.item_id", "impressions.is_order"]);
     wanted.table = "impressions".to_owned();
     wanted.list = Some("impressions".to_owned());
     wanted
 }
 
-fn wanted(columns: &[&str]) -> Wanted {
-    Wanted {
+fn wanted(columns: &[&str]) -> Projection {
+    Projection {
         table: "clicks".to_owned(),
         day: DayOf::Column { column: "dt".to_owned(), zone: None },
         columns: columns.iter().map(|&column| column.to_owned()).collect(),
@@ -225,7 +225,7 @@ fn no_files_unknown_files_and_absent_paths_are_named() {
     );
     for name in ["notes.txt", "x.parquet.gz", "x", "x.json.bz2", "dt=2025-08-15/x.gz"] {
         let error = Table::new().file("a.json", LINE).file(name, "x").error(clicks());
-        assert!(error.starts_with(&format!("clicks: `TABLE/{name}` is no table: expected .parquet")), "{error}");
+        assert!(error.starts_with(&format!("clicks: `TABLE/{name}` is not a table: expected .parquet")), "{error}");
     }
     assert_eq!(
         Table::new().error_at("absent", clicks()),

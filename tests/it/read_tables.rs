@@ -44,7 +44,7 @@ impl World {
 
     fn build(&self, clicks: &str, more: &[&str]) -> Command {
         let mut command = shardback();
-        command.args(["build", "--date", "2025-08-16", "--format", "jagged", "--history", "9"]);
+        command.args(["build", "--date", "2025-08-16", "--formats", "jagged", "--history", "9"]);
         command.arg("--impressions").arg(self.path("impressions.json")).arg("--clicks").arg(self.path(clicks));
         command.arg("--out").arg(self.path("out")).args(more);
         command
@@ -160,7 +160,7 @@ fn rows_do_not_disappear_into_quotes() {
     );
     for escape in ["\"", ",", "é", " "] {
         let refused = world.history("clicks.csv", &["--csv-escape", escape]).unwrap_err();
-        assert_eq!(refused, "error: --csv-escape: use one ASCII character that is no quote and no comma\n");
+        assert_eq!(refused, "error: --csv-escape: use one ASCII character other than a quote or a comma\n");
     }
 }
 

@@ -75,7 +75,7 @@ fn unknown_settings_are_refused() {
         let mut options = StoreOptions::default();
         options.set(name, value);
         let error = message(&Stores::new(&options).unwrap_err());
-        assert!(error.starts_with("--store-option: ") && error.contains(name), "{error}");
+        assert!(error.starts_with("store_options: ") && error.contains(name), "{error}");
     }
     let mut options = StoreOptions::default();
     for (name, value) in [
@@ -94,7 +94,7 @@ fn unknown_settings_are_refused() {
 fn days_are_written_to_disks_and_to_stores() {
     let plan = |out: &str| Plan::new(Options::new(out, Day(0), Day(0)));
     let error = message(&plan("https://example.org/out").unwrap_err());
-    assert!(error.starts_with("--out: nothing can be written to an address of the web"), "{error}");
+    assert!(error.starts_with("out: nothing can be written to an address of the web"), "{error}");
     for (out, written) in [("file:///tmp/out", "/tmp/out"), ("s3://bucket/out", "s3://bucket/out"), ("out", "out")] {
         assert_eq!(plan(out).unwrap().options().out.as_path(), Path::new(written));
     }
@@ -105,5 +105,5 @@ fn days_are_written_to_disks_and_to_stores() {
 fn a_cluster_does_not_write_to_a_store() {
     let plan = Plan::new(Options::new("s3://bucket/out", Day(0), Day(0))).unwrap();
     let error = message(&Driver::open(&plan, vec!["clicks".to_owned()], "run").unwrap_err());
-    assert!(error.starts_with("--out: the tasks of a cluster hand over their files in a folder"), "{error}");
+    assert!(error.starts_with("out: the tasks of a cluster hand over their files in a folder"), "{error}");
 }

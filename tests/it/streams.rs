@@ -16,7 +16,7 @@ use shardback::config::{InvalidRows, Options, Plan, Sharding};
 use shardback::error::Result;
 use shardback::event::Day;
 use shardback::pipeline::{self, Input, Tables};
-use shardback::read::{Batches, Wanted};
+use shardback::read::{Batches, Projection};
 use shardback::schema::{ActionTable, Schema};
 use shardback::unify;
 
@@ -91,7 +91,7 @@ fn write(path: &Path, batch: &RecordBatch) {
 }
 
 /// A table as a stream of batches of `rows` rows each.
-fn stream(wanted: Wanted, batch: &RecordBatch, rows: usize) -> Input {
+fn stream(wanted: Projection, batch: &RecordBatch, rows: usize) -> Input {
     let starts = (0..batch.num_rows()).step_by(rows);
     let slices: Vec<_> = starts.map(|start| Ok(batch.slice(start, rows.min(batch.num_rows() - start)))).collect();
     Input::Source(Box::new(Batches::new(wanted, slices.into_iter())))
@@ -148,7 +148,7 @@ fn a_bad_row_of_a_stream_is_named_by_its_number() {
         let options = Options { threads: Some(threads), ..options(folder.path(), FIRST, FIRST) };
         assert_eq!(
             build(&options, streams).unwrap_err().to_string(),
-            "clicks: the source, row 78, column `dt`: the day is null; mend the row, or leave such rows out with `--invalid skip`"
+            "clicks: the source, row 78, column `dt`: the day is null; fix the row, or leave such rows out with `invalid = skip`"
         );
         assert!(published(folder.path()).is_empty());
     }

@@ -269,7 +269,7 @@ fn figures_of_a_manifest_are_compared_with_the_files() {
         (
             |day| fixture::edit_manifest(day, |m| m.dt = "dt=2025-08-16".into()),
             "_manifest.json",
-            "`dt` is no day: dt=2025-08-16",
+            "`dt` cannot be parsed as a day: dt=2025-08-16",
         ),
         (
             |day| fixture::edit_manifest(day, |m| m.format = "shardback.csv".into()),
@@ -282,7 +282,7 @@ fn figures_of_a_manifest_are_compared_with_the_files() {
             "_manifest.json",
             "format version 9, this program reads version 2: use a newer shardback",
         ),
-        (|day| fixture::edit_manifest(day, |m| m.build = "Z".into()), "_manifest.json", "`build` is no hash: Z"),
+        (|day| fixture::edit_manifest(day, |m| m.build = "Z".into()), "_manifest.json", "`build` is not a hash: Z"),
         (
             |day| fixture::edit_manifest(day, |m| m.shards[0].hash = "0".repeat(32)),
             "shard-00000.safetensors",

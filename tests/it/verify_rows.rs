@@ -72,8 +72,16 @@ fn windows_of_jagged_shards() {
             SECOND,
             "the histories end at 2, there are 3 actions",
         ),
-        (|day| set(day, SECOND, "action_types", 2, [4]), SECOND, "`action_types` 2 is 4, which is no type of action"),
-        (|day| set(day, SECOND, "action_types", 0, [0]), SECOND, "`action_types` 0 is 0, which is no type of action"),
+        (
+            |day| set(day, SECOND, "action_types", 2, [4]),
+            SECOND,
+            "`action_types` 2 is 4, which is not a type of action",
+        ),
+        (
+            |day| set(day, SECOND, "action_types", 0, [0]),
+            SECOND,
+            "`action_types` 0 is 0, which is not a type of action",
+        ),
         (
             |day| set(day, SECOND, "action_types", 1, [2]),
             "_manifest.json",
@@ -99,7 +107,7 @@ fn padding_of_dense_shards() {
         (
             |day| set(day, SECOND, "action_types", 8, [7]),
             SECOND,
-            "row 2: `action_types` 0 is 7, which is no type of action",
+            "row 2: `action_types` 0 is 7, which is not a type of action",
         ),
         (
             |day| set(day, FIRST, "actions", 4, 99_i32.to_le_bytes()),
@@ -183,12 +191,12 @@ fn rows_and_columns_of_parts() {
         (
             |day| replace(day, 4, false, types_with(8, 300)),
             PART,
-            "row 2: `action_types` 0 is 300, which is no type of action",
+            "row 2: `action_types` 0 is 300, which is not a type of action",
         ),
         (
             |day| replace(day, 4, false, types_with(8, -1)),
             PART,
-            "row 2: `action_types` 0 is -1, which is no type of action",
+            "row 2: `action_types` 0 is -1, which is not a type of action",
         ),
         (|day| replace(day, 4, false, types_with(1, 0)), PART, "row 0: `action_types` 2 is not 0 behind padding at 1"),
         (|day| replace(day, 4, false, types_with(2, 0)), PART, "row 0: `actions` 2 is not 0 in the padding"),

@@ -27,8 +27,8 @@ def program():
 def built(program, tmp_path_factory):
     """The folder with the output: three days, three formats, three shards each."""
     out = tmp_path_factory.mktemp("readers") / "out"
-    command = [program, "build", "--out", out, "--from", "2025-08-14", "--to", "2025-08-16"]
-    command += ["--format", "parquet,dense,jagged", "--shards", str(SHARDS)]
+    command = [program, "build", "--out", out, "--start", "2025-08-14", "--end", "2025-08-16"]
+    command += ["--formats", "parquet,dense,jagged", "--shards", str(SHARDS)]
     for table in ("impressions", "clicks", "add-to-carts", "previous-orders"):
         command += [f"--{table}", SAMPLE / table.replace("-", "_")]
     run = subprocess.run(command, capture_output=True, text=True)

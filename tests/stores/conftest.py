@@ -11,7 +11,7 @@ from servers import BUCKET, S3_SERVERS, environment, fill
 
 SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "data" / "sample"
 TABLES = ("impressions", "clicks", "add_to_carts", "previous_orders")
-DAYS = ["--from", "2025-08-14", "--to", "2025-08-16"]
+DAYS = ["--start", "2025-08-14", "--end", "2025-08-16"]
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def build(program):
     """Builds days of tables that lie at a place each, and gives the run."""
 
     def run(out, places, *options, days=DAYS, check=True, **settings):
-        command = [program, "build", "--out", out, *days, "--format", "parquet,dense,jagged", "--quiet", *options]
+        command = [program, "build", "--out", out, *days, "--formats", "parquet,dense,jagged", "--quiet", *options]
         for table, place in places.items():
             command += [f"--{table.replace('_', '-')}", str(place)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, **settings)

@@ -122,10 +122,33 @@ def test_answers_that_are_refused_and_cut_by_turns(build, from_disk, proxy, tmp_
 
 def test_a_server_that_stays_away_is_an_error_after_the_time_that_is_said(build, proxy, tmp_path):
     """`retry_timeout` says how long; nothing is published."""
-    proxy.reset(refuse_all=True)
+    proxy.reset(refuse_all=(503, "SlowDown"))
     started = time.monotonic()
     run = build(tmp_path / "out", addresses(), *QUICK, check=False, env=environment(proxy.url))
     assert "503" in error(run) and f"s3://{BUCKET}" in run.stderr
+    assert time.monotonic() - started < 20
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (301, "PermanentRedirect", "the bucket is in another region or at another endpoint: set AWS_REGION"),
+        (400, "AuthorizationHeaderMalformed", "the bucket is in another region or at another endpoint: set AWS_REGION"),
+        (400, "ExpiredToken", "the credentials have expired: get new ones (ExpiredToken)"),
+        (403, "ExpiredToken", "the credentials have expired: get new ones (ExpiredToken)"),
+        (403, "InvalidAccessKeyId", "the store does not accept the credentials (InvalidAccessKeyId)"),
+        (403, "RequestTimeTooSkewed", "the clock of this machine is wrong (RequestTimeTooSkewed)"),
+        (403, "AccessDenied", "the store does not permit it: the credentials lack the right, or there are none (AccessDenied)"),
+        (404, "NoSuchBucket", f"there is no bucket `s3://{BUCKET}` (NoSuchBucket)"),
+    ],
+)
+def test_what_a_store_refuses_is_said_in_one_message_at_once(build, proxy, tmp_path, status, code, said):
+    """Nothing of this is tried again, and nothing is published."""
+    proxy.reset(refuse_all=(status, code))
+    started = time.monotonic()
+    run = build(tmp_path / "out", addresses(), check=False, env=environment(proxy.url))
+    assert said in error(run) and len(run.stderr.splitlines()) == 1, run.stderr
     assert time.monotonic() - started < 20
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 

@@ -61,6 +61,20 @@ def test_days_in_a_store_are_those_of_a_disk(build, program, store, out, from_di
     assert others == named
 
 
+def test_large_files_are_sent_in_parts(build, program, store, proxy, out, tmp_path):
+    """A part of which the answer is lost or refused is sent again; fetched, the file is the one of a disk."""
+    options = ["--history", "20000", "--shards", "1"]
+    days = ["--date", "2025-08-15"]
+    build(tmp_path / "disk", PLACES, *options, days=days)
+    proxy.reset(refuse_every=6)
+    build(out, PLACES, *options, days=days, env=environment(proxy.url))
+    assert sum("partNumber=" in path for _, path, _ in proxy.requests) > 3 and proxy.refused > 3
+    proxy.reset()
+    run(program, store, "verify", out, "--cache-dir", tmp_path / "cache")
+    (mirror,) = (tmp_path / "cache").iterdir()
+    assert contents(mirror) == contents(tmp_path / "disk")
+
+
 def test_a_day_is_replaced_and_its_old_files_are_deleted(build, program, store, out, tmp_path):
     build(out, PLACES, env=environment(store))
     before = manifest(store, out, "jagged/dt=2025-08-16")
@@ -115,7 +129,7 @@ def test_killed_anywhere_a_day_is_the_old_or_the_new_one(build, program, store, 
     out = f"{out}/{after}"
     build(out, PLACES, "--history", "9", env=environment(store))
     proxy.reset(delay=0.02)
-    command = [program, "build", "--out", out, *DAYS, "--format", "parquet,dense,jagged", "--quiet"]
+    command = [program, "build", "--out", out, *DAYS, "--formats", "parquet,dense,jagged", "--quiet"]
     command += [word for table, place in PLACES.items() for word in (f"--{table.replace('_', '-')}", str(place))]
     running = subprocess.Popen(command, env=environment(proxy.url), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(proxy.requests) < 9 + after and running.poll() is None:

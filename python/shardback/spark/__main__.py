@@ -108,11 +108,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", metavar="DIR", required=True, help="the folder for the results, the same on all machines")
     parser.add_argument("--date", "--process-date", metavar="DAY", help="the day to build")
-    parser.add_argument("--from", dest="start", metavar="DAY", help="the first day to build")
-    parser.add_argument("--to", dest="end", metavar="DAY", help="the last day to build, inclusive")
+    parser.add_argument("--start", "--from", metavar="DAY", help="the first day to build")
+    parser.add_argument("--end", "--to", metavar="DAY", help="the last day to build, inclusive")
     parser.add_argument(
+        "--formats",
         "--format",
-        dest="formats",
         type=lambda text: text.split(","),
         default="parquet,dense",
         metavar="FORMATS",

@@ -151,7 +151,7 @@ def build(
     unknown = [name for name in frames if name not in (samples, *actions)]
     missing = [name for name in (samples, *actions) if name not in frames]
     if unknown:
-        raise OptionError(f"tables: `{unknown[0]}` is no table of the description; its tables are {', '.join((samples, *actions))}")
+        raise OptionError(f"tables: `{unknown[0]}` is not a table of the description; its tables are {', '.join((samples, *actions))}")
     if missing and (config is not None or samples in missing):
         raise OptionError(f"{'tables' if config is not None else samples}: `{missing[0]}` is missing")
     with _driver(given, [name for name in actions if name in frames]) as driver:

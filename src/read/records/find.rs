@@ -2,8 +2,8 @@
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
-use super::{Field, Found, Records};
-use crate::error::{Error, Invariant, Result, quoted};
+use super::{Field, Records, Scanned};
+use crate::error::{Error, Invariant, OptionName, Result, quoted};
 use crate::read::dialect::Dialect;
 use crate::read::sixteen;
 
@@ -12,7 +12,7 @@ const SHOWN: usize = 40;
 
 impl Records<'_> {
     /// Finds the fields of the record that begins at `start`.
-    pub(super) fn find(&mut self) -> Result<Found> {
+    pub(super) fn find(&mut self) -> Result<Scanned> {
         self.record.fields.clear();
         if let Some(delimiter) = self.only_delimiter {
             return Ok(self.find_plain(delimiter));
@@ -21,7 +21,7 @@ impl Records<'_> {
         let end = match memchr(b'\n', text) {
             Some(end) => end,
             None if self.ended => text.len(),
-            None => return Ok(Found::Begun),
+            None => return Ok(Scanned::Begun),
         };
         let line = &text[..end];
         if self.dialect.mark().is_some_and(|mark| memchr(mark, line).is_some()) {
@@ -43,11 +43,11 @@ impl Records<'_> {
         let last = start + line.len();
         self.record.fields.push(Field::plain(field, last));
         (self.record.start, self.record.end) = (start, last);
-        Ok(Found::Whole { next: (start + end + 1).min(self.buffer.len()), lines: 1 })
+        Ok(Scanned::Whole { next: (start + end + 1).min(self.buffer.len()), lines: 1 })
     }
 
     /// As [`Records::find`], in a block where fields and records have no other ends than delimiters and ends of lines.
-    fn find_plain(&mut self, delimiter: u8) -> Found {
+    fn find_plain(&mut self, delimiter: u8) -> Scanned {
         let (text, fields) = (&*self.buffer, &mut self.record.fields);
         let (mut field, mut place) = (self.start, self.start);
         let end = 'record: loop {
@@ -73,11 +73,11 @@ impl Records<'_> {
         let last = end - usize::from(is_return);
         fields.push(Field::plain(field, last));
         (self.record.start, self.record.end) = (self.start, last);
-        Found::Whole { next: (end + 1).min(text.len()), lines: 1 }
+        Scanned::Whole { next: (end + 1).min(text.len()), lines: 1 }
     }
 
     /// As [`Records::find`], of a record with a quote in it.
-    fn find_quoted(&mut self) -> Result<Found> {
+    fn find_quoted(&mut self) -> Result<Scanned> {
         let buffer = &*self.buffer;
         let mut place = self.start;
         let mut lines = 0;
@@ -88,17 +88,17 @@ impl Records<'_> {
                 if self.ended {
                     return Err(self.file.bad_text(self.line, "a quoted field that does not end"));
                 }
-                return Ok(Found::Begun);
+                return Ok(Scanned::Begun);
             };
             lines += memchr_iter(b'\n', &buffer[field.start..field.end]).count() as u64;
             self.record.fields.push(field);
             match (self.is_delimiter(end), buffer.get(end)) {
-                (None, _) => return Ok(Found::Begun),
+                (None, _) => return Ok(Scanned::Begun),
                 (Some(true), _) => place = end + self.dialect.delimiter.len(),
                 (Some(false), Some(b'\n') | None) => {
                     // Lines within the record, and its end.
                     (self.record.start, self.record.end) = (self.start, end);
-                    return Ok(Found::Whole { next: (end + 1).min(buffer.len()), lines: lines + 1 });
+                    return Ok(Scanned::Whole { next: (end + 1).min(buffer.len()), lines: lines + 1 });
                 }
                 (Some(false), Some(_)) => return Err(self.goes_on(field, end, lines)),
             }
@@ -106,7 +106,7 @@ impl Records<'_> {
     }
 
     /// As [`Records::find`], of a record with an escape in it, in a file without quotes.
-    fn find_escaped(&mut self, escape: u8) -> Result<Found> {
+    fn find_escaped(&mut self, escape: u8) -> Result<Scanned> {
         let buffer = &*self.buffer;
         let (mut field, mut place) = (Field::plain(self.start, self.start), self.start);
         let (mut lines, mut escaped) = (0, self.start);
@@ -115,7 +115,7 @@ impl Records<'_> {
             let found = memchr3(escape, self.dialect.delimiter[0], b'\n', text).map(|found| place + found);
             match found.and_then(|at| Some((at, buffer.get(at)?))) {
                 None if self.ended => break (buffer.len(), buffer.len()),
-                None => return Ok(Found::Begun),
+                None => return Ok(Scanned::Begun),
                 Some((at, b'\n')) => break (at, at + 1),
                 Some((at, byte)) if *byte == escape => {
                     let length = match buffer.get(at + 1..).unwrap_or_default() {
@@ -123,8 +123,8 @@ impl Records<'_> {
                             let problem = "the file ends behind an escape: its last record is not whole";
                             return Err(self.file.bad_text(self.line, problem));
                         }
-                        [] => return Ok(Found::Begun),
-                        [b'\r'] if !self.ended => return Ok(Found::Begun),
+                        [] => return Ok(Scanned::Begun),
+                        [b'\r'] if !self.ended => return Ok(Scanned::Begun),
                         // The end of a line of a file whose lines end so.
                         [b'\r', b'\n', ..] => 3,
                         _ => 2,
@@ -134,7 +134,7 @@ impl Records<'_> {
                     (place, escaped) = (at + length, at + length);
                 }
                 Some((at, _)) => match self.is_delimiter(at) {
-                    None => return Ok(Found::Begun),
+                    None => return Ok(Scanned::Begun),
                     Some(false) => place = at + 1,
                     Some(true) => {
                         self.record.fields.push(Field { end: at, ..field });
@@ -149,7 +149,7 @@ impl Records<'_> {
         let last = if end > escaped { self.without_return(last) } else { last };
         self.record.fields.push(last);
         (self.record.start, self.record.end) = (self.start, last.end);
-        Ok(Found::Whole { next, lines: lines + 1 })
+        Ok(Scanned::Whole { next, lines: lines + 1 })
     }
 
     /// The field without quotes that begins at `place`, and where it ends; `None` where the buffer ends before.
@@ -226,10 +226,11 @@ impl Records<'_> {
         let number = self.record.fields.len();
         let problem = format!(
             "field {number} goes on after its closing quote{where_it_ends}: {}; a quote within quotes is doubled (where a \
-             character before it escapes it, as Spark writes it, name that: `--csv-escape '\\'`, or `escape` in a \
+             character before it escapes it, as Spark writes it, name that: `{}`, or `escape` in a \
              description), and a field that begins with a quote is quoted (where quotes are text like any other, say \
              `quote = \"\"`)",
-            quoted(&shown)
+            quoted(&shown),
+            OptionName::CsvEscape.set_to("\\")
         );
         self.file.bad_text(self.line, problem)
     }

@@ -13,7 +13,7 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::list::{self, ListValue, Need};
-use crate::cut::Block;
+use crate::cut::RowBlock;
 use crate::error::{Error, Result};
 use crate::event::{ItemDtype, ItemId};
 use crate::histories::{Request, Room};
@@ -72,12 +72,12 @@ impl<I: ItemId> GroupEncoder<I> {
     }
 
     /// What this row group takes to encode.
-    pub(super) fn size(&self, blocks: &[Block<I>]) -> GroupSize<I> {
-        let values = |block: &Block<I>| block.requests().map(|(request, _)| request.length as usize).sum::<usize>();
+    pub(super) fn size(&self, blocks: &[RowBlock<I>]) -> GroupSize<I> {
+        let values = |block: &RowBlock<I>| block.requests().map(|(request, _)| request.length as usize).sum::<usize>();
         self.group_size(
-            blocks.iter().map(Block::len).sum(),
+            blocks.iter().map(RowBlock::len).sum(),
             blocks.iter().map(values).sum(),
-            blocks.iter().map(Block::read_back_bytes).sum(),
+            blocks.iter().map(RowBlock::read_back_bytes).sum(),
         )
     }
 
@@ -95,10 +95,10 @@ impl<I: ItemId> GroupEncoder<I> {
     ///
     /// # Errors
     /// What the encoder says, and [`Error::Memory`](crate::error::Error::Memory) where more room is needed than there is.
-    pub(super) fn encode(&self, blocks: &[Block<I>], room: &Room<'_>) -> Result<Vec<ColumnChunk>, ParquetError> {
+    pub(super) fn encode(&self, blocks: &[RowBlock<I>], room: &Room<'_>) -> Result<Vec<ColumnChunk>, ParquetError> {
         let own = self.size(blocks).own_bytes();
         let requests = || {
-            let of_block = |block| Block::requests(block).map(move |(request, count)| (block, request, count));
+            let of_block = |block| RowBlock::requests(block).map(move |(request, count)| (block, request, count));
             blocks.iter().flat_map(of_block)
         };
         let of_requests = |value: fn(&Request) -> i64| {
@@ -211,7 +211,7 @@ enum Flat {
 
 impl Flat {
     /// A column of samples.
-    fn column<I: ItemId>(blocks: &[Block<I>], column: usize, dtype: Dtype) -> Result<Self> {
+    fn column<I: ItemId>(blocks: &[RowBlock<I>], column: usize, dtype: Dtype) -> Result<Self> {
         let mut bytes = Vec::new();
         for block in blocks {
             bytes.extend_from_slice(block.column(column, dtype.width())?);

@@ -40,3 +40,34 @@ fn varint(mut number: u64, out: &mut Vec<u8>) {
     }
     out.push(number as u8);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three times 5, of three bits each: a header of twice the count, and the value in a whole byte.
+    #[test]
+    fn a_run() {
+        let mut bytes = Vec::new();
+        run(5, 3, 3, &mut bytes);
+        assert_eq!(bytes, [3 << 1, 5]);
+    }
+
+    /// The example of the format's description: 0 to 7 of three bits each. The header is twice the number of groups of eight, plus 1;
+    /// values fill the bytes from their lowest bit on.
+    #[test]
+    fn packed_values() {
+        let mut bytes = Vec::new();
+        packed(&[0, 1, 2, 3, 4, 5, 6, 7], 3, &mut bytes);
+        assert_eq!(bytes, [1 << 1 | 1, 0b1000_1000, 0b1100_0110, 0b1111_1010]);
+    }
+
+    /// A sequence of one run and one group that is not full: a reader takes as many values as it knows there are.
+    #[test]
+    fn a_run_and_a_part_of_a_group() {
+        let mut bytes = Vec::new();
+        run(1, 200, 1, &mut bytes);
+        packed(&[1, 0, 1], 1, &mut bytes);
+        assert_eq!(bytes, [0x90, 0x03, 1, 1 << 1 | 1, 0b101]);
+    }
+}

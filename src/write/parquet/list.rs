@@ -24,6 +24,7 @@ use rustc_hash::FxHashMap;
 
 use super::group::ColumnChunk;
 use super::{ZSTD_LEVEL, hybrid};
+use crate::error::OptionName;
 
 /// Values of a page: cuts depend on K alone, and a page is about as large as a core's cache.
 const VALUES_PER_PAGE: usize = 1 << 19;
@@ -335,5 +336,8 @@ fn levels(rows: usize, length: usize) -> Vec<u8> {
 }
 
 fn too_large() -> ParquetError {
-    ParquetError::General("a page is larger than Parquet can hold; build with a shorter `--history`".to_owned())
+    ParquetError::General(format!(
+        "a page is larger than Parquet can hold; build with a shorter `{}`",
+        OptionName::History
+    ))
 }

@@ -26,7 +26,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::DayLayout;
 use crate::config::Format;
-use crate::cut::{Block, ShardRows};
+use crate::cut::{RowBlock, ShardRows};
 use crate::error::{Error, Result};
 use crate::event::ItemId;
 use crate::fsio::{FileWriter, Folder, Unsynced, Written};
@@ -146,7 +146,7 @@ fn append_groups<I: ItemId>(
 fn append<I: ItemId>(
     file: &mut SerializedFileWriter<Sink<'_>>,
     columns: Vec<ColumnChunk>,
-    group: &[Block<I>],
+    group: &[RowBlock<I>],
 ) -> Result<(), ParquetError> {
     let mut row_group = file.next_row_group()?;
     for (bytes, close) in columns {
@@ -161,14 +161,14 @@ fn append<I: ItemId>(
 struct Groups<I, B> {
     blocks: B,
     /// What the last group left of its last block.
-    rest: Option<Block<I>>,
+    rest: Option<RowBlock<I>>,
     /// The rows of each group but the last.
     rows: usize,
 }
 
-impl<I: ItemId, B: Iterator<Item = Result<Block<I>>>> Groups<I, B> {
+impl<I: ItemId, B: Iterator<Item = Result<RowBlock<I>>>> Groups<I, B> {
     /// The blocks of the next row group.
-    fn next(&mut self) -> Result<Option<Vec<Block<I>>>> {
+    fn next(&mut self) -> Result<Option<Vec<RowBlock<I>>>> {
         let (mut group, mut rows) = (Vec::new(), 0);
         while rows < self.rows {
             let block = match self.rest.take() {

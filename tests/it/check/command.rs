@@ -87,7 +87,7 @@ fn what_cannot_be_read_is_an_error() {
             DESCRIPTION,
             &["--table", "lat=nowhere"],
             2,
-            "error: --table: `lat` is no table of the description; its tables are samples, clicks, events, abroad, orders, late\n",
+            "error: --table: `lat` is not a table of the description; its tables are samples, clicks, events, abroad, orders, late\n",
         ),
         (
             &without_price,

@@ -1,7 +1,7 @@
 //! One description with everything that a report can say.
 
 use insta::assert_snapshot;
-use shardback::check::{Kind, Report};
+use shardback::check::{Report, WarningKind};
 
 use super::World;
 
@@ -116,8 +116,8 @@ pub(super) fn without_folder(text: &str, world: &World) -> String {
 fn every_warning_is_given() {
     let world = world();
     let report: Report = world.check(100_000);
-    let kinds: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|kind| report.warnings.iter().all(|found| found.kind != *kind)).collect();
+    let kinds: Vec<WarningKind> =
+        WarningKind::ALL.into_iter().filter(|kind| report.warnings.iter().all(|found| found.kind != *kind)).collect();
     assert_eq!(kinds, [], "these are not given");
     let json = serde_json::to_string_pretty(&report).unwrap();
     assert_snapshot!("report", without_folder(&json, &world));

@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use shardback::check;
 use shardback::error::{Error, Result};
 use shardback::pipeline::{Input, Tables};
-use shardback::read::{Batches, Chunk, Origin, Room, RowNumbers, Source, Visitor, Wanted, open};
+use shardback::read::{Batches, Chunk, Origin, Projection, Room, RowNumbers, Source, Visitor, open};
 use shardback::schema::from_toml;
 use shardback::unify::wanted_samples;
 
@@ -180,7 +180,7 @@ fn chunks_may_be_small() {
     {
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
-        let wanted = Wanted { room: Room::default().with_rows(64), ..wanted_samples(&schema) };
+        let wanted = Projection { room: Room::default().with_rows(64), ..wanted_samples(&schema) };
         let (largest, all) = (AtomicU64::new(0), AtomicU64::new(0));
         let visit = |chunk: Chunk| {
             largest.fetch_max(chunk.batch.num_rows() as u64, Ordering::Relaxed);

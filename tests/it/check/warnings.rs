@@ -1,10 +1,10 @@
 //! When something looks wrong, and when not.
 
-use shardback::check::{Kind, Report};
+use shardback::check::{Report, WarningKind};
 
 use super::{World, description};
 
-fn problems(report: &Report, kind: Kind) -> Vec<&str> {
+fn problems(report: &Report, kind: WarningKind) -> Vec<&str> {
     report.warnings.iter().filter(|warning| warning.kind == kind).map(|warning| warning.problem.as_str()).collect()
 }
 
@@ -43,7 +43,7 @@ fn times_of_another_unit_are_told() {
         let number = format!("{seconds}{zeros}");
         let world = clicks_at(&format!("{{ column = \"t\", unit = \"{unit}\" }}"), &[&number]);
         let report = world.check(10);
-        let found = problems(&report, Kind::OddTimes);
+        let found = problems(&report, WarningKind::OddTimes);
         match meant {
             None => assert_eq!(report.warnings, [], "{unit} {number}"),
             Some(meant) => {
@@ -58,7 +58,7 @@ fn times_of_another_unit_are_told() {
     let keys = "type = \"click\"\ntime = { column = \"t\", unit = \"s\" }";
     let files = [("samples/a.csv", "c,i,d\n1,2,2025-08-16\n"), ("clicks/a.csv", "c,i,t\n1,2,1755252000000\n")];
     let report = World::new(&description("day = \"d\"", keys, ""), &files).check(10);
-    assert!(problems(&report, Kind::OddTimes)[0].contains("milliseconds read as seconds"));
+    assert!(problems(&report, WarningKind::OddTimes)[0].contains("milliseconds read as seconds"));
     assert_eq!(report.tables[1].bad[0].reason, "unparsable_day");
 }
 
@@ -67,22 +67,22 @@ fn times_of_another_unit_are_told() {
 fn times_long_ago_and_to_come_are_odd() {
     let inside = ["1990-01-01T00:00:00Z", "2025-08-17T12:00:00Z", "2026-08-18T12:00:00Z"];
     let report = clicks_at("\"t\"", &inside).check(10);
-    assert_eq!(problems(&report, Kind::OddTimes), Vec::<&str>::new());
+    assert_eq!(problems(&report, WarningKind::OddTimes), Vec::<&str>::new());
     let outside = ["1989-12-31T23:59:59Z", "2026-08-18T12:00:01Z", "2025-08-15T00:00:00Z"];
     assert_eq!(
-        problems(&clicks_at("\"t\"", &outside).check(10), Kind::OddTimes),
+        problems(&clicks_at("\"t\"", &outside).check(10), WarningKind::OddTimes),
         ["2 of 3 times are before 1990 or after 2026-08-18: 1989-12-31T23:59:59Z to 2026-08-18T12:00:01Z"]
     );
     let report = clicks_at("\"t\"", &["1970-01-21T07:34:12Z"]).check(10);
     assert_eq!(
-        problems(&report, Kind::OddTimes),
+        problems(&report, WarningKind::OddTimes),
         [
             "1 of 1 times are before 1990 or after 2026-08-18: 1970-01-21T07:34:12Z; times 1000 they would be sensible, so \
           this looks like another unit than the one that the column's type says: write them in that, or as numbers with `unit` in \
           `actions.clicks.time`"
         ]
     );
-    assert_eq!(problems(&report, Kind::TimesApart).len(), 1);
+    assert_eq!(problems(&report, WarningKind::TimesApart).len(), 1);
 }
 
 /// Logs that arrive a day or two late, and days of a place, are no fault; days that have nothing to do with their times are one.
@@ -96,7 +96,7 @@ fn days_may_be_a_little_after_their_times() {
     for far in ["2025-08-12T23:59:59Z", "2025-08-17T00:00:00Z"] {
         let mut times = vec![far];
         times.resize(100, "2025-08-15T10:00:00Z");
-        assert_eq!(problems(&clicks_at("\"t\"", &times).check(1000), Kind::DaysOfOtherTimes).len(), 1, "{far}");
+        assert_eq!(problems(&clicks_at("\"t\"", &times).check(1000), WarningKind::DaysOfOtherTimes).len(), 1, "{far}");
         times.push("2025-08-15T10:00:00Z");
         assert_eq!(clicks_at("\"t\"", &times).check(1000).warnings, [], "fewer than one in a hundred");
     }
@@ -112,7 +112,7 @@ fn customers_are_compared_where_that_says_something() {
     let (samples, clicks) = (rows(0..50, "2025-08-16"), rows(1000..1050, "2025-08-15"));
     let keys = ("day = \"d\"", "type = \"click\"\nday = \"d\"");
     let world = World::new(&description(keys.0, keys.1, ""), &[("samples/a.csv", &samples), ("clicks/a.csv", &clicks)]);
-    assert_eq!(problems(&world.check(50), Kind::UnknownCustomers).len(), 1);
+    assert_eq!(problems(&world.check(50), WarningKind::UnknownCustomers).len(), 1);
     assert_eq!(world.check(49).warnings, []);
     let (samples, clicks) = (rows(0..50, "2025-08-16"), rows(49..100, "2025-08-15"));
     let world = World::new(&description(keys.0, keys.1, ""), &[("samples/a.csv", &samples), ("clicks/a.csv", &clicks)]);
@@ -129,7 +129,7 @@ fn actions_of_later_days_are_told_where_all_days_are_known() {
         let (samples, clicks) = (rows(samples), rows(clicks));
         let files = [("samples/a.csv", samples.as_str()), ("clicks/a.csv", clicks.as_str())];
         let world = World::new(&description("day = \"d\"", "type = \"click\"\nday = \"d\"", ""), &files);
-        problems(&world.check(read), Kind::ActionsTooLate).len()
+        problems(&world.check(read), WarningKind::ActionsTooLate).len()
     };
     assert_eq!(problems_of(&["2025-08-15", "2025-08-16"], &["2025-08-16", "2025-08-17"], 2), 1);
     assert_eq!(problems_of(&["2025-08-15", "2025-08-16"], &["2025-08-15", "2025-08-17"], 2), 0);
@@ -152,7 +152,7 @@ fn constant_labels_are_told() {
             &description(&keys, "type = \"click\"\nday = \"d\"", ""),
             &[("samples/a.csv", &samples), ("clicks/a.csv", "c,i,d\n1,2,2025-08-15\n")],
         );
-        problems(&world.check(100), Kind::ConstantLabel).join("; ")
+        problems(&world.check(100), WarningKind::ConstantLabel).join("; ")
     };
     assert_eq!(report("l = \"l\"", &["0"; 10]), "the label `l` is 0 in all of 10 samples");
     assert_eq!(report("l = \"l\"", &["true"; 11]), "the label `l` is 1 in all of 11 samples");

@@ -20,7 +20,7 @@ use crate::watchdog;
 #[test]
 fn a_build_tells_what_it_did() {
     let world = World::new();
-    let Run { stdout, stderr, .. } = done(&mut world.build(&["--from", "2025-08-14", "--to", "2025-08-15"]));
+    let Run { stdout, stderr, .. } = done(&mut world.build(&["--start", "2025-08-14", "--end", "2025-08-15"]));
     let mut settings = Settings::clone_current();
     settings.add_filter(r"\d+\.\d\d s", "[time]");
     settings.add_filter(r"[\d.]+ [KMG]iB", "[size]");
@@ -33,6 +33,18 @@ fn a_build_tells_what_it_did() {
 
 fn regex_escaped(path: &Path) -> String {
     path.to_str().unwrap().replace('.', "\\.")
+}
+
+/// Names that options had before still work, in scripts that people have.
+#[test]
+fn options_keep_their_earlier_names() {
+    let (now, before) = (World::new(), World::new());
+    done(&mut now.build(&["--start", "2025-08-15", "--end", "2025-08-16", "--formats", "jagged"]));
+    done(&mut before.build(&["--from", "2025-08-15", "--to", "2025-08-16", "--format", "jagged"]));
+    assert!(published(&before.out()) == published(&now.out()));
+    let day = World::new();
+    done(&mut day.build(&["--process-date", "2025-08-15", "--formats", "jagged"]));
+    assert_eq!(published(&day.out()).len() * 2, published(&now.out()).len());
 }
 
 /// Quiet is quiet, and what it writes is the same.
@@ -51,7 +63,7 @@ fn quiet_builds_say_nothing() {
 #[test]
 fn json_is_for_programs() {
     let world = World::new();
-    let arguments = ["--from", "2025-08-15", "--to", "2025-08-16", "--json", "--format", "jagged,parquet"];
+    let arguments = ["--start", "2025-08-15", "--end", "2025-08-16", "--json", "--formats", "jagged,parquet"];
     let summary: Value = serde_json::from_str(&done(&mut world.build(&arguments)).stdout).unwrap();
     let days = summary["days"].as_array().unwrap();
     assert_eq!(days.iter().map(|day| day["day"].as_str().unwrap()).collect::<Vec<_>>(), ["2025-08-15", "2025-08-16"]);
@@ -131,7 +143,7 @@ fn process_date_is_another_name_for_date() {
 fn existing_days_are_kept_on_request() {
     let world = World::new();
     done(&mut world.build(&["--date", "2025-08-15"]));
-    let range = ["--from", "2025-08-14", "--to", "2025-08-16", "--skip-existing"];
+    let range = ["--start", "2025-08-14", "--end", "2025-08-16", "--skip-existing"];
     let kept = |stdout: &str| stdout.lines().find(|line| line.starts_with("kept")).map(str::to_owned);
     let Run { stdout, stderr, .. } = done(&mut world.build(&range));
     assert_eq!(kept(&stdout).unwrap(), "kept   2025-08-15 (already built with these options)");
@@ -144,7 +156,7 @@ fn existing_days_are_kept_on_request() {
         ["--item-dtype", "i64"],
         ["--lookback-days", "3"],
         ["--shards", "2"],
-        ["--format", "jagged"],
+        ["--formats", "jagged"],
     ] {
         let mut command = world.build(&range);
         // The last of an option given twice would not count: it is an error.
@@ -161,10 +173,10 @@ fn existing_days_are_kept_on_request() {
 #[test]
 fn formats_are_a_set() {
     let expected = World::new();
-    done(&mut expected.build(&["--date", "2025-08-16", "--format", "parquet,dense,jagged"]));
+    done(&mut expected.build(&["--date", "2025-08-16", "--formats", "parquet,dense,jagged"]));
     for formats in [["jagged,dense", "parquet"], ["dense,jagged,dense,parquet", "jagged"]] {
         let world = World::new();
-        done(&mut world.build(&["--date", "2025-08-16", "--format", formats[0], "--format", formats[1]]));
+        done(&mut world.build(&["--date", "2025-08-16", "--formats", formats[0], "--formats", formats[1]]));
         assert!(published(&world.out()) == published(&expected.out()), "{formats:?}");
     }
     let default = World::new();
@@ -178,7 +190,7 @@ fn formats_are_a_set() {
 #[test]
 fn a_day_may_be_empty_on_request() {
     let world = World::new();
-    let range = ["--from", "2025-08-16", "--to", "2025-08-18", "--format", "parquet,dense,jagged", "--shards", "2"];
+    let range = ["--start", "2025-08-16", "--end", "2025-08-18", "--formats", "parquet,dense,jagged", "--shards", "2"];
     let Run { code, stderr, .. } = run(&mut world.build(&range));
     assert_eq!(code, 1);
     assert!(stderr.contains("error: no impressions on 2025-08-17"), "{stderr}");
@@ -217,7 +229,7 @@ fn a_day_may_be_empty_on_request() {
 fn skipping_days_reads_no_more_of_a_manifest_than_one_can_be() {
     let world = World::new();
     let day = world.out().join("jagged/dt=2025-08-16");
-    let arguments = ["--date", "2025-08-16", "--format", "jagged", "--quiet", "--skip-existing"];
+    let arguments = ["--date", "2025-08-16", "--formats", "jagged", "--quiet", "--skip-existing"];
     done(&mut world.build(&arguments));
     for put in ["pipe", "zero", "sparse"] {
         let manifest = day.join("_manifest.json");
@@ -271,7 +283,8 @@ fn a_signal_ends_a_run_that_lists_a_table() {
 #[test]
 fn many_shards_are_written_with_few_open_files() {
     let world = World::new();
-    let build = world.build(&["--date", "2025-08-16", "--format", "parquet,dense,jagged", "--shards", "80", "--quiet"]);
+    let build =
+        world.build(&["--date", "2025-08-16", "--formats", "parquet,dense,jagged", "--shards", "80", "--quiet"]);
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
     done(limited.current_dir(env!("CARGO_MANIFEST_DIR")));

@@ -47,9 +47,9 @@ fn wrong_usage_ends_with_2() {
     let day = ["--date", "2025-08-16"];
     let cases: [(&str, Vec<&str>); 17] = [
         ("no day", vec![]),
-        ("half a range", vec!["--from", "2025-08-14"]),
-        ("a day and a range", [&day[..], &["--from", "2025-08-14", "--to", "2025-08-15"]].concat()),
-        ("a range backwards", vec!["--from", "2025-08-16", "--to", "2025-08-14"]),
+        ("half a range", vec!["--start", "2025-08-14"]),
+        ("a day and a range", [&day[..], &["--start", "2025-08-14", "--end", "2025-08-15"]].concat()),
+        ("a range backwards", vec!["--start", "2025-08-16", "--end", "2025-08-14"]),
         ("no calendar has the day", vec!["--date", "2025-02-30"]),
         ("an empty day", vec!["--date", ""]),
         ("no history", [&day[..], &["--history", "0"]].concat()),
@@ -59,8 +59,8 @@ fn wrong_usage_ends_with_2() {
         ("no rows in a shard", [&day[..], &["--shard-rows", "0"]].concat()),
         ("shards in two ways", [&day[..], &["--shards", "2", "--shard-rows", "10"]].concat()),
         ("no threads", [&day[..], &["--threads", "0"]].concat()),
-        ("an unknown format", [&day[..], &["--format", "csv"]].concat()),
-        ("no format", [&day[..], &["--format", ""]].concat()),
+        ("an unknown format", [&day[..], &["--formats", "csv"]].concat()),
+        ("no format", [&day[..], &["--formats", ""]].concat()),
         ("an unknown device", [&day[..], &["--device", "tpu"]].concat()),
         ("an unknown option", [&day[..], &["--clickz", "x"]].concat()),
     ];

@@ -68,5 +68,5 @@ fn each_command_has_a_man_page() {
     assert!(done(shardback().args(["man", "build"])).stdout.contains("\\-\\-require\\-fresh"));
     let unknown = run(shardback().args(["man", "bild"]));
     assert_eq!(unknown.code, 2);
-    assert!(unknown.stderr.starts_with("error: COMMAND: `bild` is no command; the commands are build, check, "));
+    assert!(unknown.stderr.starts_with("error: COMMAND: `bild` is not a command; the commands are build, check, "));
 }

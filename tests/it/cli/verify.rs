@@ -80,10 +80,10 @@ fn formats_of_another_build_are_noted() {
         stderr.lines().filter(|line| line.starts_with("note: ")).map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(notes(&["--history", "5"]).is_empty());
-    assert!(notes(&["--history", "5", "--format", "jagged"]).is_empty());
+    assert!(notes(&["--history", "5", "--formats", "jagged"]).is_empty());
     let of = |format: &str| format!("note: {format} of 2025-08-16 comes from another build; `verify` will say so");
-    assert_eq!(notes(&["--history", "6", "--format", "dense"]), [of("parquet"), of("jagged")]);
-    assert!(notes(&["--history", "6", "--format", "parquet,jagged"]).is_empty());
+    assert_eq!(notes(&["--history", "6", "--formats", "dense"]), [of("parquet"), of("jagged")]);
+    assert!(notes(&["--history", "6", "--formats", "parquet,jagged"]).is_empty());
 }
 
 /// Names that are no UTF-8, of tables, outputs and days, are names like others: in records and as JSON they are shown as far as they are

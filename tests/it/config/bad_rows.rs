@@ -46,7 +46,7 @@ const SAMPLE: &str =
     r#"{"user":1,"day":"2025-08-16","items":[5,6],"liked":[true,false],"stars":[1,2],"price":2,"list":"a"}"#;
 const EVENT: &str = r#"{"user":1,"sku":9,"event":"view","ts":1755200000,"price":1.5}"#;
 
-/// The built rows and how many are left out, of a good row before and after a bad one; and what is said without `--invalid skip`.
+/// The built rows and how many are left out, of a good row before and after a bad one; and what is said without `invalid = skip`.
 fn build(bad_sample: &str, bad_event: &str) -> (Vec<String>, String, World) {
     let samples = format!("{SAMPLE}\n{bad_sample}\n{}\n", SAMPLE.replace("\"user\":1", "\"user\":2"));
     let events = format!("{EVENT}\n{bad_event}\n");
@@ -64,39 +64,39 @@ fn bad_samples_are_named_and_left_out() {
             "\"user\":1",
             "\"user\":\"007\"",
             "customer_no_integer",
-            "column `user`: the customer id is no integer: `007`; mend the row, or describe such ids with `hash`",
+            "column `user`: the customer id is not an integer: `007`; fix the row, or describe such ids with `hash`",
             0,
         ),
         (
             "[5,6]",
             "[5,6,7]",
             "unequal_lists",
-            "column `items`: the lists of the row are not as long as each other; mend the row",
+            "column `items`: the lists of the row are not as long as each other; fix the row",
             0,
         ),
         (
             "[5,6]",
             "[5,\"x\"]",
             "item_no_integer",
-            "column `items`: the item id is no integer: `x`; mend the row, or describe such ids with `hash`",
+            "column `items`: the item id is not an integer: `x`; fix the row, or describe such ids with `hash`",
             1,
         ),
         (
             "[true,false]",
             "[true,2]",
             "unparsable_label",
-            "column `liked`: the label is not what its type can hold (of a bool: true, false, 1 or 0): `2`; mend the row",
+            "column `liked`: the label is not what its type can hold (of a bool: true, false, 1 or 0): `2`; fix the row",
             1,
         ),
         (
             "[1,2]",
             "[1,256]",
             "unparsable_label",
-            "column `stars`: the label is not what its type can hold (of a bool: true, false, 1 or 0): `256`; mend the row",
+            "column `stars`: the label is not what its type can hold (of a bool: true, false, 1 or 0): `256`; fix the row",
             1,
         ),
-        ("[1,2]", "[null,2]", "null_label", "column `stars`: the label is null; mend the row", 1),
-        ("\"list\":\"a\"", "\"list\":null", "null_request", "column `list`: the request is null; mend the row", 0),
+        ("[1,2]", "[null,2]", "null_label", "column `stars`: the label is null; fix the row", 1),
+        ("\"list\":\"a\"", "\"list\":null", "null_request", "column `list`: the request is null; fix the row", 0),
         (
             "\"price\":2",
             "\"price\":null",
@@ -108,14 +108,14 @@ fn bad_samples_are_named_and_left_out() {
             "\"price\":2",
             "\"price\":\"cheap\"",
             "unparsable_value",
-            "column `price`: not what the type can hold in which it is kept: `cheap`; mend the row",
+            "column `price`: not what the type can hold in which it is kept: `cheap`; fix the row",
             0,
         ),
     ];
     for (good, bad, reason, message, left) in cases {
         let bad_row = SAMPLE.replace("\"user\":1,", "\"user\":1,\"x\":0,").replace(good, bad);
         let (rows, error, world) = build(&bad_row, EVENT);
-        let advice = ", or leave such rows out with `--invalid skip`";
+        let advice = ", or leave such rows out with `invalid = skip`";
         assert_eq!(error, format!("samples: `WORLD/samples.json`, line 2, {message}{advice}"), "{reason}");
         assert_eq!(rows.len(), 4 + left, "{reason}: {rows:#?}");
         let tables = world.manifest().tables;
@@ -133,26 +133,26 @@ fn bad_actions_are_named_and_left_out() {
             "\"view\"",
             "\"ping\"",
             "unknown_type",
-            "column `event`: the type of the action is none of those that are listed: `ping`; list it, or pass such rows over with `other = \"ignore\"`",
+            "column `event`: the type of the action is none of those that are listed: `ping`; list it, or ignore such rows with `other = \"ignore\"`",
         ),
         (
             "\"view\"",
             "null",
             "unknown_type",
-            "column `event`: the type of the action is none of those that are listed: `null`; list it, or pass such rows over with `other = \"ignore\"`",
+            "column `event`: the type of the action is none of those that are listed: `null`; list it, or ignore such rows with `other = \"ignore\"`",
         ),
-        ("1755200000", "\"noon\"", "unparsable_time", "column `ts`: not a time (RFC 3339): `noon`; mend the row"),
-        ("1755200000", "null", "null_day", "column `ts`: the day is null; mend the row"),
+        ("1755200000", "\"noon\"", "unparsable_time", "column `ts`: not a time (RFC 3339): `noon`; fix the row"),
+        ("1755200000", "null", "null_day", "column `ts`: the day is null; fix the row"),
         (
             "1.5",
             "1e39",
             "unparsable_value",
-            "column `price`: not what the type can hold in which it is kept: `1e39`; mend the row",
+            "column `price`: not what the type can hold in which it is kept: `1e39`; fix the row",
         ),
     ];
     for (good, bad, reason, message) in cases {
         let (rows, error, world) = build(SAMPLE, &EVENT.replace(good, bad));
-        let advice = ", or leave such rows out with `--invalid skip`";
+        let advice = ", or leave such rows out with `invalid = skip`";
         assert_eq!(error, format!("events: `WORLD/events.json`, line 2, {message}{advice}"), "{reason}");
         assert!(rows[0].contains(r#""actions":[9],"action_types":[1],"action_price":[1.5]"#), "{rows:#?}");
         assert_eq!(world.manifest().tables["events"].rejected.get(reason), Some(&1), "{reason}");
@@ -186,8 +186,8 @@ fn numbers_that_are_none_are_floats_or_bad_rows() {
     let world = World::new(&samples(keys, ""), &[("samples.json", &json), NO_CLICKS]);
     assert_eq!(
         world.error(),
-        "samples: `WORLD/samples.json`, line 2, column `user`: the customer id is no integer: `NaN`; mend the row, or describe \
-         such ids with `hash`, or leave such rows out with `--invalid skip`"
+        "samples: `WORLD/samples.json`, line 2, column `user`: the customer id is not an integer: `NaN`; fix the row, or describe \
+         such ids with `hash`, or leave such rows out with `invalid = skip`"
     );
     world.build(InvalidRows::Skip).unwrap();
     let rejected = &world.manifest().tables["samples"].rejected;

@@ -40,11 +40,13 @@ fn a_description_names_its_tables_and_flags_override_it() {
     fs::write(path("shop.toml"), DESCRIPTION).unwrap();
     let build = |extra: &[&str]| {
         let mut command = shardback();
-        command
-            .arg("build")
-            .arg("--config")
-            .arg(path("shop.toml"))
-            .args(["--date", DAY, "--quiet", "--format", "jagged"]);
+        command.arg("build").arg("--config").arg(path("shop.toml")).args([
+            "--date",
+            DAY,
+            "--quiet",
+            "--formats",
+            "jagged",
+        ]);
         run(command.arg("--out").arg(path("out")).args(extra))
     };
     let manifest = || fs::read_to_string(path(&format!("out/jagged/dt={DAY}/_manifest.json"))).unwrap();
@@ -57,7 +59,7 @@ fn a_description_names_its_tables_and_flags_override_it() {
     assert!(manifest().contains("\"history\": 7") && manifest().contains("\"view\": 2"), "{}", manifest());
 
     for (extra, expected) in [
-        (vec!["--table", "view=x"], "`view` is no table of the description; its tables are samples, views"),
+        (vec!["--table", "view=x"], "`view` is not a table of the description; its tables are samples, views"),
         (vec!["--table", "views=x", "--table", "views=y"], "`views` is there twice"),
         (vec!["--table", "views"], "write it as NAME=PATH, with the name of a table of the description"),
         (vec!["--clicks", "x"], "cannot be used with"),
@@ -99,7 +101,7 @@ fn days_are_left_alone_by_their_description() {
         let mut command = shardback();
         command.arg("build").arg("--config").arg(path("shop.toml")).arg("--out").arg(path("out"));
         let Run { code, stderr, .. } =
-            run(command.args(["--date", DAY, "--quiet", "--format", "jagged", "--skip-existing"]));
+            run(command.args(["--date", DAY, "--quiet", "--formats", "jagged", "--skip-existing"]));
         assert_eq!((code, stderr.as_str()), (0, ""));
         let manifest = fs::read_to_string(path(&format!("out/jagged/dt={DAY}/_manifest.json"))).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();

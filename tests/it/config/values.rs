@@ -136,7 +136,7 @@ fn the_width_of_items_follows_from_their_ids() {
         assert_eq!(
             plan(&format!("[ids]\nitem = \"{ids}\""), Some(ItemDtype::I32)).unwrap_err(),
             format!(
-                "--item-dtype: i32 has no room for the items, whose ids take 64 bits where the description says `item = \"{ids}\"`; \
+                "item_dtype: i32 has no room for the items, whose ids take 64 bits where the description says `item = \"{ids}\"`; \
                  leave the option out, or say i64"
             )
         );

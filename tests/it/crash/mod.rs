@@ -112,9 +112,9 @@ impl World {
         let mut command = shardback();
         command.arg("build").arg("--impressions").arg(tables.join("impressions.ndjson"));
         command.arg("--clicks").arg(tables.join("clicks.ndjson")).arg("--out").arg(&out);
-        command.args(["--from", days[0], "--to", days[days.len() - 1]]);
+        command.args(["--start", days[0], "--end", days[days.len() - 1]]);
         let Shape { formats, shards, history, .. } = self.shape;
-        command.args(["--format", formats, "--shards", shards, "--history", history, "--quiet"]).args(more);
+        command.args(["--formats", formats, "--shards", shards, "--history", history, "--quiet"]).args(more);
         FaultRun::new(command, &out)
     }
 

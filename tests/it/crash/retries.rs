@@ -110,7 +110,7 @@ fn a_packed_table_is_whole_whatever_signals_come() {
     let mut command = shardback();
     command.arg("build").arg("--impressions").arg(tables.join("impressions.ndjson"));
     command.arg("--clicks").arg(tables.join("clicks.ndjson.gz")).arg("--out").arg(&out);
-    command.args(["--date", DAYS[0], "--format", SMALL.formats, "--shards", SMALL.shards, "--history", SMALL.history]);
+    command.args(["--date", DAYS[0], "--formats", SMALL.formats, "--shards", SMALL.shards, "--history", SMALL.history]);
     let run = FaultRun::new(command, &out).reading(&tables);
     run.reads(1, 2, Fault::Fail(Errno::INTR)).run().expect_code(0);
     world.assert_all_new();

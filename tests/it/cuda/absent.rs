@@ -12,7 +12,7 @@ fn cuda_is_used_or_the_program_says_why_not() {
     let build = |device: &str| {
         let mut command = shardback();
         command.args(["build", "--impressions", "data/sample/impressions", "--clicks", "data/sample/clicks"]);
-        command.args(["--date", "2025-08-16", "--format", "dense", "--device", device, "--out"]);
+        command.args(["--date", "2025-08-16", "--formats", "dense", "--device", device, "--out"]);
         run(command.arg(folder.path().join(device)))
     };
     let auto = build("auto");

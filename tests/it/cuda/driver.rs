@@ -85,8 +85,8 @@ impl World {
         let days: Vec<_> =
             fs::read_dir(tables.join("impressions")).unwrap().map(|day| day.unwrap().file_name()).collect();
         let (first, last) = (days.iter().min().unwrap(), days.iter().max().unwrap());
-        command.args(["--from", first.to_str().unwrap(), "--to", last.to_str().unwrap()]);
-        command.args(["--format", "dense", "--device", device]).args(more);
+        command.args(["--start", first.to_str().unwrap(), "--end", last.to_str().unwrap()]);
+        command.args(["--formats", "dense", "--device", device]).args(more);
         command
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::{Rng, RngExt};
-use shardback::cut::Block;
+use shardback::cut::RowBlock;
 use shardback::error::Result;
 use shardback::event::{ItemId, NULL_TIME};
 use shardback::gather::Gather;
@@ -42,7 +42,7 @@ pub(crate) fn padded<I: ItemId>(
     pieces: &[Arc<Piece<I>>],
     history: usize,
 ) -> Result<(Vec<I>, Vec<u8>)> {
-    let blocks = || pieces.iter().map(|piece| Ok(Block::whole(Arc::clone(piece))));
+    let blocks = || pieces.iter().map(|piece| Ok(RowBlock::whole(Arc::clone(piece))));
     let (mut items, mut types) = (Vec::new(), Vec::new());
     gather.items(&mut blocks(), history, &mut |rows| {
         assert!(!rows.is_empty() && rows.len().is_multiple_of(history), "whole rows");

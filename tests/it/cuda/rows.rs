@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use shardback::cut::Block;
+use shardback::cut::RowBlock;
 use shardback::error::Error;
 use shardback::event::ItemId;
 use shardback::gather::cuda::{CudaDevice, CudaGather};
@@ -46,7 +46,7 @@ fn a_fault_on_the_way_comes_back() {
             break pieces;
         }
     };
-    let blocks = || pieces.iter().map(|piece| Ok(Block::whole(Arc::clone(piece))));
+    let blocks = || pieces.iter().map(|piece| Ok(RowBlock::whole(Arc::clone(piece))));
     let mut taken = 0;
     let stopped = gather.items(&mut blocks(), 1000, &mut |_| {
         taken += 1;

@@ -54,11 +54,11 @@ impl Build<'_> {
             "--invalid",
             "skip",
             "--allow-empty-days",
-            "--format",
+            "--formats",
             "parquet,dense,jagged",
         ]);
         command.arg("--config").arg(config).arg("--out").arg(out).arg("--shards").arg(self.shards.to_string());
-        command.args(["--from", &self.days.0.to_string(), "--to", &self.days.1.to_string()]);
+        command.args(["--start", &self.days.0.to_string(), "--end", &self.days.1.to_string()]);
         for (name, path) in &self.tables {
             command.arg("--table").arg(format!("{name}={}", path.display()));
         }

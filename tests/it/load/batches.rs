@@ -9,7 +9,7 @@ use shardback::config::{Format, MAX_THREADS};
 use shardback::error::Result;
 use shardback::layout::Role;
 use shardback::load::{
-    Ahead, Allocate, Batch, Content, Dtypes, Epoch, Index, Last, Layout, Memory, Order, Ranks, longest,
+    Allocate, Batch, Content, Dtypes, Epoch, IndexDtype, Layout, Memory, Order, Prefetcher, Ranks, Remainder, longest,
 };
 use shardback::open::MappedDay;
 
@@ -22,7 +22,7 @@ fn epoch(days: Vec<Arc<MappedDay>>, content: Content) -> Epoch {
         epoch: 3,
         day: 0,
         delivered: 0,
-        ranks: Ranks::new(0, 1, 3, Last::Repeat).unwrap(),
+        ranks: Ranks::new(0, 1, 3, Remainder::Repeat).unwrap(),
         content,
         trim: false,
         depth: 2,
@@ -32,7 +32,7 @@ fn epoch(days: Vec<Arc<MappedDay>>, content: Content) -> Epoch {
 }
 
 fn all(epoch: Epoch) -> Result<Vec<Batch>> {
-    let mut ahead = Ahead::new(epoch)?;
+    let mut ahead = Prefetcher::new(epoch)?;
     let mut batches = Vec::new();
     while let Some(batch) = ahead.next(Duration::from_secs(60)).unwrap() {
         batches.push(batch?);
@@ -45,13 +45,13 @@ fn open(out: &Path, format: Format, content: &fixture::Content) -> Arc<MappedDay
 }
 
 /// A number of a tensor, whatever its dtype.
-fn number(bytes: &[u8], index: Index, place: usize) -> i64 {
+fn number(bytes: &[u8], index: IndexDtype, place: usize) -> i64 {
     let width = index.bytes();
     let bytes = &bytes[place * width..][..width];
     match index {
-        Index::U8 => bytes[0].into(),
-        Index::I32 => i32::from_le_bytes(bytes.try_into().unwrap()).into(),
-        Index::I64 => i64::from_le_bytes(bytes.try_into().unwrap()),
+        IndexDtype::U8 => bytes[0].into(),
+        IndexDtype::I32 => i32::from_le_bytes(bytes.try_into().unwrap()).into(),
+        IndexDtype::I64 => i64::from_le_bytes(bytes.try_into().unwrap()),
     }
 }
 
@@ -65,12 +65,12 @@ fn tensors_hold_the_rows_of_the_order() {
     let narrow = fixture::small();
     let wide = fixture::Content { wide_items: true, ..narrow.clone() };
     for (content, format, items, types, trim) in [
-        (&narrow, Format::Jagged, Index::I32, Index::U8, false),
-        (&narrow, Format::Jagged, Index::I64, Index::I64, true),
-        (&narrow, Format::Dense, Index::I32, Index::I32, true),
-        (&narrow, Format::Dense, Index::I64, Index::U8, false),
-        (&wide, Format::Jagged, Index::I64, Index::U8, true),
-        (&wide, Format::Dense, Index::I32, Index::I32, false),
+        (&narrow, Format::Jagged, IndexDtype::I32, IndexDtype::U8, false),
+        (&narrow, Format::Jagged, IndexDtype::I64, IndexDtype::I64, true),
+        (&narrow, Format::Dense, IndexDtype::I32, IndexDtype::I32, true),
+        (&narrow, Format::Dense, IndexDtype::I64, IndexDtype::U8, false),
+        (&wide, Format::Jagged, IndexDtype::I64, IndexDtype::U8, true),
+        (&wide, Format::Dense, IndexDtype::I32, IndexDtype::I32, false),
     ] {
         let out = tempfile::tempdir().unwrap();
         let day = open(out.path(), format, content);
@@ -87,7 +87,7 @@ fn tensors_hold_the_rows_of_the_order() {
                 let (_, item, label, history) = &rows[order.row(position).unwrap() as usize];
                 assert_eq!(number(&bytes[at.impressions..], items, row), *item);
                 assert_eq!(bytes[at.is_order + row], u8::from(*label));
-                assert_eq!(number(&bytes[at.lengths..], Index::I32, row), history.len() as i64);
+                assert_eq!(number(&bytes[at.lengths..], IndexDtype::I32, row), history.len() as i64);
                 for place in 0..batch.width {
                     let (item, kind) = history.get(place).copied().unwrap_or_default();
                     let place = row * batch.width + place;
@@ -117,7 +117,7 @@ fn rows_alone_are_those_of_the_order() {
         assert_eq!(batch.day, 1);
         let mut numbers = Vec::new();
         for row in 0..batch.rows {
-            numbers.push(number(batch.block.bytes(), Index::I64, row) as u64);
+            numbers.push(number(batch.block.bytes(), IndexDtype::I64, row) as u64);
             assert_eq!(numbers.last().copied(), order.row(position));
             position += 1;
         }
@@ -134,7 +134,7 @@ fn faults_end_the_epoch() {
     content.customers[0].history[0].0 = i64::from(i32::MAX) + 1;
     let out = tempfile::tempdir().unwrap();
     let day = open(out.path(), Format::Jagged, &content);
-    let dtypes = Dtypes { items: Index::I32, types: Index::I32 };
+    let dtypes = Dtypes { items: IndexDtype::I32, types: IndexDtype::I32 };
     let error = all(epoch(vec![day], Content::Tensors(dtypes))).err().unwrap();
     assert_eq!(error.to_string(), "index_dtype: item 2147483648 does not fit 32 bits; ask for 64");
 
@@ -152,7 +152,9 @@ fn faults_end_the_epoch() {
     drop(day);
     fixture::write(&shard, broken);
     let day = Arc::new(MappedDay::open(&folder).unwrap());
-    let error = all(epoch(vec![day], Content::Tensors(Dtypes { items: Index::I32, types: Index::U8 }))).err().unwrap();
+    let error = all(epoch(vec![day], Content::Tensors(Dtypes { items: IndexDtype::I32, types: IndexDtype::U8 })))
+        .err()
+        .unwrap();
     assert!(error.to_string().contains(": start 1000000, length 3 is out of range"), "{error}");
 }
 
@@ -161,8 +163,8 @@ fn faults_end_the_epoch() {
 fn a_whole_day_is_a_batch() {
     let out = tempfile::tempdir().unwrap();
     let day = open(out.path(), Format::Dense, &fixture::small());
-    let ranks = Ranks::new(0, 1, u32::MAX as usize, Last::Repeat).unwrap();
-    let dtypes = Dtypes { items: Index::I64, types: Index::I64 };
+    let ranks = Ranks::new(0, 1, u32::MAX as usize, Remainder::Repeat).unwrap();
+    let dtypes = Dtypes { items: IndexDtype::I64, types: IndexDtype::I64 };
     let mut batches = all(Epoch { ranks, ..epoch(vec![Arc::clone(&day)], Content::Tensors(dtypes)) }).unwrap();
     assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [day.rows()]);
     let layout = Layout { rows: day.rows(), width: day.history(), dtypes };
@@ -175,7 +177,7 @@ fn a_panic_does_not_end_the_epoch() {
     let out = tempfile::tempdir().unwrap();
     let day = open(out.path(), Format::Jagged, &fixture::small());
     let allocate = Some(Box::new(|_| -> Result<Box<dyn Memory>> { panic!("no memory today") }) as Allocate);
-    let mut ahead = Ahead::new(Epoch { allocate, ..epoch(vec![day], Content::Rows) }).unwrap();
+    let mut ahead = Prefetcher::new(Epoch { allocate, ..epoch(vec![day], Content::Rows) }).unwrap();
     let panic = catch_unwind(AssertUnwindSafe(|| ahead.next(Duration::from_secs(60)).is_some())).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"no memory today"));
 }
@@ -185,7 +187,7 @@ fn a_panic_does_not_end_the_epoch() {
 fn threads_are_bounded() {
     let out = tempfile::tempdir().unwrap();
     let day = open(out.path(), Format::Jagged, &fixture::small());
-    let error = Ahead::new(Epoch { threads: MAX_THREADS + 1, ..epoch(vec![day], Content::Rows) }).err().unwrap();
+    let error = Prefetcher::new(Epoch { threads: MAX_THREADS + 1, ..epoch(vec![day], Content::Rows) }).err().unwrap();
     assert!(error.to_string().starts_with("threads: 1025 is not between 1 and 1024"), "{error}");
 }
 
@@ -196,7 +198,7 @@ fn memory_is_used_again() {
     let pool = Pool::new(100);
     let (mut one, mut two) = (pool.take().unwrap(), pool.take().unwrap());
     assert!(one.bytes().len() >= 100);
-    let place = |block: &mut shardback::load::Block| block.bytes().as_ptr() as usize;
+    let place = |block: &mut shardback::load::BatchBuffer| block.bytes().as_ptr() as usize;
     let (first, second) = (place(&mut one), place(&mut two));
     assert_ne!(first, second);
     assert!(first.is_multiple_of(64));

@@ -48,7 +48,7 @@ fn build(out: &Path, threads: &str, more: &[&str]) -> Command {
         command.arg(flag).arg(tables.join(table));
     }
     command.arg("--previous-orders").arg(tables.join("previous_orders")).arg("--out").arg(out);
-    command.args(["--from", "2025-08-14", "--to", "2025-08-16", "--format", "jagged,parquet", "--threads", threads]);
+    command.args(["--start", "2025-08-14", "--end", "2025-08-16", "--formats", "jagged,parquet", "--threads", threads]);
     command.arg("--json").args(more).stdin(Stdio::null());
     command
 }
@@ -220,11 +220,11 @@ fn many_days_of_many_customers_keep_the_budget() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardback"));
     command.arg("build").arg("--impressions").arg(&impressions).arg("--clicks").arg(&actions);
     command.args([
-        "--from",
+        "--start",
         &day(0).to_string(),
-        "--to",
+        "--end",
         &day(DAYS - 1).to_string(),
-        "--format",
+        "--formats",
         "jagged",
         "--shards",
         "1",

@@ -59,7 +59,7 @@ use Outcome::{Keeps, KeepsAndIsTheSame, Refused};
 
 /// What most of them are: jagged files of one day, which keep to 256 MiB.
 const KEEPS: Shape =
-    Shape { name: "", make: |_, _| {}, days: 1, arguments: &["--format", "jagged"], mebibytes: 256, outcome: Keeps };
+    Shape { name: "", make: |_, _| {}, days: 1, arguments: &["--formats", "jagged"], mebibytes: 256, outcome: Keeps };
 
 const SHAPES: &[Shape] = &[
     Shape {
@@ -68,7 +68,7 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 10);
             clicks(&done.join("a.parquet"), 2_000_000, |_| 7, plain());
         },
-        arguments: &["--format", "jagged,parquet"],
+        arguments: &["--formats", "jagged,parquet"],
         ..KEEPS
     },
     Shape {
@@ -77,7 +77,7 @@ const SHAPES: &[Shape] = &[
             few_impressions(shown, 100_000);
             clicks(&done.join("a.parquet"), 1_000_000, |row| row % 100_000, plain());
         },
-        arguments: &["--format", "jagged", "--item-dtype", "i64", "--shards", "100"],
+        arguments: &["--formats", "jagged", "--item-dtype", "i64", "--shards", "100"],
         ..KEEPS
     },
     Shape {
@@ -160,7 +160,7 @@ const SHAPES: &[Shape] = &[
             let properties = properties.set_max_row_group_row_count(None);
             clicks(&done.join("a.parquet"), 3_000_000, |row| row % 1000, properties.build());
         },
-        arguments: &["--format", "jagged", "--item-dtype", "i64"],
+        arguments: &["--formats", "jagged", "--item-dtype", "i64"],
         outcome: Refused("row group 0: column `item_id` has a dictionary of 22 MiB when it is unpacked"),
         ..KEEPS
     },
@@ -171,7 +171,7 @@ const SHAPES: &[Shape] = &[
             let rows = click_batch(0..2_500_000, |row| row % 100, 500_009);
             write(&done.join("a.parquet"), &rows, plain());
         },
-        arguments: &["--format", "parquet", "--history", "65536", "--item-dtype", "i64"],
+        arguments: &["--formats", "parquet", "--history", "65536", "--item-dtype", "i64"],
         outcome: KeepsAndIsTheSame,
         ..KEEPS
     },
@@ -179,7 +179,7 @@ const SHAPES: &[Shape] = &[
         name: "90 days of customers whose actions arrive late",
         make: late,
         days: LATE_DAYS,
-        arguments: &["--format", "jagged", "--item-dtype", "i64"],
+        arguments: &["--formats", "jagged", "--item-dtype", "i64"],
         outcome: KeepsAndIsTheSame,
         ..KEEPS
     },
@@ -193,7 +193,7 @@ const SHAPES: &[Shape] = &[
             (0..250_000).for_each(|row| text += &format!("2025-08-10,{row},1,{time}\n"));
             file.write_all(text.as_bytes()).unwrap();
         },
-        arguments: &["--format", "jagged", "--invalid", "skip"],
+        arguments: &["--formats", "jagged", "--invalid", "skip"],
         mebibytes: 218,
         outcome: KeepsAndIsTheSame,
         ..KEEPS
@@ -239,7 +239,7 @@ fn every_shape_keeps_its_memory_or_is_refused() {
         let build = |out: &Path, memory: &str| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_shardback"));
             command.arg("build").arg("--impressions").arg(&shown).arg("--clicks").arg(&done).arg("--out").arg(out);
-            command.args(["--from", &Day(DAY - shape.days + 1).to_string(), "--to", &Day(DAY).to_string()]);
+            command.args(["--start", &Day(DAY - shape.days + 1).to_string(), "--end", &Day(DAY).to_string()]);
             command.args(["--threads", "2", "--quiet", "--memory", memory]);
             command.args(shape.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
             command

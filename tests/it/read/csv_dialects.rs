@@ -1,22 +1,22 @@
 //! CSV of other writers: what stands between and around fields, what is null, and files without a header.
 
-use shardback::read::Wanted;
+use shardback::read::Projection;
 use shardback::schema::{FileFormat, NO_QUOTE, Source};
 
 use super::{Table, clicks, gzip};
 
-fn csv(change: impl FnOnce(&mut Source)) -> Wanted {
+fn csv(change: impl FnOnce(&mut Source)) -> Projection {
     let mut source = Source { format: Some(FileFormat::Csv), ..Source::default() };
     change(&mut source);
-    Wanted { source, ..clicks() }
+    Projection { source, ..clicks() }
 }
 
-fn delimited(delimiter: &str) -> Wanted {
+fn delimited(delimiter: &str) -> Projection {
     csv(|source| source.delimiter = Some(delimiter.to_owned()))
 }
 
 /// Columns as they are written without a header line.
-fn bare(change: impl FnOnce(&mut Source)) -> Wanted {
+fn bare(change: impl FnOnce(&mut Source)) -> Projection {
     csv(|source| {
         source.columns = Some(["dt", "customer_id", "x", "item_id", "click_time"].map(str::to_owned).to_vec());
         change(source);
@@ -137,7 +137,7 @@ fn quotes() {
     assert_eq!(
         Table::new().file("a.csv", text).error(csv(|_| ())),
         "clicks: `TABLE/a.csv`, line 2: field 2 goes on after its closing quote: `\"1,2,\"t`; a quote within quotes is doubled \
-         (where a character before it escapes it, as Spark writes it, name that: `--csv-escape '\\'`, or `escape` in a \
+         (where a character before it escapes it, as Spark writes it, name that: `csv_escape = \\`, or `escape` in a \
          description), and a field that begins with a quote is quoted (where quotes are text like any other, say `quote = \"\"`)"
     );
     // To say that a quote escapes a quote is to say that it is doubled.
@@ -330,7 +330,7 @@ fn dialects_that_make_no_sense() {
     let escape = csv(|source| (source.delimiter, source.escape) = (Some("\\|".to_owned()), Some('\\')));
     assert_eq!(error(escape), "clicks.delimiter: `\\|` has the `escape` in it");
     let quote = csv(|source| source.quote = Some('«'));
-    assert_eq!(error(quote), "clicks.quote: `\\u{ab}` is no character of ASCII that can stand within a line");
+    assert_eq!(error(quote), "clicks.quote: `\\u{ab}` is not an ASCII character that can stand within a line");
     let escape = csv(|source| source.escape = Some('\n'));
-    assert_eq!(error(escape), "clicks.escape: `\\n` is no character of ASCII that can stand within a line");
+    assert_eq!(error(escape), "clicks.escape: `\\n` is not an ASCII character that can stand within a line");
 }

@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use shardback::read::{Room, Source, Wanted, open};
+use shardback::read::{Projection, Room, Source, open};
 
 use super::{Table, clicks, gzip, impressions, read, zstandard};
 
@@ -92,9 +92,9 @@ fn csv_has_no_slates() {
 }
 
 /// CSV as Spark writes it, with a backslash before quotes; `--csv-escape` says so.
-fn escaped() -> Wanted {
+fn escaped() -> Projection {
     let source = shardback::schema::Source { escape: Some('\\'), ..Default::default() };
-    Wanted { source, ..clicks() }
+    Projection { source, ..clicks() }
 }
 
 /// Rows that a writer of other rules wrote must not disappear into a quoted field: where more than a delimiter or the end of
@@ -121,7 +121,7 @@ fn what_follows_a_closing_quote_is_an_error() {
         for text in [rows(queries), rows(queries).replace('\n', "\r\n")] {
             let error = Table::new().file("a.csv", text).error(clicks());
             let expected = format!("clicks: `TABLE/a.csv`, line {line}: {shown}");
-            assert!(error.starts_with(&expected) && error.contains("`--csv-escape '\\'`"), "{error}");
+            assert!(error.starts_with(&expected) && error.contains("`csv_escape = \\`"), "{error}");
         }
     }
     // An odd one is never closed.
@@ -282,7 +282,7 @@ fn a_file_in_many_blocks_has_the_rows_of_one() {
         assert_eq!(whole.len(), 3_000);
         for rows in [1, 7, 100] {
             assert!(
-                table.rows(Wanted { room: Room::default().with_rows(rows), ..clicks() }) == whole,
+                table.rows(Projection { room: Room::default().with_rows(rows), ..clicks() }) == whole,
                 "{rows} rows at a time"
             );
         }

@@ -66,7 +66,7 @@ fn pipes_and_devices() {
     for name in ["a.json", "b.csv", "c.parquet", "d.csv.gz"] {
         let table = Table::new().file("x/z.json", LINE);
         let refused = |error: String| {
-            let said = format!("clicks: `TABLE/x/{name}` is no table: ");
+            let said = format!("clicks: `TABLE/x/{name}` is not a table: ");
             assert!(error.starts_with(&said), "{error}");
         };
         rustix::fs::mkfifoat(rustix::fs::CWD, table.path("x").join(name), rustix::fs::Mode::RWXU).unwrap();

@@ -9,11 +9,11 @@ use arrow::array::{
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Int8Type, Schema};
 use arrow::error::ArrowError;
-use shardback::read::{Batches, Wanted};
+use shardback::read::{Batches, Projection};
 
 use super::{click_batch, clicks, impressions, read, rows};
 
-fn stream(wanted: Wanted, batch: RecordBatch) -> Batches<impl arrow::array::RecordBatchReader + Send> {
+fn stream(wanted: Projection, batch: RecordBatch) -> Batches<impl arrow::array::RecordBatchReader + Send> {
     let schema = batch.schema();
     Batches::foreign(wanted, RecordBatchIterator::new([Ok::<_, ArrowError>(batch)], schema))
 }

@@ -1,6 +1,6 @@
 //! Packed text: what stands behind the end of a gzip file, and content that is not what its name says.
 
-use shardback::read::Wanted;
+use shardback::read::Projection;
 use shardback::schema::{Compression, Source};
 
 use super::{LINE, Table, click_batch, clicks, gzip, parquet_bytes, zstandard};
@@ -72,7 +72,7 @@ fn content_that_is_not_what_the_name_says_is_named() {
         ] {
             let table = Table::new().file(name, content);
             assert_eq!(table.rows(clicks()).len(), 1);
-            let wanted = Wanted { source: unpacked.clone(), ..clicks() };
+            let wanted = Projection { source: unpacked.clone(), ..clicks() };
             assert_eq!(table.error(wanted), format!("clicks: cannot read `TABLE/{name}`: its content is {said}"));
         }
         let expected =

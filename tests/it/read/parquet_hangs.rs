@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use parquet::file::metadata::ParquetMetaDataReader;
-use shardback::open::Part;
+use shardback::open::ParquetPart;
 use shardback::read::open;
 use shardback::schema::Contents;
 
@@ -32,7 +32,7 @@ fn said(content: Vec<u8>) -> String {
 fn said_of_part(content: Vec<u8>) -> String {
     soon("a file of a few bytes", move || {
         let table = Table::new().file("part-00000.parquet", content);
-        let part = Part::open(Path::new(&table.path("part-00000.parquet")), &Contents::built_in());
+        let part = ParquetPart::open(Path::new(&table.path("part-00000.parquet")), &Contents::built_in());
         part.and_then(|part| part.customer_ids()).unwrap_err().to_string()
     })
 }

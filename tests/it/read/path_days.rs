@@ -1,6 +1,6 @@
 //! Days that paths give: folders of a column, in all their spellings, and patterns.
 
-use shardback::read::{Wanted, open};
+use shardback::read::{Projection, open};
 use shardback::schema::DayOf;
 
 use super::{Table, clicks, rows};
@@ -8,15 +8,15 @@ use super::{Table, clicks, rows};
 const LINE: &str = r#"{"customer_id":1,"item_id":2,"click_time":"t"}"#;
 
 /// The day in the first row of a table with one file.
-fn day_of(file: &str, at: &str, wanted: Wanted) -> String {
+fn day_of(file: &str, at: &str, wanted: Projection) -> String {
     let table = Table::new().file(file, LINE);
     let rows = rows(&open(&table.path(at), wanted, &|_| true).unwrap());
     let day = rows[0].split_once(" [").unwrap().1;
     day.split_once("]:").unwrap().0.to_owned()
 }
 
-fn pattern(pattern: &str) -> Wanted {
-    Wanted { day: DayOf::Path(pattern.to_owned()), ..clicks() }
+fn pattern(pattern: &str) -> Projection {
+    Projection { day: DayOf::Path(pattern.to_owned()), ..clicks() }
 }
 
 /// Folders named as engines name them: with and without dashes, by a column of timestamps, in capitals.
@@ -104,7 +104,7 @@ fn paths_that_are_not_as_the_pattern_says_are_refused() {
             table.error_at(at, pattern(wanted)),
             format!(
                 "clicks: `TABLE/{file}` has no day: nothing in this path is as `{wanted}` says; move the file away, start its \
-                 name with `_` to have it passed over, or mend the pattern"
+                 name with `_` to have it ignored, or fix the pattern"
             )
         );
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use shardback::read::{Source as _, Wanted, open, open_all, pattern_meets};
+use shardback::read::{Projection, Source as _, open, open_all, pattern_meets};
 use shardback::schema::{Compression, FileFormat, Source};
 
 use super::{LINE, Table, click_batch, clicks, gzip, parquet_bytes, rows, zstandard};
@@ -11,8 +11,8 @@ const CSV: &str = "dt,customer_id,item_id,click_time\n2025-08-15,1,2,t\n";
 
 const ROW: &str = "click_time=t customer_id=1 dt=2025-08-15 item_id=2";
 
-fn described(format: Option<FileFormat>, compression: Option<Compression>) -> Wanted {
-    Wanted { source: Source { format, compression, ..Source::default() }, ..clicks() }
+fn described(format: Option<FileFormat>, compression: Option<Compression>) -> Projection {
+    Projection { source: Source { format, compression, ..Source::default() }, ..clicks() }
 }
 
 fn parquet() -> Vec<u8> {
@@ -71,8 +71,8 @@ fn files_of_no_known_format_are_refused() {
                 .to_owned()
         } else {
             format!(
-                "clicks: `TABLE/{name}` is no table: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv (the text formats \
-                 also as .gz or .zst); {problem}; move it away, or start its name with `_` to have it passed over"
+                "clicks: `TABLE/{name}` is not a table: expected .parquet, .json, .jsonl, .ndjson, .csv or .tsv (the text formats \
+                 also as .gz or .zst); {problem}; move it away, or start its name with `_` to have it ignored"
             )
         };
         assert_eq!(error, expected);

@@ -64,7 +64,7 @@ fn instants_of_no_zone_are_refused() {
         assert_eq!(
             days(None, array).unwrap_err(),
             "clicks: the source, row 2, column `dt`: the day is an instant, 2025-08-14T22:00:00.000000Z, and the column says no \
-             time zone; name the zone whose days they are with `--day-zone`, as Europe/Berlin or UTC, or write the column as \
+             time zone; name the zone whose days they are with `day_zone`, as Europe/Berlin or UTC, or write the column as \
              dates"
         );
     }
@@ -109,12 +109,12 @@ fn unknown_zones_are_named() {
     assert_eq!(
         days(None, array).unwrap_err(),
         "clicks: the source, column `dt`: its days are instants in the time zone `Mars/Olympus`, which is not known; name the \
-         zone whose days they are with `--day-zone`, as Europe/Berlin or UTC, or write the column as dates"
+         zone whose days they are with `day_zone`, as Europe/Berlin or UTC, or write the column as dates"
     );
     let options = Options { day_zone: Some("Berlin".to_owned()), ..Options::new("", LAST, LAST) };
     assert_eq!(
         Plan::new(options).unwrap_err().to_string(),
-        "--day-zone: `Berlin` is no time zone; name one as Europe/Berlin or UTC"
+        "day_zone: `Berlin` is not a time zone; name one as Europe/Berlin or UTC"
     );
 }
 

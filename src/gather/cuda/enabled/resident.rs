@@ -127,7 +127,7 @@ impl ResidentRows {
     ///
     /// # Errors
     /// [`Error::Arrays`] where the request makes no sense (a row number from the host that is none of the rows, a row of
-    /// length 0, an address that is no multiple of its element's width, 32-bit items that do not hold every item), before
+    /// length 0, an address that is not a multiple of its element's width, 32-bit items that do not hold every item), before
     /// anything is submitted, and [`Error::Cuda`].
     ///
     /// # Safety
@@ -188,7 +188,7 @@ impl ResidentRows {
             }
             RowNumbers::Device { address, count } => {
                 if (address == 0 && count > 0) || !address.is_multiple_of(8) {
-                    return wrong("rows", format!("{address:#x} is no address of 64-bit numbers"));
+                    return wrong("rows", format!("{address:#x} is not the address of 64-bit numbers"));
                 }
             }
         }
@@ -215,7 +215,7 @@ impl ResidentRows {
         ];
         for (what, address, width) in columns {
             if let Some(address) = address.filter(|address| !address.is_multiple_of(width)) {
-                return wrong(what, format!("{address:#x} is no multiple of {width}"));
+                return wrong(what, format!("{address:#x} is not a multiple of {width}"));
             }
         }
         Ok(())

@@ -45,9 +45,9 @@ complete -c shardback -n "__fish_shardback_using_subcommand build" -l table -d '
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l store-option -d 'A setting of the object stores in which tables lie, as aws_region=eu-west-1; may be repeated' -r
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l out -d 'The folder for the results' -r -F
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l date -d 'The day to build, as YYYY-MM-DD' -r
-complete -c shardback -n "__fish_shardback_using_subcommand build" -l from -d 'The first day to build' -r
-complete -c shardback -n "__fish_shardback_using_subcommand build" -l to -d 'The last day to build, inclusive' -r
-complete -c shardback -n "__fish_shardback_using_subcommand build" -l format -d 'What to write' -r -f -a "parquet\t''
+complete -c shardback -n "__fish_shardback_using_subcommand build" -l start -d 'The first day to build' -r
+complete -c shardback -n "__fish_shardback_using_subcommand build" -l end -d 'The last day to build, inclusive' -r
+complete -c shardback -n "__fish_shardback_using_subcommand build" -l formats -d 'What to write' -r -f -a "parquet\t''
 dense\t''
 jagged\t''"
 complete -c shardback -n "__fish_shardback_using_subcommand build" -l history -d 'K: how many actions a row has, newest first, zero-padded; 1000, or what the description says, if not given' -r
