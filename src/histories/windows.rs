@@ -342,7 +342,7 @@ mod tests {
     const DESCRIPTION: &str = r#"
         version = 1
         types = { click = 1 }
-        history = { cutoff = "time" }
+        history = { length = 9, cutoff = "time" }
         samples = { path = "shown", customer = "customer", item = "item", day = "day", time = "time" }
         [actions.clicks]
         path = "clicks"
@@ -422,7 +422,7 @@ mod tests {
     fn requests_of_a_day_share_what_they_see_at_their_times() {
         let actions = [action(0, 11, 3), action(0, 10, 2), action(0, 9, 1)];
         let schema = schema::from_toml(DESCRIPTION).unwrap();
-        let at_time = Options { history: 9, ..Options::described(schema, "out", Day(0), Day(0)) };
+        let at_time = Options::described(schema, "out", Day(0), Day(0));
         let (items, windows) = kept(at_time, &actions, &[(0, &[9, 10, 12])]);
         assert_eq!(items, [3, 2, 1]);
         assert_eq!(windows, [[(0, 0), (2, 1), (0, 3)]]);
