@@ -280,7 +280,7 @@ pub(crate) fn size(bytes: u64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    format!("{size:.1} {}", units.get(unit).copied().unwrap_or_default())
+    format!("{size:.2} {}", units.get(unit).copied().unwrap_or_default())
 }
 
 /// A span of time in its two largest units.

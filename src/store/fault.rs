@@ -35,12 +35,7 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
     match error {
         Error::NotFound { .. } => Fault::Missing("nothing in the store has this name".to_owned()),
         Error::Precondition { .. } | Error::NotModified { .. } | Error::AlreadyExists { .. } => Fault::Changed,
-        Error::PermissionDenied { .. } => {
-            match refused("the store does not permit it: the credentials lack the right, or there are none") {
-                Fault::Refused(problem) => Fault::Forbidden(problem),
-                fault => fault,
-            }
-        }
+        Error::PermissionDenied { .. } => forbidden(&refused),
         Error::Unauthenticated { .. } => {
             refused("the store asks for credentials, or does not accept those that were given")
         }
@@ -49,6 +44,13 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
         }
         Error::NotSupported { .. } | Error::NotImplemented { .. } => refused("the server cannot do this"),
         _ => other(error, &said, &refused),
+    }
+}
+
+fn forbidden(refused: &dyn Fn(&str) -> Fault) -> Fault {
+    match refused("the store does not permit it: the credentials lack the right or are wrong, or there are none") {
+        Fault::Refused(problem) => Fault::Forbidden(problem),
+        fault => fault,
     }
 }
 
@@ -79,6 +81,7 @@ fn other(error: &Error, said: &str, refused: &dyn Fn(&str) -> Fault) -> Fault {
                 refused(&format!("the server could not answer, though asked again and again: status {status}"))
             }
             Some(b'3') => refused(&other_region()),
+            _ if status == "403" => forbidden(&refused),
             _ if status == "429" => refused("the server is asked too often: status 429"),
             _ => refused(&format!("the server refused: status {status}")),
         };

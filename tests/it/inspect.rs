@@ -21,7 +21,7 @@ fn a_day_as_text() {
     insta::assert_snapshot!(shown, @r"
     jagged of 2025-08-16
       history          K = 4, of all days before, items i32
-      files            2 shards, 8.2 KiB
+      files            2 shards, 8.23 KiB
       samples          9, 2 is_order (22.22 %)
       customers        5, 1 without history
       actions          click 6, cart 2, order 2
@@ -90,7 +90,7 @@ fn a_shard_file_as_text() {
     let folder = fixture::write_day(out.path(), Format::Dense, DAY, &fixture::small());
     let shown = inspect(&folder.join("shard-00001.safetensors"), THREE).unwrap();
     insta::assert_snapshot!(shown, @r"
-    dense of 2025-08-16, shard 1 of 0 to 1, K = 4, items i32: 4 samples, 4.1 KiB
+    dense of 2025-08-16, shard 1 of 0 to 1, K = 4, items i32: 4 samples, 4.13 KiB
 
       shard    row             customer         item is_order history  newest actions
           1      0                   -8            3       no       0  none

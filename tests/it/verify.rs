@@ -207,102 +207,42 @@ fn a_file_is_no_day() {
     assert_eq!(error, format!("`{}`: {expected}", shard.display()));
 }
 
+const MANIFEST: &str = "_manifest.json";
+const SHARD: &str = "shard-00000.safetensors";
+
+/// A case of a manifest that is changed, the file at fault, and what is said.
+macro_rules! changed {
+    ($edit:expr, $file:expr, $said:expr) => {
+        (|day| fixture::edit_manifest(day, $edit), $file, $said)
+    };
+}
+
 /// A manifest that lies under a hash that agrees.
 #[test]
 fn figures_of_a_manifest_are_compared_with_the_files() {
+    // One line each.
+    #[rustfmt::skip]
     let cases: [Case; 20] = [
-        (
-            |day| fixture::edit_manifest(day, |m| m.shards[0].rows += 1),
-            "_manifest.json",
-            "its shards have 10 rows, `samples` is 9",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.samples = 8),
-            "_manifest.json",
-            "`samples` is 8, the files have 9",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.labels.get_mut("is_order").unwrap().positives = 3),
-            "_manifest.json",
-            "`labels.is_order.positives` is 3, the files have 2",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.labels.get_mut("is_order").unwrap().rate = None),
-            "_manifest.json",
-            "`labels.is_order.rate` is null",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.customers = 6),
-            "_manifest.json",
-            "`customers` is 6, the files have 5",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.customers_without_history = 0),
-            "_manifest.json",
-            "`customers_without_history` is 0, the files have 1",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| *m.statistics.actions.get_mut("order").unwrap() = 1),
-            "_manifest.json",
-            "`actions.order` is 1, the files have 2",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| assert!(m.statistics.actions.insert("view".into(), 0).is_none())),
-            "_manifest.json",
-            "the types in `actions` are not exactly add_to_cart, click, order",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.history_lengths[2].customers = 7),
-            "_manifest.json",
-            "`history_lengths 2 to 3` is 7, the files have 2",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.statistics.history_lengths[3].to = 7),
-            "_manifest.json",
-            "the ranges of `history_lengths` are not those of K = 4: 0 to 0, 1 to 1, 2 to 3, 4 to 7",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.dt = "2025-08-17".into()),
-            "_manifest.json",
-            "it is of 2025-08-17, in the folder of 2025-08-16",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.dt = "dt=2025-08-16".into()),
-            "_manifest.json",
-            "`dt` cannot be parsed as a day: dt=2025-08-16",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.format = "shardback.csv".into()),
-            "_manifest.json",
-            "unknown format: shardback.csv",
-        ),
-        (|day| fixture::edit_manifest(day, |m| m.item_dtype = "u8".into()), "_manifest.json", "unknown item dtype: u8"),
-        (
-            |day| fixture::edit_manifest(day, |m| m.version = 9),
-            "_manifest.json",
-            "format version 9, this program reads version 2: use a newer shardback",
-        ),
-        (|day| fixture::edit_manifest(day, |m| m.build = "Z".into()), "_manifest.json", "`build` is not a hash: Z"),
-        (
-            |day| fixture::edit_manifest(day, |m| m.shards[0].hash = "0".repeat(32)),
-            "shard-00000.safetensors",
-            "the manifest says 00000000",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.shards[0].rows = 4),
-            "shard-00000.safetensors",
-            "it has 5 rows, the manifest says 4",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.history = u64::MAX),
-            "shard-00000.safetensors",
-            "its header says history 4, the manifest says 18446744073709551615",
-        ),
-        (
-            |day| fixture::edit_manifest(day, |m| m.shards[0].file = "../../x".into()),
-            "_manifest.json",
-            "shard 0 is in `../../x`",
-        ),
+        changed!(|m| m.shards[0].rows += 1, MANIFEST, "its shards have 10 rows, `samples` is 9"),
+        changed!(|m| m.statistics.samples = 8, MANIFEST, "`samples` is 8, the files have 9"),
+        changed!(|m| m.statistics.labels.get_mut("is_order").unwrap().positives = 3, MANIFEST, "`labels.is_order.positives` is 3, the files have 2"),
+        changed!(|m| m.statistics.labels.get_mut("is_order").unwrap().rate = None, MANIFEST, "`labels.is_order.rate` is null"),
+        changed!(|m| m.statistics.customers = 6, MANIFEST, "`customers` is 6, the files have 5"),
+        changed!(|m| m.statistics.customers_without_history = 0, MANIFEST, "`customers_without_history` is 0, the files have 1"),
+        changed!(|m| *m.statistics.actions.get_mut("order").unwrap() = 1, MANIFEST, "`actions.order` is 1, the files have 2"),
+        changed!(|m| assert!(m.statistics.actions.insert("view".into(), 0).is_none()), MANIFEST, "the types in `actions` are not exactly add_to_cart, click, order"),
+        changed!(|m| m.statistics.history_lengths[2].customers = 7, MANIFEST, "`history_lengths 2 to 3` is 7, the files have 2"),
+        changed!(|m| m.statistics.history_lengths[3].to = 7, MANIFEST, "the ranges of `history_lengths` are not those of K = 4: 0 to 0, 1 to 1, 2 to 3, 4 to 7"),
+        changed!(|m| m.dt = "2025-08-17".into(), MANIFEST, "it is of 2025-08-17, in the folder of 2025-08-16"),
+        changed!(|m| m.dt = "dt=2025-08-16".into(), MANIFEST, "`dt` cannot be parsed as a day: dt=2025-08-16"),
+        changed!(|m| m.format = "shardback.csv".into(), MANIFEST, "unknown format: shardback.csv"),
+        changed!(|m| m.item_dtype = "u8".into(), MANIFEST, "unknown item dtype: u8"),
+        changed!(|m| m.version = 9, MANIFEST, "format version 9, this program reads version 2: use a newer shardback"),
+        changed!(|m| m.build = "Z".into(), MANIFEST, "`build` is not a hash: Z"),
+        changed!(|m| m.shards[0].hash = "0".repeat(32), SHARD, "the manifest says 00000000"),
+        changed!(|m| m.shards[0].rows = 4, SHARD, "it has 5 rows, the manifest says 4"),
+        changed!(|m| m.history = u64::MAX, SHARD, "its header says history 4, the manifest says 18446744073709551615"),
+        changed!(|m| m.shards[0].file = "../../x".into(), MANIFEST, "shard 0 is in `../../x`"),
     ];
     each(Format::Jagged, false, &fixture::small(), &cases);
 }

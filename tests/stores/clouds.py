@@ -31,7 +31,6 @@ class Azure:
     """Azure's blobs by Azurite, from npm: signatures and conditions are checked."""
 
     scheme = "az"
-    secret = ACCOUNT_KEY
 
     def __init__(self, url):
         self.proxy = Proxy(url)
@@ -96,7 +95,6 @@ class Google:
     """Google's store by fake-gcs-server, from PyPI: conditions are checked, credentials are not."""
 
     scheme = "gs"
-    secret = None
 
     def __init__(self, url):
         self.url = url

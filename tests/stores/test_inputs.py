@@ -139,7 +139,7 @@ def test_a_server_that_stays_away_is_an_error_after_the_time_that_is_said(build,
         (403, "ExpiredToken", "the credentials have expired: get new ones (ExpiredToken)"),
         (403, "InvalidAccessKeyId", "the store does not accept the credentials (InvalidAccessKeyId)"),
         (403, "RequestTimeTooSkewed", "the clock of this machine is wrong (RequestTimeTooSkewed)"),
-        (403, "AccessDenied", "the store does not permit it: the credentials lack the right, or there are none (AccessDenied)"),
+        (403, "AccessDenied", "the store does not permit it: the credentials lack the right or are wrong, or there are none (AccessDenied)"),
         (404, "NoSuchBucket", f"there is no bucket `s3://{BUCKET}` (NoSuchBucket)"),
     ],
 )
