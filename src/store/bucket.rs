@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::client;
-use super::fault::fault_of;
+use super::fault::{fault_of, lacks_reason};
 use super::options::RETRIED_FOR;
 use super::{Address, Fault, Protocol, StoreOptions, Version};
 use crate::error::Result;
@@ -276,7 +276,19 @@ impl Bucket {
         let (location, client, root) = (self.key(key)?, Arc::clone(&self.client), Arc::clone(&self.root));
         let ask = move || {
             let (location, client, root) = (location.clone(), Arc::clone(&client), Arc::clone(&root));
-            async move { client.head(&location).await.map_err(|error| fault_of(&error, &root)) }
+            async move {
+                let refused = match client.head(&location).await {
+                    Ok(found) => return Ok(found),
+                    Err(error) => error,
+                };
+                // The answer to a question without content has none either, which would say why.
+                let again = lacks_reason(&refused).then(|| client.get_range(&location, 0..1));
+                let said = match again {
+                    Some(again) => again.await.err(),
+                    None => None,
+                };
+                Err(fault_of(&said.unwrap_or(refused), &root))
+            }
         };
         match self.stores.start(ask)?.wait() {
             // The name as it was asked for.

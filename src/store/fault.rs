@@ -47,6 +47,14 @@ pub(super) fn fault_of(error: &Error, root: &str) -> Fault {
     }
 }
 
+/// Whether a store refused without saying why.
+pub(super) fn lacks_reason(error: &Error) -> bool {
+    let said = chain(error);
+    let is_refused = matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
+        || status(&said).is_some_and(|status| status.starts_with('4'));
+    is_refused && code(&said).is_none()
+}
+
 fn forbidden(refused: &dyn Fn(&str) -> Fault) -> Fault {
     match refused("the store does not permit it: the credentials lack the right or are wrong, or there are none") {
         Fault::Refused(problem) => Fault::Forbidden(problem),
