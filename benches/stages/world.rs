@@ -46,7 +46,7 @@ impl World {
             ..generate::Options::default()
         };
         let folder = temporary_folder();
-        generate(&folder.path().join("tables"), &options, &|_| ()).unwrap();
+        generate(&folder.path().join("tables"), &options, &()).unwrap();
         Self { folder, options }
     }
 

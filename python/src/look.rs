@@ -1,8 +1,9 @@
 //! Published days checked and shown, and synthetic tables made, from Python: results as JSON.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
 use pyo3::{FromPyObject, PyResult, Python, pyfunction};
@@ -10,6 +11,7 @@ use shardback::error::Result;
 use shardback::event::Day;
 use shardback::generate::{Options, TableFormat, generate as make};
 use shardback::inspect::Selection;
+use shardback::pipeline::Observer;
 
 use crate::build::{TICK, choose};
 use crate::error::{raise, to_python};
@@ -20,7 +22,7 @@ type Faults = Vec<(PathBuf, String)>;
 /// Checks everything at or below a path: the report as JSON, and its faults.
 #[pyfunction]
 pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<(String, Faults)> {
-    let report = apart(py, "verify", move || shardback::verify::verify(&path))?;
+    let report = apart(py, "verify", move |_| shardback::verify::verify(&path))?;
     let text = json(py, &report)?;
     Ok((text, report.faults.into_iter().map(|fault| (fault.path, fault.problem)).collect()))
 }
@@ -28,7 +30,7 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<(String, Faults)
 /// What a path holds, as `shardback inspect --json` prints it.
 #[pyfunction]
 pub(crate) fn inspect(py: Python<'_>, path: PathBuf, rows: usize, customer: Option<i64>) -> PyResult<String> {
-    let inspection = apart(py, "inspect", move || shardback::inspect::inspect(&path, Selection { rows, customer }))?;
+    let inspection = apart(py, "inspect", move |_| shardback::inspect::inspect(&path, Selection { rows, customer }))?;
     json(py, &inspection)
 }
 
@@ -76,20 +78,32 @@ pub(crate) fn generate(py: Python<'_>, out: PathBuf, arguments: Arguments) -> Py
         format: choose(py, "format", &arguments.format, &formats)?,
         is_described: arguments.described,
     };
-    let made = apart(py, "generate", move || make(&out, &options, &|_| ()))?;
+    let made = apart(py, "generate", move |stop| make(&out, &options, stop))?;
     Ok((made.actions, made.impression_rows, made.samples, made.files, made.bytes))
 }
 
-/// Works in a thread of its own, so that Ctrl-C is heeded, however long it takes; what is left of the work then goes on until it ends.
+/// Whether work in a thread of its own is to stop.
+pub(crate) struct Stop(AtomicBool);
+
+impl Observer for Stop {
+    fn cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Works in a thread of its own, so that Ctrl-C is heeded, however long it takes. The work is told to stop then; where it does not look, what
+/// is left of it goes on until it ends.
 pub(crate) fn apart<T: Send + 'static>(
     py: Python<'_>,
     name: &str,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
+    work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
     let (send, done) = channel();
+    let stop = Arc::new(Stop(AtomicBool::new(false)));
+    let told = Arc::clone(&stop);
     let work = move || {
         // Nobody listens any more where Ctrl-C was pressed.
-        let _ = send.send(work());
+        let _ = send.send(work(&told));
     };
     let thread = Builder::new().name(name.to_owned()).spawn(work);
     let thread = thread.map_err(|error| raise(py, "ShardbackError", format!("cannot start a thread: {error}")))?;
@@ -98,7 +112,9 @@ pub(crate) fn apart<T: Send + 'static>(
         let wait = || done.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK);
         match py.detach(wait) {
             Ok(result) => return result.map_err(|error| to_python(py, &error)),
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Timeout) => {
+                py.check_signals().inspect_err(|_| stop.0.store(true, Ordering::Relaxed))?
+            }
             Err(RecvTimeoutError::Disconnected) => match thread.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => return Err(raise(py, "ShardbackError", format!("{name} ended without a result"))),

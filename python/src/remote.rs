@@ -23,7 +23,7 @@ pub(crate) fn fetch(
     let limit = cache_limit.map(|text| config::parse_size(&text)).transpose();
     let limit = limit.map_err(|problem| raise(py, "OptionError", format!("cache_limit: {problem}")))?;
     let cache = Cache { folder: cache_dir.unwrap_or_else(remote::cache_folder), limit };
-    apart(py, "fetch", move || remote::fetch(&path, &cache, &store(store_options)))
+    apart(py, "fetch", move |_| remote::fetch(&path, &cache, &store(store_options)))
 }
 
 /// The manifests of days of an output in an object store, as JSON, format after format.
@@ -43,7 +43,7 @@ pub(crate) fn remote_manifests(
         let manifests = remote::manifests(&out, &formats, &days, &store(store_options))?;
         manifests.iter().map(|manifest| Ok(String::from_utf8_lossy(&manifest.to_bytes()?).into_owned())).collect()
     };
-    apart(py, "read manifests", read)
+    apart(py, "read manifests", |_| read())
 }
 
 /// Whether a path is an address in an object store.

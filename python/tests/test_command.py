@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -81,12 +82,28 @@ def test_a_build_that_is_told_to_stop_cleans_up_and_says_130(number, tmp_path):
     assert not (tmp_path / "out" / ".staging").exists()
 
 
-def test_ctrl_c_ends_other_commands_at_once(tmp_path):
-    """Python's own handler would only make a note, and the command would go on to its end."""
-    words = ["generate", tmp_path / "tables", "--customers", "1000000", "--rows-per-day", "1000000", "--quiet"]
-    process = subprocess.Popen([SCRIPT, *words])
+LARGE = ["--customers", "1000000", "--rows-per-day", "1000000"]
+
+
+def test_tables_that_are_generated_stop_when_they_are_told_to(tmp_path):
+    process = subprocess.Popen([SCRIPT, "generate", tmp_path / "tables", *LARGE, "--quiet"], stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "tables").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == -signal.SIGINT
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130 and said == "error: interrupted\n"
+
+
+def test_ctrl_c_ends_other_commands_at_once(tmp_path):
+    """Python's own handler would only make a note, and the command would go on to its end."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}", "AWS_REGION": "x", "AWS_SKIP_SIGNATURE": "true"}
+        words = ["verify", "s3://bucket/out", "--cache-dir", tmp_path]
+        process = subprocess.Popen([SCRIPT, *words], env=os.environ | place)
+        # It asks, and waits for an answer that does not come.
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == -signal.SIGINT
+        connection.close()

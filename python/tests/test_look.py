@@ -3,6 +3,9 @@
 import datetime
 import pickle
 import shutil
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -97,6 +100,26 @@ def test_generated_tables_can_be_built(tmp_path):
             shardback.generate(tmp_path / "wrong", **wrong)
     with pytest.raises(shardback.OptionError, match="empty"):
         shardback.generate(tmp_path / "tables")
+
+
+def test_ctrl_c_stops_what_makes_tables(tmp_path):
+    """Nothing goes on behind the exception."""
+    script = f"""
+        import os, pathlib, signal, threading, time
+        import shardback
+        out = pathlib.Path({str(tmp_path / "tables")!r})
+        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            shardback.generate(out, customers=1_000_000, rows_per_day=1_000_000)
+        except KeyboardInterrupt:
+            time.sleep(1)
+            size = lambda: sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+            before = size()
+            time.sleep(1)
+            print("interrupted", before > 0, size() == before)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "interrupted True True\n", run.stdout + run.stderr
 
 
 def test_the_version_is_one():

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use shardback::error::path_text;
 use shardback::event::Day;
 use shardback::generate::{self, Options, TableFormat};
 
 use super::exit::Exit;
-use super::{print, text};
+use super::progress::Progress;
+use super::{interrupt, print, text};
 
 /// Make synthetic tables of any size: heavy-tailed, seeded, the same bytes each time.
 #[derive(clap::Args)]
@@ -90,14 +90,8 @@ enum Format {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let options = arguments.options();
-    let bar = if arguments.quiet {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new(options.actions() + options.impression_rows())
-    };
-    let bar = bar.with_style(ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows {per_sec} {eta}")?);
-    let summary = generate::generate(&arguments.out, &options, &|rows| bar.set_position(rows))?;
-    bar.finish_and_clear();
+    interrupt::listen()?;
+    let summary = generate::generate(&arguments.out, &options, &Progress::new(arguments.quiet))?;
     if arguments.json {
         let json = Json {
             out: path_text(&arguments.out),

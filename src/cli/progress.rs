@@ -76,7 +76,7 @@ fn style(stage: Stage) -> ProgressStyle {
             "{msg:20} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
         }
         Stage::Histories => "{msg:20} {elapsed}",
-        Stage::Day(_) => "{msg:20} {wide_bar} {human_pos}/{human_len} rows {per_sec} {eta}",
+        Stage::Day(_) | Stage::Tables => "{msg:20} {wide_bar} {human_pos}/{human_len} rows {per_sec} {eta}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -13,7 +13,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Int32Array, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
@@ -29,6 +29,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::error::{Error, OptionName, Result};
 use crate::event::Day;
 use crate::fsio;
+use crate::pipeline::{Observer, Stage, StageTime};
 
 mod described;
 mod table;
@@ -169,7 +170,7 @@ pub struct Summary {
     pub bytes: u64,
 }
 
-/// Writes the four tables under `out`; `progress` is told how many rows of all tables are done so far.
+/// Writes the four tables under `out`.
 ///
 /// ```
 /// use shardback::generate::Options;
@@ -177,7 +178,7 @@ pub struct Summary {
 /// let folder = tempfile::tempdir()?;
 /// let out = folder.path().join("tables");
 /// let options = Options { customers: 20, rows_per_day: 10, ..Options::default() };
-/// let made = shardback::generate(&out, &options, &|_| ())?;
+/// let made = shardback::generate(&out, &options, &())?;
 /// assert!(made.actions > 0 && out.join("clicks").is_dir());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -187,8 +188,8 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`Error::Option`] for options that make no sense and for an `out` that exists and is not empty; [`Error::Io`] and
-/// [`Error::Encode`] where writing fails, which leaves what has been written.
-pub fn generate(out: &Path, options: &Options, progress: &(dyn Fn(u64) + Sync)) -> Result<Summary> {
+/// [`Error::Encode`] where writing fails, and [`Error::Interrupted`] where the observer says so, which leave what has been written.
+pub fn generate(out: &Path, options: &Options, observer: &dyn Observer) -> Result<Summary> {
     options.check()?;
     check_empty(out)?;
     let world = World::new(options)?;
@@ -196,9 +197,9 @@ pub fn generate(out: &Path, options: &Options, progress: &(dyn Fn(u64) + Sync)) 
         fsio::create_folders(out)?;
         described::write_description(out)?;
     }
-    let rows_done = AtomicU64::new(0);
-    let report = |rows: u64| progress(rows_done.fetch_add(rows, Ordering::Relaxed) + rows);
-    partitions(out, options).par_iter().map(|partition| world.write(partition, &report)).try_reduce(
+    let started = Instant::now();
+    observer.begin(Stage::Tables, options.actions() + options.impression_rows());
+    let made = partitions(out, options).par_iter().map(|partition| world.write(partition, observer)).try_reduce(
         Summary::default,
         |a, b| {
             Ok(Summary {
@@ -209,7 +210,9 @@ pub fn generate(out: &Path, options: &Options, progress: &(dyn Fn(u64) + Sync)) 
                 bytes: a.bytes + b.bytes,
             })
         },
-    )
+    )?;
+    observer.end(&StageTime { stage: Stage::Tables, elapsed: started.elapsed() });
+    Ok(made)
 }
 
 /// One file: a table's rows of some days.
@@ -288,7 +291,7 @@ impl<'a> World<'a> {
         })
     }
 
-    fn write(&self, partition: &Partition, report: &(dyn Fn(u64) + Sync)) -> Result<Summary> {
+    fn write(&self, partition: &Partition, observer: &dyn Observer) -> Result<Summary> {
         let &Partition { table, ref path, ref days } = partition;
         let encode = |source| Error::Encode { path: path.clone(), source };
         let batch_rows = self.batch_rows(table);
@@ -300,6 +303,9 @@ impl<'a> World<'a> {
             let mut random = random_stream(self.options.seed, &name);
             let mut further = random_stream(self.options.seed, &format!("described/{name}"));
             for first in (0..rows).step_by(batch_rows as usize) {
+                if observer.cancelled() {
+                    return Err(Error::Interrupted);
+                }
                 let count = batch_rows.min(rows - first) as usize;
                 let columns = match table {
                     GeneratedTable::Impressions => {
@@ -318,7 +324,7 @@ impl<'a> World<'a> {
                     }
                 };
                 file.write(columns).map_err(encode)?;
-                report(count as u64);
+                observer.advance(Stage::Tables, count as u64);
             }
         }
         file.finish().map_err(encode)?;

@@ -24,6 +24,8 @@ pub enum Stage {
     Histories,
     /// Writing a day; progress in rows of all formats.
     Day(Day),
+    /// Generating tables; progress in rows of all of them.
+    Tables,
 }
 
 impl fmt::Display for Stage {
@@ -33,6 +35,7 @@ impl fmt::Display for Stage {
             Self::Actions => f.write_str("read actions"),
             Self::Histories => f.write_str("sort histories"),
             Self::Day(day) => write!(f, "write {day}"),
+            Self::Tables => f.write_str("generate tables"),
         }
     }
 }

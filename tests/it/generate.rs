@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Int32Type, TimeUnit, TimestampMicrosecondType};
@@ -12,6 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use shardback::error::{Error, OptionName};
 use shardback::event::Day;
 use shardback::generate::{Options, Summary, TableFormat, generate};
+use shardback::pipeline::{Observer, Stage};
 use xxhash_rust::xxh3::xxh3_128;
 
 fn small() -> Options {
@@ -28,7 +30,7 @@ fn small() -> Options {
 
 fn made(options: &Options) -> (tempfile::TempDir, Summary) {
     let out = tempfile::tempdir().unwrap();
-    let summary = generate(out.path(), options, &|_| {}).unwrap();
+    let summary = generate(out.path(), options, &()).unwrap();
     (out, summary)
 }
 
@@ -246,13 +248,41 @@ fn json_tables_hold_one_object_a_line() {
 #[test]
 fn progress_ends_at_the_number_of_rows() {
     let out = tempfile::tempdir().unwrap();
-    let most = std::sync::atomic::AtomicU64::new(0);
     let options = small();
-    generate(out.path(), &options, &|rows| {
-        most.fetch_max(rows, std::sync::atomic::Ordering::Relaxed);
-    })
-    .unwrap();
-    assert_eq!(most.into_inner(), options.actions() + options.impression_rows());
+    let watched = Watched { total: AtomicU64::new(0), done: AtomicU64::new(0), most: u64::MAX };
+    generate(out.path(), &options, &watched).unwrap();
+    let total = options.actions() + options.impression_rows();
+    assert_eq!((watched.total.into_inner(), watched.done.into_inner()), (total, total));
+}
+
+/// Counts rows, and asks to stop where there are enough.
+struct Watched {
+    total: AtomicU64,
+    done: AtomicU64,
+    most: u64,
+}
+
+impl Observer for Watched {
+    fn begin(&self, _: Stage, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn advance(&self, _: Stage, rows: u64) {
+        self.done.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.done.load(Ordering::Relaxed) >= self.most
+    }
+}
+
+#[test]
+fn it_stops_where_it_is_asked_to() {
+    let out = tempfile::tempdir().unwrap();
+    let watched = Watched { total: AtomicU64::new(0), done: AtomicU64::new(0), most: 1 };
+    let stopped = generate(out.path(), &small(), &watched);
+    assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
+    assert!(watched.done.into_inner() < watched.total.into_inner());
 }
 
 #[test]
@@ -273,7 +303,7 @@ fn options_that_make_no_sense_are_named() {
         (OptionName::LastDay, Options { last_day: Day(i32::MIN), ..small() }),
     ];
     for (expected, options) in cases {
-        match generate(out.path(), &options, &|_| {}) {
+        match generate(out.path(), &options, &()) {
             Err(Error::Option { option, .. }) => assert_eq!(option, expected),
             other => panic!("{expected}: {other:?}"),
         }
@@ -285,7 +315,7 @@ fn options_that_make_no_sense_are_named() {
 fn a_folder_that_holds_something_is_left_alone() {
     let out = tempfile::tempdir().unwrap();
     fs::create_dir(out.path().join("something")).unwrap();
-    let message = generate(out.path(), &small(), &|_| {}).unwrap_err().to_string();
+    let message = generate(out.path(), &small(), &()).unwrap_err().to_string();
     assert_eq!(message, format!("out: `{}` is not empty; name a new folder", out.path().display()));
     assert!(!out.path().join("clicks").exists());
 }

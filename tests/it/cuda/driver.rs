@@ -67,7 +67,7 @@ impl World {
             late_share: 0.05,
             ..Options::default()
         };
-        generate(&folder.path().join("tables"), &options, &|_| ()).unwrap();
+        generate(&folder.path().join("tables"), &options, &()).unwrap();
         Self { folder, driver: folder_with(library()) }
     }
 

@@ -33,7 +33,7 @@ fn tables() -> &'static Path {
             giant_share: 0.1,
             ..Options::default()
         };
-        generate(&folder.path().join("tables"), &options, &|_| ()).unwrap();
+        generate(&folder.path().join("tables"), &options, &()).unwrap();
         folder
     });
     folder.path()
