@@ -156,7 +156,7 @@ def test_wrong_descriptions_say_where(tmp_path: pathlib.Path) -> None:
         ({"config": tmp_path / "none.toml"}, "config: cannot read"),
         ({"tables": tables}, "give `config` too"),
         ({"config": CONFIG, "impressions": SHOWN}, "impressions: it is a built-in table"),
-        ({"config": CONFIG, "tables": {"samples": SHOWN}}, "`events`|events=PATH"),
+        ({"config": CONFIG, "tables": {"samples": SHOWN}}, '`events`|"events": PATH'),
         ({"config": CONFIG, "tables": {**tables, "clicks": SHOWN.slice(0)}}, "`clicks` is not a table of the description"),
         ({}, "impressions: name the table"),
     ]
@@ -230,7 +230,7 @@ def test_a_check_says_what_is_understood(tmp_path: pathlib.Path) -> None:
     assert [[row["values"] for row in table["first_rows"]] for table in files["tables"]] == of_frames
 
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"config": CONFIG, "tables": {"samples": SHOWN}}, "events=PATH"),
+        ({"config": CONFIG, "tables": {"samples": SHOWN}}, '"events": PATH'),
         ({"config": CONFIG, "tables": tables, "rows": 0}, "rows: use 1 or more"),
         ({"config": CONFIG, "tables": tables, "rows": 1.5}, "rows: expected a whole number"),
         ({"config": {}, "tables": tables}, "config: it is empty"),

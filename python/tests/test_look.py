@@ -108,12 +108,16 @@ def test_ctrl_c_stops_what_makes_tables(tmp_path):
         import os, pathlib, signal, threading, time
         import shardback
         out = pathlib.Path({str(tmp_path / "tables")!r})
-        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+        size = lambda: sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        def interrupt():
+            while not size():
+                time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt, daemon=True).start()
         try:
             shardback.generate(out, customers=1_000_000, rows_per_day=1_000_000)
         except KeyboardInterrupt:
             time.sleep(1)
-            size = lambda: sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
             before = size()
             time.sleep(1)
             print("interrupted", before > 0, size() == before)
