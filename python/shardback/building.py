@@ -8,7 +8,7 @@ from typing import Protocol
 
 from shardback import _native
 from shardback.errors import OptionError
-from shardback.options import Config, Day, StoreOptions, arguments, folder, manifests, named_tables
+from shardback.options import Config, DateLike, StoreOptions, arguments, folder, manifests, named_tables
 from shardback.progress import Bar
 from shardback.sources import source
 from shardback.summary import Built, Summary
@@ -39,9 +39,9 @@ def build(
     config: Config | None = None,
     tables: Mapping[str, Table] | None = None,
     out: str | os.PathLike[str],
-    date: Day | None = None,
-    start: Day | None = None,
-    end: Day | None = None,
+    date: DateLike | None = None,
+    start: DateLike | None = None,
+    end: DateLike | None = None,
     formats: str | Iterable[str] = ("parquet", "dense"),
     history: int | None = None,
     lookback_days: int | None = None,

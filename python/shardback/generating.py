@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shardback import _native
 from shardback.errors import OptionError
-from shardback.options import Day
+from shardback.options import DateLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def generate(
     rows_per_day: int | None = None,
     slate: float | None = None,
     items: int | None = None,
-    last_day: Day | None = None,
+    last_day: DateLike | None = None,
     seed: int | None = None,
     late_share: float | None = None,
     giant_share: float | None = None,

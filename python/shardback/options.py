@@ -14,7 +14,7 @@ from shardback import _native
 from shardback.errors import OptionError
 from shardback.manifest import Manifest
 
-Day = datetime.date | str
+DateLike = datetime.date | str
 """A day, as a date or as `YYYY-MM-DD`."""
 
 Config = str | os.PathLike[str] | Mapping[str, object]
@@ -29,9 +29,9 @@ FORMATS = ("parquet", "dense", "jagged")
 def arguments(
     *,
     out: str | os.PathLike[str],
-    date: Day | None,
-    start: Day | None,
-    end: Day | None,
+    date: DateLike | None,
+    start: DateLike | None,
+    end: DateLike | None,
     formats: str | Iterable[str],
     shard_rows: int | None,
     shards: int | None,
@@ -148,12 +148,12 @@ def manifests(given: dict[str, object]) -> list[Manifest]:
     return [Manifest.parse(folder, _native.manifest(folder)) for folder in folders]
 
 
-def _iso(day: Day) -> str:
+def _iso(day: DateLike) -> str:
     """A day as Rust and Python alike read it; what is none is left to Rust, which says so."""
     return str(day).removeprefix("dt=")
 
 
-def _range(date: Day | None, start: Day | None, end: Day | None) -> tuple[Day, Day]:
+def _range(date: DateLike | None, start: DateLike | None, end: DateLike | None) -> tuple[DateLike, DateLike]:
     if date is not None and start is None and end is None:
         return date, date
     if date is None and start is not None and end is not None:

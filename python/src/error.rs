@@ -32,6 +32,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | Error::TwoColumns { .. }
         | Error::DayZone { .. }
         | Error::NothingShown { .. }
+        | Error::EmptyDay { .. }
         | Error::Late { .. }
         | Error::Task { .. } => "InputError",
         _ => "ShardbackError",

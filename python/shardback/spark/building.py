@@ -16,7 +16,7 @@ from shardback import _native
 from shardback.manifest import Manifest
 from shardback.building import TABLES
 from shardback.errors import OptionError
-from shardback.options import Config, Day, arguments, manifests, named_tables
+from shardback.options import Config, DateLike, arguments, manifests, named_tables
 from shardback.spark.tasks import Job, Spans, count_rows, map_rows, reduce_rows
 
 ROWS = "route int, kind int, records binary"
@@ -41,9 +41,9 @@ def build(
     config: Config | None = None,
     tables: Mapping[str, DataFrame] | None = None,
     out: str | os.PathLike[str],
-    date: Day | None = None,
-    start: Day | None = None,
-    end: Day | None = None,
+    date: DateLike | None = None,
+    start: DateLike | None = None,
+    end: DateLike | None = None,
     formats: str | Iterable[str] = ("parquet", "dense"),
     history: int | None = None,
     lookback_days: int | None = None,
