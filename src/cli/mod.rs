@@ -55,11 +55,18 @@ enum Command {
 /// page by page when they are wanted once more.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it sets a number of the C library's allocator, under the allocator's own lock; any value is allowed.
-    unsafe {
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    // Both, since either one alone stops the allocator from finding a limit of its own: blocks above it are always the system's.
+    for (name, bytes) in [(libc::M_MMAP_THRESHOLD, LARGEST_KEPT), (libc::M_TRIM_THRESHOLD, i32::MAX)] {
+        // SAFETY: it sets a number of the C library's allocator, under the allocator's own lock; any value is allowed.
+        unsafe {
+            libc::mallopt(name, bytes);
+        }
     }
 }
+
+/// The most that the allocator takes.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGEST_KEPT: i32 = 32 << 20;
 
 /// Runs a command line, the name of the program first: prints what it has to say, and gives the exit code.
 ///
