@@ -86,7 +86,7 @@ def test_days_that_are_instants(tmp_path: Path) -> None:
         history(tmp_path / "unsaid", impressions=impressions(), clicks=clicks(dt=unsaid))
     tables: dict[str, object] = {"impressions": impressions(), "clicks": clicks(dt=unsaid)}
     assert history(tmp_path / "asked", day_zone="Europe/Berlin", **tables) == [15, 14]
-    with pytest.raises(shardback.OptionError, match="day_zone: `Berlin` is no time zone"):
+    with pytest.raises(shardback.OptionError, match="day_zone: `Berlin` is not a time zone"):
         history(tmp_path / "asked", day_zone="Berlin", **tables)
 
 
