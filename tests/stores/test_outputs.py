@@ -65,6 +65,8 @@ def test_days_in_a_store_are_those_of_a_disk(build, program, store, out, from_di
     assert others == named
 
 
+# The other server does not know the ranges that Polars asks for.
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
 def test_other_readers_read_published_parquet_in_the_store(build, store, out, from_disk):
     """Polars and pyarrow, by the folder that the manifest names: the rows of the day's file on a disk."""
     build(out, PLACES, env=environment(store))
